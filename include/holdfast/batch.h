@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "holdfast/event.h"
+#include "holdfast/receipt.h"
+#include "holdfast/result.h"
+
+namespace holdfast {
+
+namespace internal {
+struct BatchState;
+}
+
+/// What a batch may choose. At most 100,000 events and 64 MiB encoded.
+struct BatchOptions {
+  std::optional<Durability> durability{};  ///< Unset = as the bus was opened.
+};
+
+/// Builds one atomic commit out of events and user state. Destroyed without `commit`, nothing happened.
+/// The first error sticks and `commit` returns it, naming the event's index; nothing is written then.
+/// Move-only; must not outlive its bus. Threads: one at a time; only `commit` blocks.
+class [[nodiscard]] Batch {
+ public:
+  /// The state `name` as changed by this batch.
+  class State {
+   public:
+    State& put(std::string_view key, std::string_view value);
+    State& erase(std::string_view key);
+
+   private:
+    friend class Batch;
+    State(internal::BatchState* batch, std::string name) : batch_(batch), name_(std::move(name)) {}
+    internal::BatchState* batch_;
+    std::string name_;
+  };
+
+  Batch(Batch&&) noexcept;
+  Batch& operator=(Batch&&) noexcept;
+  ~Batch();
+
+  Batch& add(const Event& event);
+  /// Limits as for `TxState`.
+  [[nodiscard]] State state(std::string_view name);
+  [[nodiscard]] std::size_t size() const noexcept;
+  /// Writes everything as one commit, and empties the batch. Errors as for `Bus::publish_batch`.
+  Result<BatchReceipt> commit(const BatchOptions& options = {});
+
+ private:
+  friend class Bus;
+  explicit Batch(std::unique_ptr<internal::BatchState> state) noexcept;
+  std::unique_ptr<internal::BatchState> state_;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "holdfast/event.h"
+#include "holdfast/result.h"
+
+namespace holdfast {
+
+class Tx;
+class Deferred;
+
+namespace internal {
+struct DeliveryState;
+}
+
+/// What a handler answers. A value; made by the functions below.
+class Outcome {
+ public:
+  enum class Kind : std::uint8_t { ack, retry, snooze, reject, stopped };
+
+  /// Done: never delivered again to this subscription once the ack is durable.
+  [[nodiscard]] static Outcome ack() { return Outcome(Kind::ack); }
+  /// Failed: again, as the subscription's retry policy says; dead after its last attempt.
+  [[nodiscard]] static Outcome retry(std::string reason = {}) {
+    return Outcome(Kind::retry, std::nullopt, std::move(reason));
+  }
+  /// Failed: again after `delay` (0 to 30 days); dead after the policy's last attempt.
+  [[nodiscard]] static Outcome retry_after(std::chrono::nanoseconds delay, std::string reason = {}) {
+    return Outcome(Kind::retry, delay, std::move(reason));
+  }
+  /// Not now: again after `delay` (0 to 30 days), and the attempt is not counted.
+  [[nodiscard]] static Outcome snooze(std::chrono::nanoseconds delay) {
+    return Outcome(Kind::snooze, delay);
+  }
+  /// Never: to the dead letters, with `reason`.
+  [[nodiscard]] static Outcome reject(std::string reason) {
+    return Outcome(Kind::reject, std::nullopt, std::move(reason));
+  }
+  /// "I stopped because I was asked to": at shutdown the event stays pending, uncounted.
+  /// Without a stop request it counts as a failed attempt.
+  [[nodiscard]] static Outcome stopped() { return Outcome(Kind::stopped); }
+
+  [[nodiscard]] Kind kind() const noexcept { return kind_; }
+  [[nodiscard]] const std::optional<std::chrono::nanoseconds>& delay() const noexcept {
+    return delay_;
+  }
+  [[nodiscard]] const std::string& reason() const noexcept { return reason_; }
+
+ private:
+  explicit Outcome(Kind kind, std::optional<std::chrono::nanoseconds> delay = std::nullopt,
+                   std::string reason = {})
+      : kind_(kind), delay_(delay), reason_(std::move(reason)) {}
+
+  Kind kind_;
+  std::optional<std::chrono::nanoseconds> delay_;
+  std::string reason_;
+};
+
+/// User state seen and changed by one handler run, as part of its `Tx`.
+///
+/// Reads see the last commit, and this tx's own writes over it. If anything that was read (a key, or a
+/// scanned prefix) was changed by another commit before this one, the whole tx is refused and the
+/// handler runs again, uncounted: what it decided was decided on old values.
+///
+/// Keys are 1 to 255 bytes, values up to 1 MiB (`kStateValueBytesMax`). A write over a limit makes
+/// the tx fail: the first error sticks, nothing of the tx is written, and the answer counts as a
+/// failed attempt with that error as its reason.
+/// Threads: the one that runs the handler (or owns the `Deferred`). Reads may block on the disk.
+class TxState {
+ public:
+  /// The value, or nothing when absent. Fails with `data_loss` when what is stored is damaged.
+  [[nodiscard]] Result<std::optional<std::string>> get(std::string_view key);
+  void put(std::string_view key, std::string_view value);
+  void erase(std::string_view key);
+  /// Calls `visitor` for each key that begins with `prefix`, in byte order, until it returns false.
+  Status scan(std::string_view prefix,
+              const std::function<bool(std::string_view key, std::string_view value)>& visitor);
+
+ private:
+  friend class Tx;
+  explicit TxState(internal::DeliveryState* delivery) noexcept : delivery_(delivery) {}
+  internal::DeliveryState* delivery_;
+};
+
+/// What commits in the same atomic write as the ack: follow-up events and user state. Either all of it
+/// and the ack are there after a crash, or none. Kept only if the outcome is `ack` or `reject`: with
+/// any other answer the tx is dropped.
+///
+/// At most 10,000 writes and 16 MiB (`kTxWritesMax`, `kTxBytesMax`).
+/// Threads: as `TxState`. Does not block, except for reads of state.
+class Tx {
+ public:
+  /// Publishes `event` with the ack. The first error sticks and fails the ack.
+  void publish(const Event& event);
+  /// The state named as this subscription is; an ephemeral one has none (its writes fail the tx).
+  [[nodiscard]] TxState state();
+  /// Another named state. Its name is 1 to 255 bytes.
+  [[nodiscard]] TxState state(std::string_view name);
+  /// Ok, or the first error.
+  [[nodiscard]] const Status& status() const;
+
+ private:
+  friend class Delivery;
+  friend class Deferred;
+  explicit Tx(internal::DeliveryState* delivery) noexcept : delivery_(delivery) {}
+  internal::DeliveryState* delivery_;
+};
+
+/// One event handed to one handler. Lives as long as the handler runs.
+/// Threads: the one that runs the handler; `stop_token()` may be used from any.
+class Delivery {
+ public:
+  [[nodiscard]] const EventView& event() const;
+  /// From 1. Snoozed and stopped runs, and runs of a refused tx, are not counted.
+  [[nodiscard]] std::uint32_t attempt() const;
+  /// The name of the subscription; empty for an ephemeral one.
+  [[nodiscard]] std::string_view subscription() const;
+  /// Asks the handler to stop, at shutdown (`drain`, `close`) and when its subscription ends.
+  [[nodiscard]] std::stop_token stop_token() const;
+  /// See `Tx`.
+  [[nodiscard]] Tx tx();
+  /// Answer later, from any thread: the returned handle keeps the event, the tx and the subscription's
+  /// slot (`SubscribeOptions::concurrency`) until it is settled. What the handler returns after this is
+  /// ignored. Call at most once; a second handle answers nothing.
+  [[nodiscard]] Deferred defer();
+
+ private:
+  friend struct internal::DeliveryState;
+  explicit Delivery(internal::DeliveryState* state) noexcept : state_(state) {}
+  internal::DeliveryState* state_;
+};
+
+/// An answer owed, by a move-only handle. Destroyed unanswered, it counts as a failed attempt.
+/// Threads: one at a time, any. May outlive the bus: `settle` then says `unavailable`, and the event
+/// is delivered again after the next open.
+class Deferred {
+ public:
+  Deferred() noexcept;
+  Deferred(Deferred&&) noexcept;
+  Deferred& operator=(Deferred&&) noexcept;
+  ~Deferred();
+
+  [[nodiscard]] const EventView& event() const;
+  [[nodiscard]] std::stop_token stop_token() const;
+  [[nodiscard]] Tx tx();
+  /// Gives the answer. Does not wait for it to be durable (see `SubscribeOptions::on_settled`).
+  /// Fails with `stale` when there is nothing (any more) to answer, `unavailable` after close.
+  Status settle(Outcome outcome);
+
+ private:
+  friend class Delivery;
+  explicit Deferred(std::shared_ptr<internal::DeliveryState> state) noexcept;
+  std::shared_ptr<internal::DeliveryState> state_;
+};
+
+}  // namespace holdfast

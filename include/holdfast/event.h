@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "holdfast/types.h"
+
+namespace holdfast {
+
+/// Who published an event. On disk since format 1; never renumber.
+enum class SourceKind : std::uint8_t { system = 0, plugin = 1, user = 2, external = 3 };
+
+/// A source: its kind and, for plug-ins, the name. Borrows the name.
+struct Source {
+  SourceKind kind = SourceKind::system;
+  std::string_view name;
+
+  [[nodiscard]] static constexpr Source system() noexcept { return {}; }
+  [[nodiscard]] static constexpr Source plugin(std::string_view name) noexcept {
+    return {SourceKind::plugin, name};
+  }
+  [[nodiscard]] static constexpr Source user() noexcept { return {SourceKind::user, {}}; }
+  [[nodiscard]] static constexpr Source external() noexcept { return {SourceKind::external, {}}; }
+
+  friend constexpr bool operator==(const Source&, const Source&) = default;
+};
+
+/// "system", "plugin(name)", "user" or "external"; and back. The parsed source borrows from `text`.
+[[nodiscard]] std::string to_string(const Source& source);
+[[nodiscard]] std::optional<Source> parse_source(std::string_view text) noexcept;
+
+/// One metadata entry of an event to publish; borrows both strings.
+using MetadataPair = std::pair<std::string_view, std::string_view>;
+
+/// An event payload: bytes, or text given as bytes. Borrows.
+struct Payload {
+  constexpr Payload() noexcept = default;
+  constexpr Payload(Bytes value) noexcept : bytes(value) {}  // NOLINT(google-explicit-constructor)
+  Payload(std::string_view text) noexcept                    // NOLINT(google-explicit-constructor)
+      : bytes(as_bytes(text)) {}
+  Payload(const std::string& text) noexcept                  // NOLINT(google-explicit-constructor)
+      : bytes(as_bytes(text)) {}
+  Payload(const char* text) noexcept                         // NOLINT(google-explicit-constructor)
+      : bytes(as_bytes(std::string_view(text))) {}
+  Payload(const std::vector<std::byte>& value) noexcept      // NOLINT(google-explicit-constructor)
+      : bytes(value) {}
+  Bytes bytes;
+};
+
+/// What is published. Borrows everything: it only has to live for the call, which encodes it.
+///
+/// Limits (each with an error that states the value and the limit): `type` 255 bytes, dotted tokens of
+/// [A-Za-z0-9_-]; `payload` 1 MiB (`Limits::payload_bytes_max`, at most 64 MiB); `content_type` and
+/// the source's name 255 bytes; `metadata` 64 pairs and 16 KiB together, keys 1 to 255 bytes.
+struct Event {
+  std::string_view type;           ///< Dotted name, e.g. "order.placed".
+  Payload payload;                 ///< Opaque to the bus.
+  std::string_view content_type{}; ///< e.g. "application/json"; passed through.
+  Priority priority = Priority::normal;
+  Source source{};
+  std::span<const MetadataPair> metadata{};  ///< Ordered; keys may repeat. `traceparent` and
+                                             ///< `correlation_id` pass through.
+  WallTime timestamp = 0;  ///< When it happened; 0 = now.
+};
+
+/// An event that owns its strings: for collections, and for events that outlive their origin.
+struct OwnedEvent {
+  std::string type;
+  std::string payload;
+  std::string content_type{};
+  Priority priority = Priority::normal;
+  SourceKind source_kind = SourceKind::system;
+  std::string source_name{};
+  std::vector<std::pair<std::string, std::string>> metadata{};
+  WallTime timestamp = 0;
+};
+
+/// The metadata of a stored event, read in place.
+/// Threads: any, concurrently, as long as the event it came from lives.
+class MetadataView {
+ public:
+  MetadataView() noexcept = default;
+  [[nodiscard]] std::size_t size() const noexcept;
+  [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+  [[nodiscard]] MetadataPair operator[](std::size_t index) const noexcept;
+  /// The value of the first entry with `key`.
+  [[nodiscard]] std::optional<std::string_view> find(std::string_view key) const noexcept;
+
+ private:
+  friend struct EventViewAccess;
+  explicit MetadataView(const void* record) noexcept : record_(record) {}
+  const void* record_ = nullptr;
+};
+
+/// An event as it is in the journal, read in place, without a copy.
+///
+/// Valid only as long as what gave it says: a `Delivery` for as long as the handler runs (or its
+/// `Deferred` lives), a visitor's argument for the call. Copy what you keep (`to_owned`).
+/// Threads: any, concurrently.
+struct EventView {
+  EventId id;
+  CommitNumber commit;         ///< (commit, index) is the total order over all lanes.
+  std::uint32_t index = 0;     ///< Position inside its commit.
+  BatchId batch_id;            ///< 0 = published alone.
+  WallTime published_at = 0;   ///< When its commit was made.
+  WallTime timestamp = 0;      ///< When it happened, as the publisher says.
+  std::string_view type;
+  Bytes payload;
+  std::string_view content_type;
+  Source source;
+  MetadataView metadata;
+
+  [[nodiscard]] Priority priority() const noexcept { return id.priority; }
+  [[nodiscard]] std::string_view payload_text() const noexcept { return as_text(payload); }
+  [[nodiscard]] OwnedEvent to_owned() const;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "holdfast/types.h"
+
+namespace spdlog {
+class logger;
+}
+
+namespace holdfast {
+
+/// What a full intake does with a publisher. A publish from inside a handler is always rejected, never
+/// blocked: the handler may be the one that would make room.
+enum class IntakePolicy : std::uint8_t { block, reject };
+
+/// What `Bus::open` does when something that was durable is damaged or missing.
+enum class DamagePolicy : std::uint8_t {
+  refuse,            ///< Return `data_loss`, naming what and where. Nothing is deleted.
+  keep_good_prefix,  ///< Keep what is good before the damage, keep a copy of what is cut, record the
+                     ///< lost sequences so that they are never used again, and report all of it.
+};
+
+/// How long events stay after nobody is owed them: until they are older than `age`, or more than
+/// `bytes` of them are kept, whichever comes first. Zero in either = they go at once.
+/// Space is given back in the background, in steps of about `bytes / 256`, at least 1 MiB.
+struct Retention {
+  std::chrono::seconds age = std::chrono::hours(24);
+  std::uint64_t bytes = std::uint64_t{256} << 20U;
+};
+
+/// Worker threads by class. A worker takes only events at least as urgent as its class, so that a
+/// critical event never waits behind the handlers of less urgent ones. At least one class must be
+/// `low`, or low events would never be delivered.
+struct Workers {
+  std::uint16_t critical = 1;
+  std::uint16_t high = 1;
+  std::uint16_t normal = 1;
+  std::uint16_t low = 1;
+
+  /// One thread for everything: delivery is exactly by (priority, sequence).
+  [[nodiscard]] static constexpr Workers single() noexcept { return {0, 0, 0, 1}; }
+};
+
+/// Upper bounds. Each call that meets one names it, the value and the bound in its error.
+struct Limits {
+  std::size_t payload_bytes_max = std::size_t{1} << 20U;         ///< 1 MiB; at most 64 MiB.
+  std::size_t intake_events_max = 65'536;                        ///< Waiting for the committer.
+  std::size_t intake_bytes_max = std::size_t{16} << 20U;         ///< Encoded, waiting likewise.
+  std::size_t settled_ahead_bytes_max = std::size_t{1} << 20U;   ///< Per subscription and lane.
+  std::size_t subscriptions_max = 1'024;                         ///< Durable ones, by name.
+  std::size_t dead_letters_max = 100'000;                        ///< The oldest go, and are logged.
+  std::uint64_t disk_reserve_bytes = std::uint64_t{64} << 20U;   ///< Free space below which
+                                                                 ///< publishing is refused.
+};
+
+/// Fixed bounds that no option changes.
+inline constexpr std::size_t kPayloadBytesHardMax = std::size_t{64} << 20U;
+inline constexpr std::size_t kNameBytesMax = 255;  ///< Types, content types, names, state keys.
+inline constexpr std::size_t kMetadataPairsMax = 64;
+inline constexpr std::size_t kMetadataBytesMax = std::size_t{16} << 10U;
+inline constexpr std::size_t kBatchEventsMax = 100'000;
+inline constexpr std::size_t kBatchBytesMax = std::size_t{64} << 20U;
+inline constexpr std::size_t kTxWritesMax = 10'000;
+inline constexpr std::size_t kTxBytesMax = std::size_t{16} << 20U;
+inline constexpr std::size_t kStateValueBytesMax = std::size_t{1} << 20U;
+
+/// How a bus is opened. Every member has a default that is safe.
+struct Options {
+  bool create_if_missing = true;
+  Durability durability = Durability::durable;  ///< For publishes that do not say otherwise.
+  IntakePolicy intake = IntakePolicy::block;
+  DamagePolicy on_damage = DamagePolicy::refuse;
+  Workers workers{};
+  Limits limits{};
+  Retention retention{};            ///< For events that every subscription has settled.
+  Retention unclaimed_retention{};  ///< For events that no durable subscription has matched yet.
+  std::size_t memory_budget = std::size_t{64} << 20U;  ///< Bytes, RocksDB's included; at least
+                                                       ///< 16 MiB.
+  /// How long a plain ack may wait for the next commit to ride in. A crash meanwhile delivers again.
+  std::chrono::milliseconds ack_linger{50};
+  /// A handler that runs longer is told in `stats()` and the log as stuck.
+  std::chrono::seconds stuck_after{60};
+  /// Keeps everything in memory, for tests and throw-away buses: nothing survives the process.
+  bool in_memory = false;
+  /// Where log lines go; null = nowhere. Borrowed from spdlog, the only third-party name in this API.
+  std::shared_ptr<spdlog::logger> logger{};
+};
+
+/// What a single publish may choose.
+struct PublishOptions {
+  /// Unset = as the bus was opened.
+  std::optional<Durability> durability{};
+};
+
+}  // namespace holdfast

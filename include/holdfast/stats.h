@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "holdfast/status.h"
+#include "holdfast/types.h"
+
+namespace holdfast {
+
+/// Counts of one lane, or of one subscription in one lane. Kept as things happen, never scanned.
+struct LaneStats {
+  std::uint64_t ready = 0;      ///< Owed and waiting for a worker.
+  std::uint64_t leased = 0;     ///< With a handler or a `Deferred` now.
+  std::uint64_t scheduled = 0;  ///< Waiting for a retry or the end of a snooze.
+  std::uint64_t dead = 0;       ///< Dead letters kept.
+};
+
+struct SubscriptionStats {
+  std::string name;       ///< Empty for an ephemeral one.
+  bool attached = false;  ///< A handler is subscribed now.
+  std::array<LaneStats, kLaneCount> lanes{};
+  std::uint64_t acked = 0;     ///< Since the bus was opened, as the next three.
+  std::uint64_t skipped = 0;
+  std::uint64_t retried = 0;
+  std::uint64_t rejected = 0;  ///< Put into the dead letters.
+  std::uint64_t refused_tx = 0;  ///< Runs repeated because state that was read had changed.
+  std::string last_error;      ///< Reason of the newest failed attempt.
+  /// Not empty: delivery of a lane stands still, and why (damage found, settled-ahead set full).
+  std::string blocked;
+};
+
+/// A handler that has been running for longer than `Options::stuck_after`.
+struct StuckHandler {
+  std::string subscription;
+  EventId event;
+  std::uint32_t attempt = 0;
+  std::chrono::nanoseconds running_for{};
+};
+
+/// Lanes over all durable subscriptions.
+struct BusLaneStats {
+  LaneStats owed;                ///< Summed over subscriptions.
+  std::uint64_t unclaimed = 0;   ///< Events that no durable subscription has matched.
+  std::uint64_t published = 0;   ///< Ever, in this journal: the newest sequence.
+  std::uint64_t trimmed = 0;     ///< Sequences up to this one are gone from the lane.
+};
+
+struct Stats {
+  std::array<BusLaneStats, kLaneCount> lanes{};
+  std::vector<SubscriptionStats> subscriptions;
+  std::vector<StuckHandler> stuck;
+  CommitNumber commit;          ///< Newest written.
+  CommitNumber durable_commit;  ///< Newest fsynced.
+  std::uint64_t commits = 0;    ///< Since the bus was opened, as the next three.
+  std::uint64_t syncs = 0;
+  std::uint64_t events_published = 0;
+  std::uint64_t publishes_refused = 0;  ///< Intake full or disk reserve reached.
+  std::uint64_t expired_unclaimed = 0;  ///< Dropped by `Options::unclaimed_retention`.
+  std::size_t intake_events = 0;        ///< Now waiting for the committer.
+  std::size_t resident_bytes = 0;       ///< Event bytes held in memory for delivery.
+  std::size_t engine_bytes = 0;         ///< RocksDB's memory (write buffers, caches, tables).
+  std::uint64_t disk_bytes = 0;         ///< Of the journal.
+  std::uint64_t disk_free_bytes = 0;    ///< Of its file system.
+  Status health;                        ///< `poisoned` once a write or sync failed.
+};
+
+/// What an open found and did.
+struct RecoveryReport {
+  bool created = false;          ///< The journal was new.
+  bool clean = true;             ///< The last run closed it; false after a crash.
+  std::array<std::uint64_t, kLaneCount> pending{};  ///< Owed deliveries and unclaimed events.
+  /// Deliveries that were running when the process ended. They run one at a time first, and their
+  /// attempt is counted.
+  struct Suspect {
+    std::string subscription;
+    EventId event;
+    std::uint32_t attempt = 0;
+    bool dead = false;  ///< It was the last attempt: now a dead letter.
+  };
+  std::vector<Suspect> suspects;
+  std::uint64_t bytes_cut = 0;       ///< Of unsynced data at the end of the log; a copy is kept.
+  std::string cut_copy;              ///< Where, empty if nothing was cut.
+  /// Sequences that are lost and will never be used again, [from, to].
+  struct LostRange {
+    Priority priority = Priority::normal;
+    std::uint64_t from = 0;
+    std::uint64_t to = 0;
+  };
+  std::vector<LostRange> lost;
+  std::string damage;                ///< What was found and cut under `keep_good_prefix`.
+  std::chrono::nanoseconds open_time{};     ///< Locking, checking and replaying the engine.
+  std::chrono::nanoseconds recover_time{};  ///< Rebuilding what memory knows.
+};
+
+}  // namespace holdfast

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <chrono>
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "holdfast/delivery.h"
+#include "holdfast/event.h"
+#include "holdfast/status.h"
+
+namespace holdfast {
+
+namespace internal {
+class SubscriptionHandle;
+}
+
+/// When and how often a failed delivery is tried again: attempt n waits
+/// min(backoff_first * 2^(n-1), backoff_max), give or take `jitter` of it.
+struct RetryPolicy {
+  std::uint32_t attempts_max = 5;  ///< Then to the dead letters. At least 1.
+  std::chrono::milliseconds backoff_first{200};
+  std::chrono::milliseconds backoff_max{60'000};
+  double jitter = 0.2;  ///< 0 to 1; drawn evenly.
+};
+
+/// Which events a subscription wants, beside their types. Empty lists match everything.
+struct Match {
+  std::vector<Priority> priorities{};
+  std::vector<SourceKind> source_kinds{};
+  std::vector<std::string> source_names{};
+  std::vector<std::pair<std::string, std::string>> metadata_equals{};  ///< All of them.
+};
+
+/// Where a durable subscription begins when its name is seen for the first time; ignored later.
+struct Start {
+  /// Everything that is still kept, so that the order of start-up loses nothing.
+  [[nodiscard]] static Start earliest() { return Start{Earliest{}}; }
+  /// What is committed from now on.
+  [[nodiscard]] static Start new_only() { return Start{NewOnly{}}; }
+  /// From this event on in its lane, and everything kept of commits from its own on in the others.
+  [[nodiscard]] static Start position(EventId first) { return Start{first}; }
+  /// What was committed at or after this moment.
+  [[nodiscard]] static Start time(WallTime from) { return Start{AtTime{from}}; }
+
+  struct Earliest {};
+  struct NewOnly {};
+  struct AtTime {
+    WallTime from;
+  };
+  std::variant<Earliest, NewOnly, EventId, AtTime> value;
+};
+
+/// How a subscription ended an event.
+enum class Settled : std::uint8_t { acked = 0, dead = 1, skipped = 2 };
+
+struct SubscribeOptions {
+  /// 1 to 255 bytes: a durable subscription, whose position and settle state survive. Empty: an
+  /// ephemeral one, which sees what is committed while it exists; nothing of it is stored.
+  std::string name{};
+  /// Patterns over the dotted type: `*` is one token, `>` the rest. Empty = every type. At most 64.
+  std::vector<std::string> types{};
+  Match match{};
+  /// Asked before the handler, on the worker's thread; false = the event is skipped for this
+  /// subscription, durably. Must be quick and must not throw (a throw counts as a failed attempt).
+  std::function<bool(const EventView&)> condition{};
+  /// How many of its events may be with handlers (or `Deferred`) at the same time, from 1. With 2 or
+  /// more one slot is kept for critical events.
+  std::uint32_t concurrency = 1;
+  RetryPolicy retry{};
+  Start start = Start::earliest();
+  /// Told once the commit that carries an outcome is durable. Runs on a thread of the bus that others
+  /// wait for: be quick, and call nothing that blocks.
+  std::function<void(EventId, Settled)> on_settled{};
+};
+
+/// The function that works on events: returns an `Outcome`, or nothing, which is an ack.
+/// A handler that throws is caught and counts as a failed attempt with `what()` as its reason.
+/// Runs on a worker thread of the bus, for up to `concurrency` events at the same time.
+class Handler {
+ public:
+  template <typename F>
+    requires(!std::same_as<std::remove_cvref_t<F>, Handler> &&
+             std::invocable<F&, Delivery&>)
+  Handler(F function) {  // NOLINT(google-explicit-constructor)
+    if constexpr (std::same_as<std::invoke_result_t<F&, Delivery&>, void>) {
+      function_ = [inner = std::move(function)](Delivery& delivery) mutable {
+        inner(delivery);
+        return Outcome::ack();
+      };
+    } else {
+      function_ = std::move(function);
+    }
+  }
+  Outcome operator()(Delivery& delivery) { return function_(delivery); }
+
+ private:
+  std::function<Outcome(Delivery&)> function_;
+};
+
+/// A live subscription. Its destructor ends it: no handler starts afterwards, running ones are asked to
+/// stop and waited for, so that after it returns no callback runs. A handler may destroy its own
+/// subscription: then it is not waited for. A durable subscription's position stays in the journal, and
+/// events go on collecting for it. Move-only; may outlive the bus.
+/// Threads: one at a time. The destructor, `end` and assignment block for running handlers.
+class [[nodiscard]] Subscription {
+ public:
+  Subscription() noexcept;
+  Subscription(Subscription&&) noexcept;
+  Subscription& operator=(Subscription&&) noexcept;
+  ~Subscription();
+
+  /// What the destructor does, earlier. Safe to call twice.
+  void end();
+  [[nodiscard]] bool active() const noexcept { return handle_ != nullptr; }
+  /// Empty for an ephemeral subscription, and after `end`.
+  [[nodiscard]] const std::string& name() const noexcept;
+
+ private:
+  friend class Bus;
+  explicit Subscription(std::shared_ptr<internal::SubscriptionHandle> handle) noexcept;
+  std::shared_ptr<internal::SubscriptionHandle> handle_;
+};
+
+}  // namespace holdfast

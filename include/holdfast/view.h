@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "holdfast/query.h"
+#include "holdfast/result.h"
+#include "holdfast/stats.h"
+
+namespace holdfast {
+
+/// Facts about the journal as a whole.
+struct JournalInfo {
+  std::string uuid;
+  std::uint32_t format = 0;
+  std::uint64_t epoch = 0;  ///< How often it was opened for writing.
+  bool clean = true;        ///< Closed properly (false too while a bus has it open).
+  int owner_pid = 0;        ///< Process that has it open now; 0 = none.
+  std::vector<RecoveryReport::LostRange> lost;
+};
+
+/// A journal, read as it was when it was opened here: also while a bus has it open elsewhere. Cannot
+/// write, by type, and changes no byte of what is stored.
+///
+/// Opening replays the journal's log in memory (up to about a second for 100 MB). What only the live bus
+/// knows (leases, stuck handlers) is not in it.
+/// Threads: const methods from any, concurrently; they read the disk and may block.
+class JournalView {
+ public:
+  /// Fails with `not_found` (no such folder), `invalid_argument` (not a journal, or of a newer
+  /// format), `data_loss` (damaged; names what and where), `unavailable` (no permission, or changing
+  /// too fast to be read just now: try again).
+  static Result<std::unique_ptr<JournalView>> open(const std::string& path);
+  ~JournalView();
+
+  [[nodiscard]] const JournalInfo& info() const noexcept;
+  /// Counts by lane and subscription. Fields that only a live bus has stay zero.
+  [[nodiscard]] Result<Stats> stats() const;
+  /// Visits by lane, most urgent first, then sequence. Stops with `data_loss` at a damaged record.
+  Status scan(const ScanFilter& filter, const ScanVisitor& visitor) const;
+  /// Nothing when it was never published or is no longer kept.
+  [[nodiscard]] Result<std::optional<StoredEvent>> get(EventId id) const;
+  [[nodiscard]] Result<std::vector<DeadLetter>> dead_letters(const DeadLetterFilter& filter = {}) const;
+  /// A value that handlers keep; see `TxState`.
+  [[nodiscard]] Result<std::optional<std::string>> state(std::string_view name,
+                                                         std::string_view key) const;
+
+ private:
+  struct Impl;
+  explicit JournalView(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace holdfast
