@@ -1,0 +1,25 @@
+# The only place with warning flags. Errors are a matter of the presets (CMAKE_COMPILE_WARNING_AS_ERROR):
+# who merely uses holdfast must never fail to build because of a newer compiler's warning.
+add_library(holdfast_warnings INTERFACE)
+target_compile_options(holdfast_warnings INTERFACE
+  -Wall
+  -Wextra
+  -Wshadow
+  -Wcast-align
+  -Wconversion
+  -Wsign-conversion
+  -Wimplicit-fallthrough
+  -Wformat=2
+  $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
+  $<$<COMPILE_LANGUAGE:CXX>:-Wold-style-cast>
+  $<$<COMPILE_LANGUAGE:CXX>:-Woverloaded-virtual>
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wduplicated-cond>
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wlogical-op>
+  $<$<COMPILE_LANG_AND_ID:CXX,Clang>:-Wthread-safety>
+  # g++ 12 reports these falsely from inside inlined standard library code once it optimises.
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-maybe-uninitialized>
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-array-bounds>
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-stringop-overflow>
+  # Every member of an option struct has a default: leaving some out is the point.
+  -Wno-missing-field-initializers)
