@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "holdfast/types.h"
+#include "model/chunk.h"
+#include "model/ids.h"
+#include "model/records.h"
+
+namespace holdfast::model {
+
+// What a commit can do to a journal. These are operations of the domain, not keys and values: a store
+// maps all of one commit to whatever it can write atomically (RocksDB: one WriteBatch).
+//
+// Adding one: here, in each journal, in the conformance suite, and in core's recovery fold.
+
+struct Append {
+  ChunkPtr chunk;
+};
+struct PutSubscription {
+  SubscriptionRecord record;
+};
+/// With everything of it: cursors, settlements, parked events and dead letters.
+struct EraseSubscription {
+  SubscriptionId subscription;
+};
+struct PutCursor {
+  CursorRecord record;
+};
+/// `copy` is given when the event is parked for the first time; null leaves the copy that is there.
+struct PutSettlement {
+  SettlementRecord record;
+  ChunkPtr copy;
+};
+/// With its parked event.
+struct EraseSettlement {
+  SubscriptionId subscription;
+  EventId event;
+};
+struct PutDeadLetter {
+  DeadLetterRecord record;
+};
+struct EraseDeadLetter {
+  SubscriptionId subscription;
+  EventId event;
+};
+/// The version stored with it is the commit's number.
+struct PutState {
+  std::string name;
+  std::string key;
+  std::string value;
+};
+struct EraseState {
+  std::string name;
+  std::string key;
+};
+struct PutRetentionMark {
+  RetentionMark mark;
+};
+struct PutLostRange {
+  LostRange range;
+};
+
+using Operation =
+    std::variant<Append, PutSubscription, EraseSubscription, PutCursor, PutSettlement,
+                 EraseSettlement, PutDeadLetter, EraseDeadLetter, PutState, EraseState,
+                 PutRetentionMark, PutLostRange>;
+
+/// One atomic step of a journal. `(epoch, number)` is how a store finds out that somebody else has
+/// written meanwhile.
+struct Commit {
+  std::uint64_t epoch = 0;
+  CommitNumber number;
+  CommitNumber durable_known;  ///< Newest commit known to be fsynced when this one was made.
+  WallTime written_at = 0;
+  PerLane<Sequence> next{{1, 1, 1, 1}};  ///< After this commit.
+  PerLane<Sequence> trim{{1, 1, 1, 1}};  ///< Sequences below may be reclaimed once this is durable.
+  bool clean = false;                    ///< The last one of a proper close.
+  std::vector<Operation> operations;
+};
+
+}  // namespace holdfast::model

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/clock.h"
+#include "holdfast/subscription.h"
+#include "holdfast/types.h"
+#include "model/chunk.h"
+#include "model/ids.h"
+
+namespace holdfast::model {
+
+/// What a durable subscription wants. Its position is in its cursors.
+struct SubscriptionRecord {
+  SubscriptionId id;
+  std::string name;
+  std::vector<std::string> types;
+  Match match;
+};
+
+/// A subscription's progress in one lane, as it is stored (core::Cursor is the working form).
+struct CursorRecord {
+  SubscriptionId subscription;
+  Priority lane = Priority::normal;
+  Sequence floor = 1;
+  std::string ahead;  ///< Portable 64-bit roaring bitmap; empty = none.
+  std::uint64_t owed = 0;
+  std::uint64_t parked = 0;
+  Sequence as_of = 1;
+};
+
+/// A delivery that is owed but not by its cursor alone: it failed, was snoozed, put back, or was
+/// running when the process died. It keeps its own copy of the event ("parked"), so that the floor, and
+/// with it the space of everything settled after it, can go on without it.
+struct SettlementRecord {
+  SubscriptionId subscription;
+  EventId event;
+  std::uint32_t attempts = 0;  ///< Counted so far.
+  std::int64_t delay = 0;      ///< ns, as it was drawn: what a clock that jumped is held against.
+  base::BootTime due_boot = 0;
+  WallTime due_wall = 0;
+  bool suspect = false;
+  std::string last_error;
+};
+
+struct DeadLetterRecord {
+  SubscriptionId subscription;
+  EventId event;
+  std::uint32_t attempts = 0;
+  std::string reason;
+  WallTime died_at = 0;
+  ChunkPtr chunk;  ///< The event alone.
+};
+
+/// What a handler keeps through `tx().state()`.
+struct StateRecord {
+  std::string name;
+  std::string key;
+  std::string value;
+  CommitNumber version;
+};
+
+/// How many bytes of events a lane had seen when it reached `sequence`, and when that was: retention is
+/// decided at these marks, without reading events.
+struct RetentionMark {
+  Priority lane = Priority::normal;
+  Sequence sequence = 1;
+  WallTime published_at = 0;
+  std::uint64_t bytes_before = 0;
+};
+
+/// Sequences that an open skipped, [from, to].
+struct LostRange {
+  Priority lane = Priority::normal;
+  Sequence from = 1;
+  Sequence to = 1;
+};
+
+/// The copy of the event that a settlement keeps.
+struct ParkedEvent {
+  SubscriptionId subscription;
+  EventId event;
+  ChunkPtr chunk;  ///< The event alone.
+};
+
+using Record = std::variant<ChunkPtr, SubscriptionRecord, CursorRecord, SettlementRecord, ParkedEvent,
+                            DeadLetterRecord, StateRecord, RetentionMark, LostRange>;
+
+}  // namespace holdfast::model

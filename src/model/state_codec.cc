@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+#include "model/state_codec.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/checksum.h"
+#include "base/status_or.h"
+#include "commit_generated.h"
+#include "model/flatbuffer.h"
+#include "state_generated.h"
+
+namespace holdfast::model {
+
+namespace {
+
+constexpr std::size_t kChecksumBytes = sizeof(std::uint64_t);
+
+std::string seal(const flatbuffers::FlatBufferBuilder& builder, std::string_view key) {
+  std::string value(finished(builder));
+  value.resize((value.size() + 7) & ~std::size_t{7});
+  const auto sum = base::checksum(value, base::checksum(key));
+  value.append(reinterpret_cast<const char*>(&sum), sizeof(sum));
+  return value;
+}
+
+Status damaged(std::string_view what, std::string_view why) {
+  return {StatusCode::data_loss, std::string(what) + ": " + std::string(why)};
+}
+
+/// A record read back: an aligned copy, since the store's bytes may begin anywhere.
+template <typename Table>
+class Opened {
+ public:
+  static Result<Opened> open(std::string_view what, std::string_view key, std::string_view value) {
+    if (value.size() < kChecksumBytes + 8 || value.size() % 8 != 0) {
+      return damaged(what, "has an impossible size");
+    }
+    const auto body = value.substr(0, value.size() - kChecksumBytes);
+    std::uint64_t sum = 0;
+    std::memcpy(&sum, value.data() + body.size(), sizeof(sum));
+    if (sum != base::checksum(body, base::checksum(key))) return damaged(what, "checksum is wrong");
+    Opened opened;
+    opened.words_.resize(body.size() / 8);
+    std::memcpy(opened.words_.data(), body.data(), body.size());
+    const std::string_view aligned(reinterpret_cast<const char*>(opened.words_.data()), body.size());
+    auto verifier = verifier_of(aligned);
+    if (!verifier.VerifyBuffer<Table>(nullptr)) return damaged(what, "is malformed");
+    return opened;
+  }
+  const Table* operator->() const { return flatbuffers::GetRoot<Table>(words_.data()); }
+
+ private:
+  std::vector<std::uint64_t> words_;
+};
+
+using Texts = flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>;
+
+flatbuffers::Offset<Texts> put_texts(flatbuffers::FlatBufferBuilder& builder,
+                                     const std::vector<std::string>& texts) {
+  return builder.CreateVectorOfStrings(texts);
+}
+
+std::vector<std::string> texts_of(const Texts* texts) {
+  std::vector<std::string> out;
+  if (texts == nullptr) return out;
+  out.reserve(texts->size());
+  for (const auto* text : *texts) out.emplace_back(text_of(text));
+  return out;
+}
+
+template <typename Enum>
+std::vector<std::uint8_t> numbers_of(const std::vector<Enum>& values) {
+  std::vector<std::uint8_t> out;
+  for (const auto value : values) out.push_back(static_cast<std::uint8_t>(value));
+  return out;
+}
+
+template <typename Enum>
+bool read_numbers(const flatbuffers::Vector<std::uint8_t>* values, Enum last,
+                  std::vector<Enum>& out) {
+  if (values == nullptr) return true;
+  for (const auto value : *values) {
+    if (value > static_cast<std::uint8_t>(last)) return false;
+    out.push_back(static_cast<Enum>(value));
+  }
+  return true;
+}
+
+bool read_lanes(const flatbuffers::Vector<std::uint64_t>* values, PerLane<Sequence>& out) {
+  if (values == nullptr || values->size() != kLaneCount) return false;
+  std::copy(values->begin(), values->end(), out.begin());
+  return true;
+}
+
+}  // namespace
+
+std::string encode(const SubscriptionRecord& record, std::string_view key) {
+  auto& builder = reused_builder();
+  std::vector<flatbuffers::Offset<schema::KeyValue>> pairs;
+  for (const auto& [name, value] : record.match.metadata_equals) {
+    const auto name_at = put_text(builder, name);
+    pairs.push_back(schema::CreateKeyValue(builder, name_at, put_text(builder, value)));
+  }
+  const auto metadata = builder.CreateVector(pairs);
+  const auto name = put_text(builder, record.name);
+  const auto types = put_texts(builder, record.types);
+  const auto priorities = builder.CreateVector(numbers_of(record.match.priorities));
+  const auto kinds = builder.CreateVector(numbers_of(record.match.source_kinds));
+  const auto sources = put_texts(builder, record.match.source_names);
+  builder.Finish(schema::CreateSubscription(builder, record.id.value, name, types, priorities, kinds,
+                                            sources, metadata));
+  return seal(builder, key);
+}
+
+Result<SubscriptionRecord> decode_subscription(std::string_view key, std::string_view value) {
+  HOLDFAST_ASSIGN(const auto table,
+                  Opened<schema::Subscription>::open("subscription record", key, value));
+  SubscriptionRecord record;
+  record.id = {table->id()};
+  record.name = text_of(table->name());
+  record.types = texts_of(table->types());
+  record.match.source_names = texts_of(table->source_names());
+  if (!read_numbers(table->priorities(), Priority::low, record.match.priorities) ||
+      !read_numbers(table->source_kinds(), SourceKind::external, record.match.source_kinds)) {
+    return damaged("subscription record", "holds an unknown priority or source");
+  }
+  if (const auto* pairs = table->metadata_equals(); pairs != nullptr) {
+    for (const auto* pair : *pairs) {
+      record.match.metadata_equals.emplace_back(text_of(pair->key()), text_of(pair->value()));
+    }
+  }
+  return record;
+}
+
+std::string encode(const CursorRecord& record, std::string_view key) {
+  auto& builder = reused_builder();
+  const auto ahead = record.ahead.empty() ? 0 : put_bytes(builder, record.ahead);
+  builder.Finish(schema::CreateCursor(builder, record.floor, ahead, record.owed, record.parked,
+                                      record.as_of));
+  return seal(builder, key);
+}
+
+Result<CursorRecord> decode_cursor(std::string_view key, std::string_view value,
+                                   SubscriptionId subscription, Priority lane) {
+  HOLDFAST_ASSIGN(const auto table, Opened<schema::Cursor>::open("cursor", key, value));
+  return CursorRecord{.subscription = subscription,
+                      .lane = lane,
+                      .floor = table->floor(),
+                      .ahead = std::string(text_of(table->ahead())),
+                      .owed = table->owed(),
+                      .parked = table->parked(),
+                      .as_of = table->as_of()};
+}
+
+std::string encode(const SettlementRecord& record, std::string_view key) {
+  auto& builder = reused_builder();
+  const auto error = record.last_error.empty() ? 0 : put_text(builder, record.last_error);
+  builder.Finish(schema::CreateSettlement(builder, record.attempts, record.delay, record.due_boot,
+                                          record.due_wall, record.suspect, error));
+  return seal(builder, key);
+}
+
+Result<SettlementRecord> decode_settlement(std::string_view key, std::string_view value,
+                                           SubscriptionId subscription, EventId event) {
+  HOLDFAST_ASSIGN(const auto table, Opened<schema::Settlement>::open("settlement", key, value));
+  return SettlementRecord{.subscription = subscription,
+                          .event = event,
+                          .attempts = table->attempts(),
+                          .delay = table->delay(),
+                          .due_boot = table->due_boot(),
+                          .due_wall = table->due_wall(),
+                          .suspect = table->suspect(),
+                          .last_error = std::string(text_of(table->last_error()))};
+}
+
+std::string encode(const DeadLetterRecord& record, std::string_view key) {
+  auto& builder = reused_builder();
+  const auto chunk = put_aligned_bytes(builder, as_bytes(record.chunk->bytes()));
+  const auto reason = put_text(builder, record.reason);
+  builder.Finish(
+      schema::CreateDeadLetter(builder, record.attempts, reason, record.died_at, chunk));
+  return seal(builder, key);
+}
+
+Result<DeadLetterRecord> decode_dead_letter(std::string_view key, std::string_view value,
+                                            SubscriptionId subscription, EventId event) {
+  HOLDFAST_ASSIGN(const auto table, Opened<schema::DeadLetter>::open("dead letter", key, value));
+  HOLDFAST_ASSIGN(auto chunk, Chunk::decode(text_of(table->chunk()), event));
+  return DeadLetterRecord{.subscription = subscription,
+                          .event = event,
+                          .attempts = table->attempts(),
+                          .reason = std::string(text_of(table->reason())),
+                          .died_at = table->died_at(),
+                          .chunk = std::move(chunk)};
+}
+
+std::string encode(const RetentionMark& mark, std::string_view key) {
+  auto& builder = reused_builder();
+  builder.Finish(schema::CreateRetentionMark(builder, mark.published_at, mark.bytes_before));
+  return seal(builder, key);
+}
+
+Result<RetentionMark> decode_retention_mark(std::string_view key, std::string_view value,
+                                            Priority lane, Sequence sequence) {
+  HOLDFAST_ASSIGN(const auto table,
+                  Opened<schema::RetentionMark>::open("retention mark", key, value));
+  return RetentionMark{.lane = lane,
+                       .sequence = sequence,
+                       .published_at = table->published_at(),
+                       .bytes_before = table->bytes_before()};
+}
+
+std::string encode(const LostRange& range, std::string_view key) {
+  auto& builder = reused_builder();
+  builder.Finish(schema::CreateLostRange(builder, range.from, range.to));
+  return seal(builder, key);
+}
+
+Result<LostRange> decode_lost_range(std::string_view key, std::string_view value, Priority lane) {
+  HOLDFAST_ASSIGN(const auto table, Opened<schema::LostRange>::open("lost range", key, value));
+  return LostRange{.lane = lane, .from = table->from(), .to = table->to()};
+}
+
+std::string encode_state(std::string_view value, CommitNumber version, std::string_view key) {
+  auto& builder = reused_builder();
+  const auto bytes = put_bytes(builder, value);
+  builder.Finish(schema::CreateStateValue(builder, version.value, bytes));
+  return seal(builder, key);
+}
+
+Result<StateRecord> decode_state(std::string_view key, std::string_view value, std::string name,
+                                 std::string state_key) {
+  HOLDFAST_ASSIGN(const auto table, Opened<schema::StateValue>::open("state value", key, value));
+  return StateRecord{.name = std::move(name),
+                     .key = std::move(state_key),
+                     .value = std::string(text_of(table->value())),
+                     .version = {table->version()}};
+}
+
+std::string encode_meta(const Commit& commit, std::string_view key) {
+  auto& builder = reused_builder();
+  const auto next = builder.CreateVector(commit.next.values.data(), kLaneCount);
+  const auto trim = builder.CreateVector(commit.trim.values.data(), kLaneCount);
+  builder.Finish(schema::CreateCommitMeta(builder, commit.epoch, commit.number.value,
+                                          commit.durable_known.value, commit.written_at, next, trim,
+                                          commit.clean));
+  return seal(builder, key);
+}
+
+Result<Commit> decode_meta(std::string_view key, std::string_view value) {
+  HOLDFAST_ASSIGN(const auto table, Opened<schema::CommitMeta>::open("commit record", key, value));
+  Commit commit;
+  commit.epoch = table->epoch();
+  commit.number = {table->number()};
+  commit.durable_known = {table->durable_known()};
+  commit.written_at = table->written_at();
+  commit.clean = table->clean();
+  if (!read_lanes(table->next(), commit.next) || !read_lanes(table->trim(), commit.trim)) {
+    return damaged("commit record", "has not one value a lane");
+  }
+  return commit;
+}
+
+std::string encode(const JournalMeta& meta, std::string_view key) {
+  auto& builder = reused_builder();
+  const auto uuid =
+      put_bytes(builder, {reinterpret_cast<const char*>(meta.uuid.data()), meta.uuid.size()});
+  builder.Finish(schema::CreateJournalMeta(builder, meta.format, uuid, meta.created_at));
+  return seal(builder, key);
+}
+
+Result<JournalMeta> decode_journal_meta(std::string_view key, std::string_view value) {
+  HOLDFAST_ASSIGN(const auto table, Opened<schema::JournalMeta>::open("journal record", key, value));
+  JournalMeta meta;
+  meta.format = table->format();
+  meta.created_at = table->created_at();
+  if (table->uuid() == nullptr || table->uuid()->size() != meta.uuid.size()) {
+    return damaged("journal record", "has no proper uuid");
+  }
+  std::memcpy(meta.uuid.data(), table->uuid()->data(), meta.uuid.size());
+  return meta;
+}
+
+std::string to_string(const Uuid& uuid) {
+  static constexpr std::string_view kHex = "0123456789abcdef";
+  std::string text;
+  for (std::size_t i = 0; i < uuid.size(); ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    const auto byte = std::to_integer<unsigned>(uuid[i]);
+    text.append(1, kHex[byte >> 4U]).append(1, kHex[byte & 15U]);
+  }
+  return text;
+}
+
+}  // namespace holdfast::model
