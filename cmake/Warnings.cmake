@@ -23,3 +23,9 @@ target_compile_options(holdfast_warnings INTERFACE
   $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-stringop-overflow>
   # Every member of an option struct has a default: leaving some out is the point.
   -Wno-missing-field-initializers)
+
+# Tests and benches compare sizes with literals in every second line; there the sign warnings only
+# breed casts.
+add_library(holdfast_test_warnings INTERFACE)
+target_link_libraries(holdfast_test_warnings INTERFACE holdfast_warnings)
+target_compile_options(holdfast_test_warnings INTERFACE -Wno-sign-conversion -Wno-sign-compare)
