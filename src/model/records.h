@@ -23,6 +23,7 @@ struct SubscriptionRecord {
   std::string name;
   std::vector<std::string> types;
   Match match;
+  PerLane<Sequence> start{{1, 1, 1, 1}};  ///< The first sequence it may be given.
 };
 
 /// A subscription's progress in one lane, as it is stored (core::Cursor is the working form).
@@ -30,7 +31,7 @@ struct CursorRecord {
   SubscriptionId subscription;
   Priority lane = Priority::normal;
   Sequence floor = 1;
-  std::string ahead;  ///< Portable 64-bit roaring bitmap; empty = none.
+  std::vector<Sequence> ahead;  ///< Settled or parked above the floor, ascending.
   std::uint64_t owed = 0;
   std::uint64_t parked = 0;
   Sequence as_of = 1;
@@ -74,6 +75,7 @@ struct RetentionMark {
   Sequence sequence = 1;
   WallTime published_at = 0;
   std::uint64_t bytes_before = 0;
+  std::uint64_t unclaimed = 0;  ///< Events from here to the next mark that nobody has claimed.
 };
 
 /// Sequences that an open skipped, [from, to].

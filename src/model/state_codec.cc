@@ -88,6 +88,41 @@ bool read_numbers(const flatbuffers::Vector<std::uint8_t>* values, Enum last,
   return true;
 }
 
+// Ascending numbers above `floor`, as LEB128 differences.
+std::string pack_ascending(const std::vector<Sequence>& values, Sequence floor) {
+  std::string packed;
+  auto previous = floor;
+  for (const auto value : values) {
+    auto rest = value - previous;
+    previous = value;
+    while (rest >= 0x80) {
+      packed += static_cast<char>((rest & 0x7f) | 0x80);
+      rest >>= 7U;
+    }
+    packed += static_cast<char>(rest);
+  }
+  return packed;
+}
+
+bool unpack_ascending(std::string_view packed, Sequence floor, std::vector<Sequence>& values) {
+  auto previous = floor;
+  std::uint64_t difference = 0;
+  unsigned shift = 0;
+  for (const char c : packed) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (shift > 56) return false;
+    difference |= std::uint64_t{byte & 0x7fU} << shift;
+    shift += 7;
+    if ((byte & 0x80U) != 0) continue;
+    if (difference == 0) return false;
+    previous += difference;
+    values.push_back(previous);
+    difference = 0;
+    shift = 0;
+  }
+  return shift == 0;
+}
+
 bool read_lanes(const flatbuffers::Vector<std::uint64_t>* values, PerLane<Sequence>& out) {
   if (values == nullptr || values->size() != kLaneCount) return false;
   std::copy(values->begin(), values->end(), out.begin());
@@ -109,8 +144,9 @@ std::string encode(const SubscriptionRecord& record, std::string_view key) {
   const auto priorities = builder.CreateVector(numbers_of(record.match.priorities));
   const auto kinds = builder.CreateVector(numbers_of(record.match.source_kinds));
   const auto sources = put_texts(builder, record.match.source_names);
+  const auto start = builder.CreateVector(record.start.values.data(), kLaneCount);
   builder.Finish(schema::CreateSubscription(builder, record.id.value, name, types, priorities, kinds,
-                                            sources, metadata));
+                                            sources, metadata, start));
   return seal(builder, key);
 }
 
@@ -131,12 +167,16 @@ Result<SubscriptionRecord> decode_subscription(std::string_view key, std::string
       record.match.metadata_equals.emplace_back(text_of(pair->key()), text_of(pair->value()));
     }
   }
+  if (!read_lanes(table->start(), record.start)) {
+    return damaged("subscription record", "has not one start a lane");
+  }
   return record;
 }
 
 std::string encode(const CursorRecord& record, std::string_view key) {
   auto& builder = reused_builder();
-  const auto ahead = record.ahead.empty() ? 0 : put_bytes(builder, record.ahead);
+  const auto packed = pack_ascending(record.ahead, record.floor);
+  const auto ahead = packed.empty() ? 0 : put_bytes(builder, packed);
   builder.Finish(schema::CreateCursor(builder, record.floor, ahead, record.owed, record.parked,
                                       record.as_of));
   return seal(builder, key);
@@ -145,13 +185,17 @@ std::string encode(const CursorRecord& record, std::string_view key) {
 Result<CursorRecord> decode_cursor(std::string_view key, std::string_view value,
                                    SubscriptionId subscription, Priority lane) {
   HOLDFAST_ASSIGN(const auto table, Opened<schema::Cursor>::open("cursor", key, value));
-  return CursorRecord{.subscription = subscription,
+  CursorRecord record{.subscription = subscription,
                       .lane = lane,
                       .floor = table->floor(),
-                      .ahead = std::string(text_of(table->ahead())),
+                      .ahead = {},
                       .owed = table->owed(),
                       .parked = table->parked(),
                       .as_of = table->as_of()};
+  if (!unpack_ascending(text_of(table->ahead()), record.floor, record.ahead)) {
+    return damaged("cursor", "its settled-ahead set is malformed");
+  }
+  return record;
 }
 
 std::string encode(const SettlementRecord& record, std::string_view key) {
@@ -198,7 +242,8 @@ Result<DeadLetterRecord> decode_dead_letter(std::string_view key, std::string_vi
 
 std::string encode(const RetentionMark& mark, std::string_view key) {
   auto& builder = reused_builder();
-  builder.Finish(schema::CreateRetentionMark(builder, mark.published_at, mark.bytes_before));
+  builder.Finish(schema::CreateRetentionMark(builder, mark.published_at, mark.bytes_before,
+                                             mark.unclaimed));
   return seal(builder, key);
 }
 
@@ -209,7 +254,8 @@ Result<RetentionMark> decode_retention_mark(std::string_view key, std::string_vi
   return RetentionMark{.lane = lane,
                        .sequence = sequence,
                        .published_at = table->published_at(),
-                       .bytes_before = table->bytes_before()};
+                       .bytes_before = table->bytes_before(),
+                       .unclaimed = table->unclaimed()};
 }
 
 std::string encode(const LostRange& range, std::string_view key) {
