@@ -13,8 +13,7 @@ function(holdfast_add_room name)
   set_target_properties(${target} PROPERTIES
     POSITION_INDEPENDENT_CODE ON  # also for the static library: it may end up in somebody's plug-in
     CXX_VISIBILITY_PRESET hidden
-    VISIBILITY_INLINES_HIDDEN ON
-    CXX_EXTENSIONS OFF)
+    VISIBILITY_INLINES_HIDDEN ON)
   target_compile_features(${target} PRIVATE cxx_std_20)
   target_include_directories(${target} PRIVATE
     "${holdfast_SOURCE_DIR}/src"

@@ -1,13 +1,11 @@
 # The only place with warning flags. Errors are a matter of the presets (CMAKE_COMPILE_WARNING_AS_ERROR):
 # who merely uses holdfast must never fail to build because of a newer compiler's warning.
-add_library(holdfast_warnings INTERFACE)
-target_compile_options(holdfast_warnings INTERFACE
+set(common_warnings
   -Wall
   -Wextra
   -Wshadow
   -Wcast-align
   -Wconversion
-  -Wsign-conversion
   -Wimplicit-fallthrough
   -Wformat=2
   $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
@@ -24,8 +22,11 @@ target_compile_options(holdfast_warnings INTERFACE
   # Every member of an option struct has a default: leaving some out is the point.
   -Wno-missing-field-initializers)
 
+add_library(holdfast_warnings INTERFACE)
+target_compile_options(holdfast_warnings INTERFACE ${common_warnings} -Wsign-conversion)
+
 # Tests and benches compare sizes with literals in every second line; there the sign warnings only
-# breed casts.
+# breed casts. (-Wconversion brings them along in C and with clang.)
 add_library(holdfast_test_warnings INTERFACE)
-target_link_libraries(holdfast_test_warnings INTERFACE holdfast_warnings)
-target_compile_options(holdfast_test_warnings INTERFACE -Wno-sign-conversion -Wno-sign-compare)
+target_compile_options(holdfast_test_warnings INTERFACE
+  ${common_warnings} -Wno-sign-conversion -Wno-sign-compare)
