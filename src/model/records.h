@@ -17,13 +17,25 @@
 
 namespace holdfast::model {
 
+struct FilterRecord {
+  std::vector<std::string> types;
+  Match match;
+};
+
+/// Events before `until` must match this as well: what was wanted before a change.
+struct EarlierFilter {
+  FilterRecord filter;
+  PerLane<Sequence> until{{1, 1, 1, 1}};
+};
+
 /// What a durable subscription wants. Its position is in its cursors.
 struct SubscriptionRecord {
   SubscriptionId id;
   std::string name;
-  std::vector<std::string> types;
-  Match match;
+  FilterRecord filter;
+  std::vector<EarlierFilter> earlier;
   PerLane<Sequence> start{{1, 1, 1, 1}};  ///< The first sequence it may be given.
+  std::uint32_t attempts_max = 5;  ///< Of its retry policy: needed when a crash leaves suspects.
 };
 
 /// A subscription's progress in one lane, as it is stored (core::Cursor is the working form).

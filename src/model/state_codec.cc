@@ -88,6 +88,33 @@ bool read_numbers(const flatbuffers::Vector<std::uint8_t>* values, Enum last,
   return true;
 }
 
+flatbuffers::Offset<schema::Filter> put_filter(flatbuffers::FlatBufferBuilder& builder,
+                                               const FilterRecord& filter) {
+  std::vector<flatbuffers::Offset<schema::KeyValue>> pairs;
+  for (const auto& [name, value] : filter.match.metadata_equals) {
+    const auto name_at = put_text(builder, name);
+    pairs.push_back(schema::CreateKeyValue(builder, name_at, put_text(builder, value)));
+  }
+  const auto metadata = builder.CreateVector(pairs);
+  const auto types = put_texts(builder, filter.types);
+  const auto priorities = builder.CreateVector(numbers_of(filter.match.priorities));
+  const auto kinds = builder.CreateVector(numbers_of(filter.match.source_kinds));
+  const auto sources = put_texts(builder, filter.match.source_names);
+  return schema::CreateFilter(builder, types, priorities, kinds, sources, metadata);
+}
+
+bool read_filter(const schema::Filter& table, FilterRecord& filter) {
+  filter.types = texts_of(table.types());
+  filter.match.source_names = texts_of(table.source_names());
+  if (const auto* pairs = table.metadata_equals(); pairs != nullptr) {
+    for (const auto* pair : *pairs) {
+      filter.match.metadata_equals.emplace_back(text_of(pair->key()), text_of(pair->value()));
+    }
+  }
+  return read_numbers(table.priorities(), Priority::low, filter.match.priorities) &&
+         read_numbers(table.source_kinds(), SourceKind::external, filter.match.source_kinds);
+}
+
 // Ascending numbers above `floor`, as LEB128 differences.
 std::string pack_ascending(const std::vector<Sequence>& values, Sequence floor) {
   std::string packed;
@@ -133,20 +160,18 @@ bool read_lanes(const flatbuffers::Vector<std::uint64_t>* values, PerLane<Sequen
 
 std::string encode(const SubscriptionRecord& record, std::string_view key) {
   auto& builder = reused_builder();
-  std::vector<flatbuffers::Offset<schema::KeyValue>> pairs;
-  for (const auto& [name, value] : record.match.metadata_equals) {
-    const auto name_at = put_text(builder, name);
-    pairs.push_back(schema::CreateKeyValue(builder, name_at, put_text(builder, value)));
+  std::vector<flatbuffers::Offset<schema::EarlierFilter>> earlier;
+  for (const auto& each : record.earlier) {
+    const auto filter = put_filter(builder, each.filter);
+    const auto until = builder.CreateVector(each.until.values.data(), kLaneCount);
+    earlier.push_back(schema::CreateEarlierFilter(builder, filter, until));
   }
-  const auto metadata = builder.CreateVector(pairs);
+  const auto earlier_at = builder.CreateVector(earlier);
   const auto name = put_text(builder, record.name);
-  const auto types = put_texts(builder, record.types);
-  const auto priorities = builder.CreateVector(numbers_of(record.match.priorities));
-  const auto kinds = builder.CreateVector(numbers_of(record.match.source_kinds));
-  const auto sources = put_texts(builder, record.match.source_names);
+  const auto filter = put_filter(builder, record.filter);
   const auto start = builder.CreateVector(record.start.values.data(), kLaneCount);
-  builder.Finish(schema::CreateSubscription(builder, record.id.value, name, types, priorities, kinds,
-                                            sources, metadata, start));
+  builder.Finish(schema::CreateSubscription(builder, record.id.value, name, filter, earlier_at, start,
+                                            record.attempts_max));
   return seal(builder, key);
 }
 
@@ -156,20 +181,16 @@ Result<SubscriptionRecord> decode_subscription(std::string_view key, std::string
   SubscriptionRecord record;
   record.id = {table->id()};
   record.name = text_of(table->name());
-  record.types = texts_of(table->types());
-  record.match.source_names = texts_of(table->source_names());
-  if (!read_numbers(table->priorities(), Priority::low, record.match.priorities) ||
-      !read_numbers(table->source_kinds(), SourceKind::external, record.match.source_kinds)) {
-    return damaged("subscription record", "holds an unknown priority or source");
-  }
-  if (const auto* pairs = table->metadata_equals(); pairs != nullptr) {
-    for (const auto* pair : *pairs) {
-      record.match.metadata_equals.emplace_back(text_of(pair->key()), text_of(pair->value()));
+  record.attempts_max = table->attempts_max();
+  bool good = read_filter(*table->filter(), record.filter) && read_lanes(table->start(), record.start);
+  if (const auto* earlier = table->earlier(); earlier != nullptr) {
+    for (const auto* each : *earlier) {
+      auto& filter = record.earlier.emplace_back();
+      good = good && read_filter(*each->filter(), filter.filter) &&
+             read_lanes(each->until(), filter.until);
     }
   }
-  if (!read_lanes(table->start(), record.start)) {
-    return damaged("subscription record", "has not one start a lane");
-  }
+  if (!good) return damaged("subscription record", "holds an impossible value");
   return record;
 }
 

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+#include "core/delivery_lane.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace holdfast::core {
+
+void DeliveryLane::reset(Sequence floor, std::vector<Sequence> ahead) {
+  taken_.clear();
+  window_.clear();
+  window_count_ = 0;
+  due_.clear();
+  skip_ = std::move(ahead);
+  covered_ = floor;
+  live_ = false;
+}
+
+void DeliveryLane::push_span(Span span) {
+  window_count_ += span.end - span.next;
+  window_.push_back(std::move(span));
+}
+
+void DeliveryLane::offer(const Span& span, bool room) {
+  if (!live_) return;
+  if (room && window_count_ < kWindowEventsMax) {
+    push_span(span);
+    return;
+  }
+  live_ = false;
+  covered_ = span.next;
+}
+
+void DeliveryLane::refill(std::vector<Span> spans, Sequence covered, bool live) {
+  for (auto& span : spans) {
+    auto skip = std::lower_bound(skip_.begin(), skip_.end(), span.next);
+    for (; skip != skip_.end() && *skip < span.end; ++skip) {
+      if (*skip > span.next) push_span({span.chunk, span.next, *skip});
+      span.next = *skip + 1;
+    }
+    if (span.next < span.end) push_span(std::move(span));
+  }
+  covered_ = covered;
+  live_ = live;
+}
+
+void DeliveryLane::drop_window() {
+  if (!window_.empty()) covered_ = window_.front().next;
+  window_.clear();
+  window_count_ = 0;
+  live_ = false;
+}
+
+DeliveryLane::Due DeliveryLane::take_due() {
+  HOLDFAST_ASSERT(!due_.empty());
+  auto due = std::move(due_.begin()->second);
+  due_.erase(due_.begin());
+  return due;
+}
+
+DeliveryLane::Taken DeliveryLane::take() {
+  HOLDFAST_ASSERT(window_count_ > 0);
+  auto& span = window_.front();
+  const auto sequence = span.next++;
+  taken_.push_back({sequence, false, span.chunk});
+  Taken taken{sequence, nullptr, first_ticket_ + taken_.size() - 1};
+  --window_count_;
+  if (span.next == span.end) {
+    taken.chunk = std::move(span.chunk);
+    window_.pop_front();
+  } else {
+    taken.chunk = span.chunk;
+  }
+  return taken;
+}
+
+bool DeliveryLane::is_taken(Ticket ticket) const noexcept {
+  return ticket >= first_ticket_ && ticket - first_ticket_ < taken_.size() &&
+         !taken_[ticket - first_ticket_].settled;
+}
+
+void DeliveryLane::settle(Ticket ticket) {
+  HOLDFAST_ASSERT(is_taken(ticket));
+  auto& row = taken_[ticket - first_ticket_];
+  row.settled = true;
+  row.chunk.reset();
+  while (!taken_.empty() && taken_.front().settled) {
+    taken_.pop_front();
+    ++first_ticket_;
+  }
+}
+
+std::optional<DeliveryLane::Taken> DeliveryLane::overdue() const {
+  if (taken_.size() <= kTakenSoftMax) return std::nullopt;
+  return Taken{taken_.front().sequence, taken_.front().chunk, first_ticket_};
+}
+
+Sequence DeliveryLane::floor(Sequence offered) const noexcept {
+  if (!taken_.empty()) return taken_.front().sequence;
+  if (!window_.empty()) return window_.front().next;
+  return live_ ? offered : covered_;
+}
+
+std::vector<Sequence> DeliveryLane::ahead(Sequence floor) const {
+  std::vector<Sequence> ahead(std::upper_bound(skip_.begin(), skip_.end(), floor), skip_.end());
+  const auto middle = static_cast<std::ptrdiff_t>(ahead.size());
+  for (const auto& row : taken_) {
+    if (row.settled && row.sequence > floor) ahead.push_back(row.sequence);
+  }
+  std::inplace_merge(ahead.begin(), ahead.begin() + middle, ahead.end());
+  return ahead;
+}
+
+bool DeliveryLane::is_settled(Sequence sequence, Sequence offered) const noexcept {
+  if (sequence < floor(offered)) return true;
+  if (std::binary_search(skip_.begin(), skip_.end(), sequence)) return true;
+  // Ascending: events are taken in the order of their sequences, those out of turn are not in the row.
+  const auto row =
+      std::lower_bound(taken_.begin(), taken_.end(), sequence,
+                       [](const Row& each, Sequence value) { return each.sequence < value; });
+  return row != taken_.end() && row->sequence == sequence && row->settled;
+}
+
+}  // namespace holdfast::core

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "base/clock.h"
+#include "model/chunk.h"
+#include "model/records.h"
+
+namespace holdfast::core {
+
+using model::ChunkPtr;
+using model::Sequence;
+
+/// Consecutive events of one chunk, [next, end).
+struct Span {
+  ChunkPtr chunk;
+  Sequence next = 0;
+  Sequence end = 0;
+};
+
+/// A subscription's progress in one lane, and the part of its backlog that is in memory.
+///
+/// Handlers finish out of order, so "how far are we" is a floor and the few settled ahead of it. What has
+/// been taken lies in a row in the order of taking, what waits in memory is a window behind it, the rest
+/// stays on disk:
+///
+///       settled   settled   taken    settled   taken  |  window    |  on disk
+///          44        45       46        47       48   |  49 .. 52  |  53 ...
+///                             ^ floor                             ^ covered
+///
+/// Settling 46 moves the floor to 48 at once. A parked event (one that failed, or held up the floor for
+/// too long) has its own record and counts as settled here; it comes back through `due`.
+///
+/// Invariants: the floor never goes back; whatever is owed is taken, in the window, at or behind
+/// `covered`, or parked; `taken_` begins with an event that is not settled.
+class DeliveryLane {
+ public:
+  /// Where an event stands in the row of the taken: valid until it is settled or parked.
+  using Ticket = std::uint64_t;
+
+  struct Taken {
+    Sequence sequence = 0;
+    ChunkPtr chunk;
+    Ticket ticket = 0;
+  };
+  /// Waiting to be taken out of turn: a retry that is due, a suspect, or a run that starts over.
+  struct Due {
+    bool parked = false;
+    bool suspect = false;
+    std::uint32_t attempts = 0;
+    ChunkPtr chunk;     // null: to be read from its parked copy
+    Ticket ticket = 0;  // when not parked
+  };
+
+  static constexpr std::size_t kWindowEventsMax = 4'096;
+  static constexpr std::size_t kWindowEventsLow = kWindowEventsMax / 2;
+  /// From here on the oldest event that is still taken is parked, so that the settled ones behind it
+  /// need not be remembered one by one.
+  static constexpr std::size_t kTakenSoftMax = 4'096;
+  /// From here on nothing more is taken until answers were committed.
+  static constexpr std::size_t kTakenMax = 65'536;
+
+  /// Starts at `floor` with those `ahead` of it settled; nothing is in memory yet.
+  void reset(Sequence floor, std::vector<Sequence> ahead);
+
+  // --- The window -------------------------------------------------------------------------------
+
+  /// Nothing that is offered lies between the window and the newest event of the lane.
+  [[nodiscard]] bool live() const noexcept { return live_; }
+  [[nodiscard]] std::size_t window_count() const noexcept { return window_count_; }
+  [[nodiscard]] bool has_due() const noexcept { return !due_.empty(); }
+  [[nodiscard]] bool has_ready() const noexcept {
+    return has_due() || (window_count_ > 0 && taken_.size() < kTakenMax);
+  }
+  [[nodiscard]] std::size_t ready_in_memory() const noexcept { return window_count_ + due_.size(); }
+  /// There may be more urgent events on disk than any in memory: whoever wants strict order waits.
+  [[nodiscard]] bool unknown() const noexcept { return !live_ && window_count_ == 0 && !has_due(); }
+  [[nodiscard]] bool wants_refill() const noexcept {
+    return !live_ && window_count_ < kWindowEventsLow && taken_.size() < kTakenMax;
+  }
+  /// Where a refill begins to read.
+  [[nodiscard]] Sequence covered() const noexcept { return covered_; }
+
+  /// A live event run that this subscription wants. With `room` it goes into the window; otherwise it,
+  /// and all that follow, stay on disk.
+  void offer(const Span& span, bool room);
+  /// From disk, in order. Events that are settled already are left out. `covered` is where reading
+  /// ended; `live` that this is all there is.
+  void refill(std::vector<Span> spans, Sequence covered, bool live);
+  /// Forgets the window: what is owed is found on disk again.
+  void drop_window();
+
+  void put_due(Sequence sequence, Due due) { due_.insert_or_assign(sequence, std::move(due)); }
+  /// Must have one.
+  [[nodiscard]] const Due& first_due() const { return due_.begin()->second; }
+  [[nodiscard]] Sequence first_due_sequence() const { return due_.begin()->first; }
+  Due take_due();
+
+  /// The next of the window, which must not be empty.
+  Taken take();
+
+  // --- Settling ---------------------------------------------------------------------------------
+
+  void settle(Ticket ticket);
+  /// The oldest that is taken and not settled, if the row is so long that it should be parked.
+  [[nodiscard]] std::optional<Taken> overdue() const;
+  [[nodiscard]] bool is_taken(Ticket ticket) const noexcept;
+
+  /// Everything below is settled, parked or never wanted. `offered` is the end of what the lane offers.
+  [[nodiscard]] Sequence floor(Sequence offered) const noexcept;
+  /// Settled or parked above `floor`, ascending.
+  [[nodiscard]] std::vector<Sequence> ahead(Sequence floor) const;
+  [[nodiscard]] bool is_settled(Sequence sequence, Sequence offered) const noexcept;
+
+  std::uint64_t owed = 0;    ///< Parked ones included.
+  std::uint64_t parked = 0;
+  std::uint64_t leased = 0;  ///< With a handler now.
+
+ private:
+  struct Row {
+    Sequence sequence = 0;
+    bool settled = false;
+    ChunkPtr chunk;
+  };
+
+  void push_span(Span span);
+
+  std::deque<Row> taken_;
+  Ticket first_ticket_ = 0;  // of taken_.front()
+  std::deque<Span> window_;
+  std::size_t window_count_ = 0;
+  std::map<Sequence, Due> due_;
+  std::vector<Sequence> skip_;  // settled before this run began and not yet passed; ascending
+  Sequence covered_ = 1;
+  bool live_ = false;
+};
+
+}  // namespace holdfast::core

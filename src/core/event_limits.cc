@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+#include "core/event_limits.h"
+
+#include <algorithm>
+#include <string>
+
+#include "core/filter.h"
+#include "holdfast/options.h"
+
+namespace holdfast::core {
+
+namespace {
+
+Status over(std::string_view what, std::size_t value, std::size_t limit, std::string_view unit) {
+  return {StatusCode::invalid_argument, std::string(what) + " has " + std::to_string(value) + " " +
+                                            std::string(unit) + ", the limit is " +
+                                            std::to_string(limit)};
+}
+
+Status check_length(std::string_view text, std::string_view what) {
+  if (text.empty()) return {StatusCode::invalid_argument, std::string(what) + " is empty"};
+  if (text.size() > kNameBytesMax) return over(what, text.size(), kNameBytesMax, "bytes");
+  return {};
+}
+
+Status check_metadata(std::span<const MetadataPair> metadata) {
+  if (metadata.size() > kMetadataPairsMax) {
+    return over("metadata", metadata.size(), kMetadataPairsMax, "pairs");
+  }
+  std::size_t bytes = 0;
+  for (const auto& [key, value] : metadata) {
+    if (auto status = check_length(key, "metadata key"); !status.ok()) return status;
+    bytes += key.size() + value.size();
+  }
+  if (bytes > kMetadataBytesMax) return over("metadata", bytes, kMetadataBytesMax, "bytes");
+  return {};
+}
+
+}  // namespace
+
+Status check_name(std::string_view name, std::string_view what) {
+  if (auto status = check_length(name, what); !status.ok()) return status;
+  if (std::any_of(name.begin(), name.end(),
+                  [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; })) {
+    return {StatusCode::invalid_argument, std::string(what) + " has a control character"};
+  }
+  return {};
+}
+
+Status check_state_key(std::string_view key) { return check_length(key, "state key"); }
+
+Status check_state_value(std::string_view value) {
+  if (value.size() <= kStateValueBytesMax) return {};
+  return over("state value", value.size(), kStateValueBytesMax, "bytes");
+}
+
+Status check_event(const Event& event, std::size_t payload_bytes_max) {
+  if (auto status = check_type(event.type); !status.ok()) return status;
+  if (event.payload.bytes.size() > payload_bytes_max) {
+    return over("payload", event.payload.bytes.size(), payload_bytes_max, "bytes");
+  }
+  if (static_cast<std::size_t>(event.priority) >= kLaneCount) {
+    return {StatusCode::invalid_argument,
+            "priority is " + std::to_string(static_cast<unsigned>(event.priority)) +
+                ", it must be 0 to 3"};
+  }
+  if (event.source.kind > SourceKind::external) {
+    return {StatusCode::invalid_argument, "source is of an unknown kind"};
+  }
+  if (event.content_type.size() > kNameBytesMax) {
+    return over("content type", event.content_type.size(), kNameBytesMax, "bytes");
+  }
+  if (event.source.name.size() > kNameBytesMax) {
+    return over("source name", event.source.name.size(), kNameBytesMax, "bytes");
+  }
+  if (event.source.kind == SourceKind::plugin && event.source.name.empty()) {
+    return {StatusCode::invalid_argument, "source is a plug-in without a name"};
+  }
+  if (event.timestamp < 0) {
+    return {StatusCode::invalid_argument, "timestamp is before 1970"};
+  }
+  return check_metadata(event.metadata);
+}
+
+Event borrow(const OwnedEvent& owned, std::vector<MetadataPair>& pairs) {
+  pairs.assign(owned.metadata.begin(), owned.metadata.end());
+  return {.type = owned.type,
+          .payload = Payload(owned.payload),
+          .content_type = owned.content_type,
+          .priority = owned.priority,
+          .source = {owned.source_kind, owned.source_name},
+          .metadata = pairs,
+          .timestamp = owned.timestamp};
+}
+
+}  // namespace holdfast::core

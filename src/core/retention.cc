@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+#include "core/retention.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace holdfast::core {
+
+namespace {
+
+constexpr std::uint64_t kStepMin = std::uint64_t{1} << 20U;
+
+std::int64_t as_nanoseconds(std::chrono::seconds age) {
+  // An age of many centuries is a way to say "for ever".
+  constexpr auto kMost = std::chrono::duration_cast<std::chrono::seconds>(
+      std::chrono::nanoseconds::max());
+  return std::chrono::nanoseconds(std::min(age, kMost)).count();
+}
+
+}  // namespace
+
+std::uint64_t LaneRetention::step() const {
+  return std::max({kStepMin, rules_.settled.bytes / (kMarksMax / 2),
+                   rules_.unclaimed.bytes / (kMarksMax / 2)});
+}
+
+void LaneRetention::restore(const model::RetentionMark& mark) {
+  marks_.push_back(mark);
+  bytes_ = mark.bytes_before;
+}
+
+LaneRetention::Sequence LaneRetention::begin_recount(Sequence trim) {
+  if (marks_.empty()) return trim;
+  marks_.back().unclaimed = 0;
+  return marks_.back().sequence;
+}
+
+std::vector<model::RetentionMark> LaneRetention::note(Sequence sequence, std::uint64_t bytes,
+                                                      WallTime now, bool claimed) {
+  std::vector<model::RetentionMark> due;
+  const auto age_step = as_nanoseconds(rules_.settled.age) / static_cast<std::int64_t>(kMarksMax / 2);
+  if (marks_.empty() || bytes_ - marks_.back().bytes_before >= step() ||
+      (marks_.size() < kMarksMax && now - marks_.back().published_at > age_step &&
+       sequence > marks_.back().sequence)) {
+    if (!marks_.empty()) due.push_back(marks_.back());
+    marks_.push_back({lane_, sequence, now, bytes_, 0});
+    due.push_back(marks_.back());
+  }
+  bytes_ += bytes;
+  if (!claimed) ++marks_.back().unclaimed;
+  return due;
+}
+
+std::optional<model::RetentionMark> LaneRetention::claim(Sequence sequence) {
+  const auto next = std::upper_bound(
+      marks_.begin(), marks_.end(), sequence,
+      [](Sequence value, const model::RetentionMark& mark) { return value < mark.sequence; });
+  if (next == marks_.begin()) return std::nullopt;
+  auto& mark = *std::prev(next);
+  if (mark.unclaimed > 0) --mark.unclaimed;
+  return mark;
+}
+
+LaneRetention::Trimmed LaneRetention::trim(Sequence trim, Sequence floor, WallTime now) {
+  Trimmed result{trim, 0};
+  while (marks_.size() > 1 && marks_[1].sequence <= floor) {
+    const auto& rule = marks_[0].unclaimed == 0 ? rules_.settled : rules_.unclaimed;
+    const bool too_much = bytes_ - marks_[0].bytes_before > rule.bytes;
+    const bool too_old = now - marks_[1].published_at > as_nanoseconds(rule.age);
+    if (!too_much && !too_old) break;
+    result.unclaimed += marks_[0].unclaimed;
+    result.trim = std::max(result.trim, marks_[1].sequence);
+    marks_.pop_front();
+  }
+  return result;
+}
+
+LaneRetention::Sequence LaneRetention::at_or_before(WallTime time) const {
+  Sequence sequence = 1;
+  for (const auto& mark : marks_) {
+    if (mark.published_at > time) break;
+    sequence = mark.sequence;
+  }
+  return sequence;
+}
+
+std::uint64_t LaneRetention::unclaimed() const noexcept {
+  std::uint64_t sum = 0;
+  for (const auto& mark : marks_) sum += mark.unclaimed;
+  return sum;
+}
+
+}  // namespace holdfast::core
