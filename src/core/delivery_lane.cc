@@ -92,6 +92,23 @@ void DeliveryLane::settle(Ticket ticket) {
   }
 }
 
+void DeliveryLane::settle_ahead(Sequence sequence) {
+  HOLDFAST_ASSERT(taken_.empty() && window_.empty());
+  const auto at = std::lower_bound(skip_.begin(), skip_.end(), sequence);
+  if (at == skip_.end() || *at != sequence) skip_.insert(at, sequence);
+  while (!skip_.empty() && skip_.front() == covered_) {
+    ++covered_;
+    skip_.erase(skip_.begin());
+  }
+}
+
+bool DeliveryLane::mark_due_parked(Sequence sequence) {
+  const auto due = due_.find(sequence);
+  if (due == due_.end()) return false;
+  due->second.parked = true;
+  return true;
+}
+
 std::optional<DeliveryLane::Taken> DeliveryLane::overdue() const {
   if (taken_.size() <= kTakenSoftMax) return std::nullopt;
   return Taken{taken_.front().sequence, taken_.front().chunk, first_ticket_};

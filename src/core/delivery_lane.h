@@ -97,6 +97,7 @@ class DeliveryLane {
   void drop_window();
 
   void put_due(Sequence sequence, Due due) { due_.insert_or_assign(sequence, std::move(due)); }
+  [[nodiscard]] bool is_due(Sequence sequence) const { return due_.contains(sequence); }
   /// Must have one.
   [[nodiscard]] const Due& first_due() const { return due_.begin()->second; }
   [[nodiscard]] Sequence first_due_sequence() const { return due_.begin()->first; }
@@ -108,6 +109,10 @@ class DeliveryLane {
   // --- Settling ---------------------------------------------------------------------------------
 
   void settle(Ticket ticket);
+  /// An event that is not in memory, at or above the floor: only before anything was taken.
+  void settle_ahead(Sequence sequence);
+  /// It has been parked while it waited in `due`; false when it does not.
+  bool mark_due_parked(Sequence sequence);
   /// The oldest that is taken and not settled, if the row is so long that it should be parked.
   [[nodiscard]] std::optional<Taken> overdue() const;
   [[nodiscard]] bool is_taken(Ticket ticket) const noexcept;

@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: MIT
+#include "core/commit_plan.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/assert.h"
+#include "core/retry.h"
+
+namespace holdfast::core {
+
+CommitPlan::CommitPlan(Ledger& ledger, const Place& place, base::Now now,
+                       std::function<double()> random)
+    : ledger_(ledger), now_(now), random_(std::move(random)) {
+  commit_.epoch = place.epoch;
+  commit_.number = place.number;
+  commit_.durable_known = place.durable_known;
+  commit_.written_at = now.wall;
+}
+
+// --- Publishing ------------------------------------------------------------------------------------
+
+void CommitPlan::append(std::string_view record, std::uint32_t checksum, Priority lane,
+                        BatchId batch) {
+  auto& chunk = chunks_[lane];
+  if (chunk.builder.full_for(record.size())) close_chunk(lane);
+  const auto sequence = ledger_.lanes[lane].next++;
+  if (chunk.builder.count() == 0) chunk.first = sequence;
+  chunk.builder.add(record, checksum, index_++, batch);
+}
+
+void CommitPlan::publish(const model::EncodedEvents& events, bool atomic_batch,
+                         std::vector<EventId>& ids) {
+  const auto batch = atomic_batch ? model::make_batch_id(commit_.number, index_) : BatchId{};
+  if (atomic_batch) last_batch_ = batch;
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    const auto& entry = events.entry(i);
+    ids.push_back({entry.lane, ledger_.lanes[entry.lane].next});
+    append(events.record(i), entry.checksum, entry.lane, batch);
+  }
+}
+
+void CommitPlan::close_chunk(Priority lane) {
+  auto& open = chunks_[lane];
+  if (open.builder.count() == 0) return;
+  auto chunk = ledger_.metered(
+      open.builder.finish({lane, open.first}, commit_.number, commit_.written_at));
+  add(model::Append{chunk});
+  route(chunk);
+}
+
+void CommitPlan::route(const ChunkPtr& chunk) {
+  const auto lane = chunk->lane();
+  auto& retention = *ledger_.lanes[lane].retention;
+  auto routes = ledger_.router.route(chunk, [&](Sequence sequence, bool claimed) {
+    for (const auto& mark : retention.note(sequence, chunk->record_bytes(sequence),
+                                           chunk->published_at(), claimed)) {
+      add(model::PutRetentionMark{mark});
+    }
+  });
+  for (const auto& route : routes) {
+    auto* subscription = ledger_.find(route.subscription);
+    subscription->lanes[lane].owed += route.span.end - route.span.next;
+  }
+  ledger_.pending_offers.push_back({commit_.number, chunk, std::move(routes)});
+}
+
+void CommitPlan::put_state(std::string name, std::string key, std::optional<std::string> value) {
+  ledger_.state_versions.note_write(name, key, commit_.number);
+  if (value.has_value()) {
+    add(model::PutState{std::move(name), std::move(key), *std::move(value)});
+  } else {
+    add(model::EraseState{std::move(name), std::move(key)});
+  }
+}
+
+// --- Answers ---------------------------------------------------------------------------------------
+
+void CommitPlan::touch(SubscriptionState& subscription, Priority lane) {
+  auto& state = subscription.lanes[lane];
+  if (state.dirty || !subscription.durable) return;
+  state.dirty = true;
+  touched_.emplace_back(subscription.record.id, lane);
+}
+
+bool CommitPlan::holds(SubscriptionState& subscription, Answer& answer) const {
+  auto& lease = answer.lease;
+  if (subscription.generation != lease.generation) return false;
+  if (!lease.parked && subscription.lanes[lease.event.priority].is_taken(lease.ticket)) return true;
+  // Either it came from its parked copy, or it was parked while the handler ran.
+  if (!subscription.parked_in_flight.contains(lease.event)) return false;
+  lease.parked = true;
+  return true;
+}
+
+void CommitPlan::settle(SubscriptionState& subscription, const Lease& lease) {
+  auto& lane = subscription.lanes[lease.event.priority];
+  if (lease.parked) {
+    subscription.parked_in_flight.erase(lease.event);
+    --lane.parked;
+    if (subscription.durable) add(model::EraseSettlement{lease.subscription, lease.event});
+  } else {
+    lane.settle(lease.ticket);
+  }
+  --lane.owed;
+  touch(subscription, lease.event.priority);
+}
+
+void CommitPlan::park(SubscriptionState& subscription, const Lease& lease, std::uint32_t attempts,
+                      std::int64_t delay, const std::string& error, bool suspect) {
+  auto& lane = subscription.lanes[lease.event.priority];
+  const auto due = now_.boot + delay;
+  if (subscription.durable) {
+    add(model::PutSettlement{{.subscription = lease.subscription,
+                              .event = lease.event,
+                              .attempts = attempts,
+                              .delay = delay,
+                              .due_boot = due,
+                              .due_wall = now_.wall + delay,
+                              .suspect = suspect,
+                              .last_error = error},
+                             lease.parked ? nullptr : lease.chunk->extract(lease.event.sequence)});
+  }
+  if (lease.parked) {
+    subscription.parked_in_flight.erase(lease.event);
+  } else {
+    lane.settle(lease.ticket);
+    ++lane.parked;
+  }
+  ledger_.delay(subscription, due,
+                {.subscription = lease.subscription,
+                 .generation = subscription.generation,
+                 .event = lease.event,
+                 .attempts = attempts,
+                 .suspect = suspect,
+                 .chunk = subscription.durable ? nullptr : lease.chunk});
+  touch(subscription, lease.event.priority);
+}
+
+void CommitPlan::bury(SubscriptionState& subscription, const Lease& lease, std::uint32_t attempts,
+                      const std::string& reason) {
+  ++subscription.rejected;
+  subscription.last_error = reason;
+  // What an ephemeral subscription gives up on is nobody's dead letter: nothing of it is stored.
+  if (subscription.durable) {
+    add(model::PutDeadLetter{{.subscription = lease.subscription,
+                              .event = lease.event,
+                              .attempts = attempts,
+                              .reason = reason,
+                              .died_at = now_.wall,
+                              .chunk = lease.chunk->extract(lease.event.sequence)}});
+    ++subscription.lanes[lease.event.priority].dead;
+    ledger_.dead_letters.add({lease.subscription, lease.event});
+  }
+  settle(subscription, lease);
+}
+
+CommitPlan::Settlement CommitPlan::fail(SubscriptionState& subscription, const Lease& lease,
+                                        std::optional<std::int64_t> delay,
+                                        const std::string& reason) {
+  subscription.last_error = reason;
+  if (lease.attempt >= subscription.retry.attempts_max) {
+    bury(subscription, lease, lease.attempt, reason.empty() ? "failed" : reason);
+    return {Settlement::Effect::settled, Settled::dead, {}};
+  }
+  ++subscription.retried;
+  const auto wait = delay.has_value()
+                        ? clamp_delay(std::chrono::nanoseconds(*delay))
+                        : backoff(subscription.retry, lease.attempt, random_());
+  park(subscription, lease, lease.attempt, wait.count(), reason);
+  return {Settlement::Effect::parked, Settled::acked, {}};
+}
+
+CommitPlan::Settlement CommitPlan::answer(Answer& answer) {
+  using Effect = Settlement::Effect;
+  auto* subscription = ledger_.find(answer.lease.subscription);
+  if (subscription == nullptr || !holds(*subscription, answer)) return {Effect::stale, {}, {}};
+  const auto& lease = answer.lease;
+  switch (answer.kind) {
+    case Answer::Kind::ack: {
+      Settlement done{Effect::settled, Settled::acked, {}};
+      if (answer.tx != nullptr) {
+        if (!answer.tx->status.ok()) {
+          return fail(*subscription, lease, std::nullopt, answer.tx->status.to_string());
+        }
+        if (ledger_.state_versions.changed_since(answer.tx->reads)) {
+          ++subscription->refused_tx;
+          return {Effect::run_again, {}, {}};
+        }
+        publish(answer.tx->events, false, done.published);
+        for (auto& write : answer.tx->state) {
+          put_state(std::move(write.name), std::move(write.key), std::move(write.value));
+        }
+      }
+      ++subscription->acked;
+      settle(*subscription, lease);
+      return done;
+    }
+    case Answer::Kind::skip:
+      ++subscription->skipped;
+      settle(*subscription, lease);
+      return {Effect::settled, Settled::skipped, {}};
+    case Answer::Kind::reject:
+      bury(*subscription, lease, lease.attempt, answer.reason);
+      return {Effect::settled, Settled::dead, {}};
+    case Answer::Kind::retry:
+      return fail(*subscription, lease, answer.delay, answer.reason);
+    case Answer::Kind::snooze:
+      park(*subscription, lease, lease.attempt - 1,
+           clamp_delay(std::chrono::nanoseconds(answer.delay.value_or(0))).count(), answer.reason);
+      return {Effect::parked, {}, {}};
+    case Answer::Kind::release:
+      return {Effect::released, {}, {}};
+  }
+  return {Effect::stale, {}, {}};
+}
+
+void CommitPlan::park_overdue(SubscriptionState& subscription, Priority lane) {
+  auto& state = subscription.lanes[lane];
+  while (const auto oldest = state.overdue()) {
+    const EventId event{lane, oldest->sequence};
+    // Due at once if this run ends here; while it goes on the handler's answer still counts.
+    if (subscription.durable) {
+      add(model::PutSettlement{{.subscription = subscription.record.id,
+                                .event = event,
+                                .attempts = 0,
+                                .delay = 0,
+                                .due_boot = now_.boot,
+                                .due_wall = now_.wall,
+                                .suspect = false,
+                                .last_error = {}},
+                               oldest->chunk->extract(oldest->sequence)});
+    }
+    state.settle(oldest->ticket);
+    ++state.parked;
+    if (!state.mark_due_parked(oldest->sequence)) subscription.parked_in_flight.insert(event);
+  }
+}
+
+// --- Subscriptions ---------------------------------------------------------------------------------
+
+SubscriptionState& CommitPlan::create(model::SubscriptionRecord record,
+                                      const PerLane<std::vector<Sequence>>& claimed) {
+  add(model::PutSubscription{record});
+  auto& subscription = ledger_.add(std::move(record), true);
+  for (const auto lane : kAllPriorities) {
+    subscription.lanes[lane].owed = claimed[lane].size();
+    auto& retention = *ledger_.lanes[lane].retention;
+    for (const auto sequence : claimed[lane]) {
+      if (const auto mark = retention.claim(sequence)) add(model::PutRetentionMark{*mark});
+    }
+    touch(subscription, lane);
+  }
+  return subscription;
+}
+
+void CommitPlan::change(SubscriptionState& subscription, model::SubscriptionRecord record,
+                        const PerLane<std::uint64_t>& owed) {
+  add(model::PutSubscription{record});
+  subscription.record = std::move(record);
+  ledger_.set_interest(subscription);
+  for (const auto lane : kAllPriorities) {
+    auto& state = subscription.lanes[lane];
+    state.owed = owed[lane] + state.parked;
+    touch(subscription, lane);
+  }
+}
+
+void CommitPlan::remove(SubscriptionId id) {
+  add(model::EraseSubscription{id});
+  ledger_.erase(id);
+  std::erase_if(touched_, [&](const auto& each) { return each.first == id; });
+}
+
+// --- Dead letters and suspects ---------------------------------------------------------------------
+
+void CommitPlan::redrive(const model::DeadLetterRecord& letter) {
+  auto* subscription = ledger_.find(letter.subscription);
+  if (subscription == nullptr) return;
+  auto& lane = subscription->lanes[letter.event.priority];
+  add(model::EraseDeadLetter{letter.subscription, letter.event});
+  add(model::PutSettlement{{.subscription = letter.subscription,
+                            .event = letter.event,
+                            .attempts = 0,
+                            .delay = 0,
+                            .due_boot = now_.boot,
+                            .due_wall = now_.wall,
+                            .suspect = false,
+                            .last_error = letter.reason},
+                           letter.chunk});
+  ledger_.dead_letters.erase({letter.subscription, letter.event});
+  --lane.dead;
+  ++lane.owed;
+  ++lane.parked;
+  touch(*subscription, letter.event.priority);
+  if (!subscription->attached) return;
+  ledger_.delay(*subscription, now_.boot,
+                {.subscription = letter.subscription,
+                 .generation = subscription->generation,
+                 .event = letter.event,
+                 .attempts = 0,
+                 .suspect = false,
+                 .chunk = nullptr});
+}
+
+bool CommitPlan::accuse(const Suspect& suspect) {
+  auto* subscription = ledger_.find(suspect.subscription);
+  HOLDFAST_ASSERT(subscription != nullptr);
+  auto& lane = subscription->lanes[suspect.event.priority];
+  const auto attempts = suspect.attempts + (suspect.counted ? 1 : 0);
+  static const std::string kReason = "the process ended while its handler was running";
+  if (!suspect.parked) {
+    lane.settle_ahead(suspect.event.sequence);
+    ++lane.parked;
+  }
+  touch(*subscription, suspect.event.priority);
+  if (attempts >= subscription->record.attempts_max) {
+    Lease lease;
+    lease.subscription = suspect.subscription;
+    lease.event = suspect.event;
+    lease.chunk = suspect.chunk;
+    lease.parked = true;
+    bury(*subscription, lease, attempts, kReason);
+    return true;
+  }
+  add(model::PutSettlement{{.subscription = suspect.subscription,
+                            .event = suspect.event,
+                            .attempts = attempts,
+                            .delay = 0,
+                            .due_boot = now_.boot,
+                            .due_wall = now_.wall,
+                            .suspect = true,
+                            .last_error = kReason},
+                           suspect.parked ? nullptr
+                                          : suspect.chunk->extract(suspect.event.sequence)});
+  return false;
+}
+
+// --- The end ---------------------------------------------------------------------------------------
+
+void CommitPlan::trim() {
+  for (const auto lane : kAllPriorities) {
+    auto& state = ledger_.lanes[lane];
+    const auto trimmed = state.retention->trim(state.trim, ledger_.floor(lane), now_.wall);
+    ledger_.expired_unclaimed += trimmed.unclaimed;
+    trimmed_ = trimmed_ || trimmed.trim > state.trim;
+    state.trim = trimmed.trim;
+  }
+}
+
+void CommitPlan::refresh_cursors(Sequence lag) {
+  for (auto& [id, subscription] : ledger_.subscriptions) {
+    for (const auto lane : kAllPriorities) {
+      if (ledger_.lanes[lane].next - subscription->lanes[lane].stored_as_of > lag) {
+        touch(*subscription, lane);
+      }
+    }
+  }
+}
+
+void CommitPlan::limit_dead_letters() {
+  while (ledger_.dead_letters.size() > ledger_.settings.dead_letters_max) {
+    const auto [id, event] = ledger_.dead_letters.take_oldest();
+    add(model::EraseDeadLetter{id, event});
+    if (auto* subscription = ledger_.find(id); subscription != nullptr) {
+      --subscription->lanes[event.priority].dead;
+    }
+    ++ledger_.dropped_dead_letters;
+  }
+}
+
+void CommitPlan::put_cursor(SubscriptionState& subscription, Priority lane) {
+  auto& state = subscription.lanes[lane];
+  const auto& bus_lane = ledger_.lanes[lane];
+  state.dirty = false;
+  state.stored_as_of = bus_lane.next;
+  const auto floor = state.floor(bus_lane.offered);
+  add(model::PutCursor{{.subscription = subscription.record.id,
+                        .lane = lane,
+                        .floor = floor,
+                        .ahead = state.ahead(floor),
+                        .owed = state.owed,
+                        .parked = state.parked,
+                        .as_of = bus_lane.next}});
+}
+
+bool CommitPlan::empty() const noexcept {
+  return index_ == 0 && commit_.operations.empty() && touched_.empty() && !trimmed_ &&
+         !commit_.clean;
+}
+
+const model::Commit& CommitPlan::finish() {
+  for (const auto lane : kAllPriorities) close_chunk(lane);
+  limit_dead_letters();
+  for (std::size_t i = 0; i < touched_.size(); ++i) {
+    const auto [id, lane] = touched_[i];
+    auto* subscription = ledger_.find(id);
+    if (subscription == nullptr) continue;
+    park_overdue(*subscription, lane);
+    put_cursor(*subscription, lane);
+  }
+  for (const auto lane : kAllPriorities) {
+    commit_.next[lane] = ledger_.lanes[lane].next;
+    commit_.trim[lane] = ledger_.lanes[lane].trim;
+  }
+  return commit_;
+}
+
+}  // namespace holdfast::core

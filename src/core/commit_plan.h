@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "core/ledger.h"
+#include "core/lease.h"
+#include "holdfast/receipt.h"
+#include "holdfast/subscription.h"
+#include "model/chunk.h"
+#include "model/commit.h"
+
+namespace holdfast::core {
+
+/// One commit in the making: the rules of publishing, answering and subscribing.
+///
+/// Each call changes the ledger at once and adds to the commit what makes the journal agree. So a plan
+/// that was begun must be written; when writing fails the journal is poisoned and the ledger with it,
+/// and both are rebuilt from disk. What is published becomes visible to handlers only through
+/// `Scheduler::offer`, once it has its durability.
+class CommitPlan {
+ public:
+  struct Place {
+    std::uint64_t epoch = 0;
+    CommitNumber number;
+    CommitNumber durable_known;
+  };
+
+  /// `random` gives numbers evenly from [0, 1).
+  CommitPlan(Ledger& ledger, const Place& place, base::Now now, std::function<double()> random);
+
+  // --- Publishing -------------------------------------------------------------------------------
+
+  /// Gives each event its id, in order. The encoded events must live until `finish`.
+  void publish(const model::EncodedEvents& events, bool atomic_batch, std::vector<EventId>& ids);
+  [[nodiscard]] BatchId last_batch() const noexcept { return last_batch_; }
+  void put_state(std::string name, std::string key, std::optional<std::string> value);
+
+  // --- Answers ----------------------------------------------------------------------------------
+
+  struct Settlement {
+    enum class Effect : std::uint8_t {
+      settled,    ///< Ended for this subscription, as `how` says.
+      parked,     ///< Comes back later.
+      released,   ///< Stays pending, uncounted.
+      stale,      ///< Changed nothing: not this answer's to give any more.
+      run_again,  ///< The tx read something that has changed: nothing was written.
+    };
+    Effect effect = Effect::stale;
+    Settled how = Settled::acked;
+    std::vector<EventId> published;  ///< By the tx.
+  };
+  Settlement answer(Answer& answer);
+
+  // --- Subscriptions ----------------------------------------------------------------------------
+
+  /// Creates a durable subscription. `claimed` are the kept events that it wants, by lane.
+  SubscriptionState& create(model::SubscriptionRecord record,
+                            const PerLane<std::vector<Sequence>>& claimed);
+  /// Its filter changed: from now on `record` holds, and `owed` is what is left of its backlog.
+  void change(SubscriptionState& subscription, model::SubscriptionRecord record,
+              const PerLane<std::uint64_t>& owed);
+  void remove(SubscriptionId id);
+
+  // --- Dead letters and suspects ----------------------------------------------------------------
+
+  void redrive(const model::DeadLetterRecord& letter);
+
+  /// The process died while this delivery was running. `counted` = it is to blame.
+  /// Returns whether that was its last attempt, and it is dead now.
+  struct Suspect {
+    SubscriptionId subscription;
+    EventId event;
+    std::uint32_t attempts = 0;  ///< Counted before.
+    bool parked = false;         ///< It has a parked copy already.
+    ChunkPtr chunk;
+    bool counted = true;
+  };
+  bool accuse(const Suspect& suspect);
+
+  // --- The end ----------------------------------------------------------------------------------
+
+  /// Moves trim points as far as floors and retention allow.
+  void trim();
+  /// Writes every cursor whose stored form is more than `lag` sequences behind; 0 = all that differ.
+  void refresh_cursors(Sequence lag);
+  void mark_clean() { commit_.clean = true; }
+  /// Nothing has been asked of it.
+  [[nodiscard]] bool empty() const noexcept;
+  [[nodiscard]] CommitNumber number() const noexcept { return commit_.number; }
+  [[nodiscard]] std::uint32_t event_count() const noexcept { return index_; }
+
+  /// Completes the commit. What it publishes waits in the ledger for `Scheduler::offer`.
+  const model::Commit& finish();
+
+ private:
+  void append(std::string_view record, std::uint32_t checksum, Priority lane, BatchId batch);
+  void close_chunk(Priority lane);
+  void route(const ChunkPtr& chunk);
+  bool holds(SubscriptionState& subscription, Answer& answer) const;
+  void settle(SubscriptionState& subscription, const Lease& lease);
+  void park(SubscriptionState& subscription, const Lease& lease, std::uint32_t attempts,
+            std::int64_t delay, const std::string& error, bool suspect = false);
+  void bury(SubscriptionState& subscription, const Lease& lease, std::uint32_t attempts,
+            const std::string& reason);
+  Settlement fail(SubscriptionState& subscription, const Lease& lease,
+                  std::optional<std::int64_t> delay, const std::string& reason);
+  void park_overdue(SubscriptionState& subscription, Priority lane);
+  void limit_dead_letters();
+  void put_cursor(SubscriptionState& subscription, Priority lane);
+  void touch(SubscriptionState& subscription, Priority lane);
+
+  template <typename Op>
+  void add(Op&& operation) {
+    commit_.operations.emplace_back(std::forward<Op>(operation));
+  }
+
+  Ledger& ledger_;
+  base::Now now_;
+  std::function<double()> random_;
+  model::Commit commit_;
+  std::uint32_t index_ = 0;  // of the next event in the commit
+  BatchId last_batch_;
+  struct OpenChunk {
+    model::ChunkBuilder builder;
+    Sequence first = 0;
+  };
+  PerLane<OpenChunk> chunks_;
+  std::vector<std::pair<SubscriptionId, Priority>> touched_;
+  bool trimmed_ = false;
+};
+
+}  // namespace holdfast::core

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/delivery_lane.h"
+#include "core/state_versions.h"
+#include "core/subscription_state.h"
+#include "holdfast/delivery.h"
+#include "model/chunk.h"
+
+namespace holdfast::core {
+
+/// An event that is with a handler. Whoever holds it owes an answer.
+struct Lease {
+  SubscriptionId subscription;
+  std::uint32_t generation = 0;
+  EventId event;
+  std::uint32_t attempt = 1;
+  ChunkPtr chunk;  ///< Null for a parked event: its copy must be read first.
+  DeliveryLane::Ticket ticket = 0;  ///< When not parked.
+  bool parked = false;
+  bool suspect = false;
+};
+
+/// What a handler run wants to commit together with its ack.
+struct TxWrites {
+  struct StateWrite {
+    std::string name;
+    std::string key;
+    std::optional<std::string> value;  ///< None = erase.
+  };
+  model::EncodedEvents events;
+  std::vector<StateWrite> state;
+  StateReads reads;
+  Status status;  ///< The first error; not ok = the ack fails.
+
+  [[nodiscard]] bool empty() const noexcept { return events.empty() && state.empty(); }
+};
+
+/// A handler's outcome on its way to the committer.
+struct Answer {
+  enum class Kind : std::uint8_t { ack, retry, snooze, reject, release, skip };
+  Lease lease;
+  Kind kind = Kind::ack;
+  std::optional<std::int64_t> delay;  ///< ns; of a retry or snooze.
+  std::string reason;
+  std::unique_ptr<TxWrites> tx;       ///< Null when the handler used none.
+};
+
+}  // namespace holdfast::core

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+#include "core/ledger.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace holdfast::core {
+
+void DeadLetterIndex::add(Name name) {
+  if (!names_.insert(name).second) return;
+  order_.push_back(name);
+  if (order_.size() <= 2 * names_.size() + 1024) return;
+  // Letters that were redriven, and died again, leave their old places behind.
+  std::set<Name> seen;
+  std::deque<Name> kept;
+  for (auto it = order_.rbegin(); it != order_.rend(); ++it) {
+    if (names_.contains(*it) && seen.insert(*it).second) kept.push_front(*it);
+  }
+  order_ = std::move(kept);
+}
+
+void DeadLetterIndex::erase(SubscriptionId subscription) {
+  std::erase_if(names_, [&](const Name& name) { return name.first == subscription; });
+}
+
+DeadLetterIndex::Name DeadLetterIndex::take_oldest() {
+  HOLDFAST_ASSERT(!names_.empty());
+  while (!names_.contains(order_.front())) order_.pop_front();
+  const auto name = order_.front();
+  order_.pop_front();
+  names_.erase(name);
+  return name;
+}
+
+Ledger::Ledger(const LedgerSettings& ledger_settings)
+    : settings(ledger_settings), resident_(std::make_shared<std::atomic<std::int64_t>>(0)) {
+  for (const auto priority : kAllPriorities) {
+    lanes[priority].retention.emplace(priority, settings.retention);
+  }
+}
+
+SubscriptionState* Ledger::find(SubscriptionId id) {
+  const auto found = subscriptions.find(id);
+  return found == subscriptions.end() ? nullptr : found->second.get();
+}
+
+const SubscriptionState* Ledger::find(SubscriptionId id) const {
+  const auto found = subscriptions.find(id);
+  return found == subscriptions.end() ? nullptr : found->second.get();
+}
+
+SubscriptionState* Ledger::find(std::string_view name) {
+  // By name only when somebody subscribes, so a walk will do.
+  for (auto& [id, subscription] : subscriptions) {
+    if (subscription->durable && subscription->record.name == name) return subscription.get();
+  }
+  return nullptr;
+}
+
+SubscriptionState& Ledger::add(model::SubscriptionRecord record, bool durable) {
+  const auto id = record.id;
+  last_id_ = std::max(last_id_, id.value);
+  auto state = std::make_unique<SubscriptionState>();
+  state->record = std::move(record);
+  state->durable = durable;
+  state->interest = std::make_shared<const Interest>(state->record);
+  for (const auto lane : kAllPriorities) state->lanes[lane].reset(state->record.start[lane], {});
+  router.add(state.get());
+  const auto [at, inserted] = subscriptions.emplace(id, std::move(state));
+  HOLDFAST_ASSERT(inserted);
+  return *at->second;
+}
+
+void Ledger::erase(SubscriptionId id) {
+  const auto found = subscriptions.find(id);
+  if (found == subscriptions.end()) return;
+  router.remove(found->second.get());
+  std::erase_if(delayed, [&](const auto& entry) { return entry.second.subscription == id; });
+  dead_letters.erase(id);
+  subscriptions.erase(found);
+}
+
+void Ledger::set_interest(SubscriptionState& subscription) {
+  subscription.interest = std::make_shared<const Interest>(subscription.record);
+  router.forget();
+}
+
+std::size_t Ledger::durable_count() const {
+  return static_cast<std::size_t>(
+      std::count_if(subscriptions.begin(), subscriptions.end(),
+                    [](const auto& each) { return each.second->durable; }));
+}
+
+Sequence Ledger::floor(Priority lane) const {
+  const auto& state = lanes[lane];
+  auto floor = state.offered;
+  if (!state.pins.empty()) floor = std::min(floor, *state.pins.begin());
+  for (const auto& [id, subscription] : subscriptions) {
+    floor = std::min(floor, subscription->lanes[lane].floor(state.offered));
+  }
+  return floor;
+}
+
+std::optional<Ledger::Standing> Ledger::standing(const SubscriptionState& subscription,
+                                                 const EventView& event) const {
+  if (!subscription.interest->wants(event)) return std::nullopt;
+  const auto lane = event.id.priority;
+  // What is committed and not offered yet is nobody's floor's business, and owed.
+  if (event.id.sequence >= lanes[lane].offered) return Standing::owed;
+  return subscription.lanes[lane].is_settled(event.id.sequence, lanes[lane].offered)
+             ? Standing::settled
+             : Standing::owed;
+}
+
+ChunkPtr Ledger::metered(ChunkPtr chunk) const {
+  const auto bytes = static_cast<std::int64_t>(chunk->bytes().size());
+  resident_->fetch_add(bytes, std::memory_order_relaxed);
+  const auto* raw = chunk.get();
+  return {raw, [owner = std::move(chunk), meter = resident_, bytes](const model::Chunk*) {
+            meter->fetch_sub(bytes, std::memory_order_relaxed);
+          }};
+}
+
+void Ledger::delay(SubscriptionState& subscription, base::BootTime due, Delayed entry) {
+  auto& lane = subscription.lanes[entry.event.priority];
+  std::uint64_t in_memory = 0;
+  for (const auto& each : subscription.lanes) in_memory += each.delayed;
+  if (subscription.durable && !entry.suspect && in_memory >= kDelayedPerSubscriptionMax) {
+    subscription.spilled = true;
+    return;
+  }
+  ++lane.delayed;
+  delayed.emplace(due, std::move(entry));
+}
+
+void Ledger::fill(Stats& stats) const {
+  for (const auto priority : kAllPriorities) {
+    const auto& lane = lanes[priority];
+    auto& out = stats.lanes[static_cast<std::size_t>(priority)];
+    out.unclaimed = lane.retention->unclaimed();
+    out.published = lane.next - 1;
+    out.trimmed = lane.trim - 1;
+  }
+  stats.expired_unclaimed = expired_unclaimed;
+  stats.resident_bytes = resident_bytes();
+  for (const auto& [id, subscription] : subscriptions) {
+    auto& out = stats.subscriptions.emplace_back();
+    out.name = subscription->record.name;
+    out.attached = subscription->attached;
+    out.acked = subscription->acked;
+    out.skipped = subscription->skipped;
+    out.retried = subscription->retried;
+    out.rejected = subscription->rejected;
+    out.refused_tx = subscription->refused_tx;
+    out.last_error = subscription->last_error;
+    out.blocked = subscription->blocked;
+    for (const auto priority : kAllPriorities) {
+      const auto& lane = subscription->lanes[priority];
+      auto& counts = out.lanes[static_cast<std::size_t>(priority)];
+      counts.leased = lane.leased;
+      counts.dead = lane.dead;
+      // A parked event that is with a handler is leased, not scheduled.
+      std::uint64_t parked_leased = 0;
+      for (const auto& event : subscription->parked_in_flight) {
+        if (event.priority == priority) ++parked_leased;
+      }
+      counts.scheduled = lane.parked - std::min(lane.parked, parked_leased);
+      counts.ready = lane.owed - std::min(lane.owed, counts.scheduled + counts.leased);
+      if (!subscription->durable) continue;
+      auto& total = stats.lanes[static_cast<std::size_t>(priority)].owed;
+      total.ready += counts.ready;
+      total.leased += counts.leased;
+      total.scheduled += counts.scheduled;
+      total.dead += counts.dead;
+    }
+  }
+}
+
+}  // namespace holdfast::core

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "core/lease.h"
+#include "core/retention.h"
+#include "core/router.h"
+#include "core/state_versions.h"
+#include "core/subscription_state.h"
+#include "holdfast/options.h"
+#include "holdfast/query.h"
+#include "holdfast/stats.h"
+#include "model/commit.h"
+
+namespace holdfast::core {
+
+struct LedgerSettings {
+  LaneRetention::Rules retention;
+  std::size_t dead_letters_max = 100'000;
+  std::size_t settled_ahead_bytes_max = std::size_t{1} << 20U;
+  /// Event bytes that may be in memory for delivery. A lane with nothing in memory may always have one
+  /// chunk, or nothing would move.
+  std::size_t resident_bytes_max = std::size_t{8} << 20U;
+};
+
+/// What is known of one lane.
+struct LaneState {
+  Sequence next = 1;     ///< Sequence of the next event to be published.
+  Sequence trim = 1;     ///< Below this everything is gone.
+  Sequence offered = 1;  ///< Below this every event has its durability and may be delivered.
+  std::optional<LaneRetention> retention;
+  std::multiset<Sequence> pins;  ///< Somebody is reading from here on.
+};
+
+/// Which dead letters there are, and in what order they died, so that the oldest can go.
+class DeadLetterIndex {
+ public:
+  using Name = std::pair<SubscriptionId, EventId>;
+  void add(Name name);
+  void erase(const Name& name) { names_.erase(name); }
+  void erase(SubscriptionId subscription);
+  /// Takes out the oldest; there must be one.
+  Name take_oldest();
+  [[nodiscard]] std::size_t size() const noexcept { return names_.size(); }
+
+ private:
+  std::set<Name> names_;
+  std::deque<Name> order_;  // of those that have gone, some are still in it
+};
+
+/// All that the bus knows beside the events themselves: what is owed to whom, in memory, rebuilt from the
+/// journal at open. Plain data and look-ups; what changes it: `CommitPlan` (publishing, answers,
+/// subscriptions) and `Scheduler` (handing out). Pure: time, threads, random numbers and I/O come from
+/// outside. Not thread-safe: the runtime holds one mutex around it.
+class Ledger {
+ public:
+  explicit Ledger(const LedgerSettings& settings);
+
+  [[nodiscard]] SubscriptionState* find(SubscriptionId id);
+  [[nodiscard]] const SubscriptionState* find(SubscriptionId id) const;
+  [[nodiscard]] SubscriptionState* find(std::string_view name);
+  /// Adds one that is durable, with its record, or an ephemeral one.
+  SubscriptionState& add(model::SubscriptionRecord record, bool durable);
+  void erase(SubscriptionId id);
+  void set_interest(SubscriptionState& subscription);
+  [[nodiscard]] std::size_t durable_count() const;
+  [[nodiscard]] SubscriptionId next_id() const noexcept { return {last_id_ + 1}; }
+
+  /// The lowest sequence that somebody is owed, or reads from, or may have to be told of.
+  [[nodiscard]] Sequence floor(Priority lane) const;
+
+  /// How `subscription` stands to an event that is in the journal; nothing when it never was owed it.
+  /// Parked and dead ones look settled here: they have records of their own.
+  enum class Standing : std::uint8_t { owed, settled };
+  [[nodiscard]] std::optional<Standing> standing(const SubscriptionState& subscription,
+                                                 const EventView& event) const;
+
+  /// `chunk`, counted in `resident_bytes` for as long as anyone holds it.
+  [[nodiscard]] ChunkPtr metered(ChunkPtr chunk) const;
+  [[nodiscard]] std::size_t resident_bytes() const noexcept {
+    return static_cast<std::size_t>(std::max<std::int64_t>(resident_->load(), 0));
+  }
+  [[nodiscard]] bool has_room() const noexcept {
+    return resident_bytes() < settings.resident_bytes_max;
+  }
+
+  /// Counts by lane and subscription; the rest is the runtime's.
+  void fill(Stats& stats) const;
+
+  LedgerSettings settings;
+  PerLane<LaneState> lanes;
+  /// Ordered, so that everything that walks over it does so in the same order in every run.
+  std::map<SubscriptionId, std::unique_ptr<SubscriptionState>> subscriptions;
+  Router router;
+  StateVersions state_versions;
+  DeadLetterIndex dead_letters;
+  std::uint64_t expired_unclaimed = 0;
+  std::uint64_t dropped_dead_letters = 0;  ///< Over `dead_letters_max`.
+
+  // --- Between a commit's being written and its having its durability ---
+  struct PendingOffer {
+    CommitNumber commit;
+    ChunkPtr chunk;
+    std::vector<Route> routes;
+  };
+  std::deque<PendingOffer> pending_offers;
+
+  /// Parked events that wait, by the boot time they are due at.
+  struct Delayed {
+    SubscriptionId subscription;
+    std::uint32_t generation = 0;
+    EventId event;
+    std::uint32_t attempts = 0;
+    bool suspect = false;
+    ChunkPtr chunk;  // of an ephemeral subscription, which has no parked copy
+  };
+  std::multimap<base::BootTime, Delayed> delayed;
+  static constexpr std::size_t kDelayedPerSubscriptionMax = 16'384;
+
+  /// Adds it in memory, or notes that it stays on disk alone. `suspect`s always find room.
+  void delay(SubscriptionState& subscription, base::BootTime due, Delayed entry);
+
+ private:
+  std::uint32_t last_id_ = 0;
+  std::shared_ptr<std::atomic<std::int64_t>> resident_;
+};
+
+}  // namespace holdfast::core

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+#include "core/recovery.h"
+
+#include <algorithm>
+#include <string>
+
+namespace holdfast::core {
+
+namespace {
+
+Status orphan(std::string_view what, SubscriptionId id) {
+  return {StatusCode::data_loss, std::string(what) + " of subscription " +
+                                     std::to_string(id.value) + ", whose own record is missing"};
+}
+
+}  // namespace
+
+Recovery::Recovery(Ledger& ledger, const PerLane<Sequence>& next, const PerLane<Sequence>& trim)
+    : ledger_(ledger) {
+  for (const auto lane : kAllPriorities) {
+    ledger_.lanes[lane].next = next[lane];
+    ledger_.lanes[lane].trim = trim[lane];
+    // What was written before the crash is as durable as it will get: the open has synced it.
+    ledger_.lanes[lane].offered = next[lane];
+  }
+}
+
+void Recovery::add_cursor(SubscriptionState& subscription, const model::CursorRecord& record) {
+  auto& lane = subscription.lanes[record.lane];
+  // A commit that trims has found every floor past the trim point, also those stored only later.
+  const auto floor = std::max(record.floor, ledger_.lanes[record.lane].trim);
+  std::vector<Sequence> ahead(std::upper_bound(record.ahead.begin(), record.ahead.end(), floor),
+                              record.ahead.end());
+  lane.reset(floor, std::move(ahead));
+  lane.owed = record.owed;
+  lane.parked = record.parked;
+  lane.stored_as_of = record.as_of;
+}
+
+Status Recovery::add(model::Record&& record) {
+  if (auto* subscription = std::get_if<model::SubscriptionRecord>(&record)) {
+    auto& added = ledger_.add(std::move(*subscription), true);
+    for (const auto lane : kAllPriorities) {
+      const auto start = std::max(added.record.start[lane], ledger_.lanes[lane].trim);
+      added.lanes[lane].reset(start, {});
+      added.lanes[lane].stored_as_of = start;
+    }
+  } else if (const auto* cursor = std::get_if<model::CursorRecord>(&record)) {
+    auto* owner = ledger_.find(cursor->subscription);
+    if (owner == nullptr) return orphan("cursor", cursor->subscription);
+    add_cursor(*owner, *cursor);
+  } else if (const auto* mark = std::get_if<model::RetentionMark>(&record)) {
+    auto& lane = ledger_.lanes[mark->lane];
+    // The store drops marks below the trim point when it gets to it.
+    if (mark->sequence >= lane.trim) lane.retention->restore(*mark);
+  } else if (const auto* letter = std::get_if<model::DeadLetterRecord>(&record)) {
+    auto* owner = ledger_.find(letter->subscription);
+    if (owner == nullptr) return orphan("dead letter", letter->subscription);
+    ++owner->lanes[letter->event.priority].dead;
+    dead_.emplace_back(letter->died_at, DeadLetterIndex::Name{letter->subscription, letter->event});
+  }
+  return {};
+}
+
+Sequence Recovery::tail_from(Priority lane) {
+  const auto& state = ledger_.lanes[lane];
+  recount_from_[lane] = ledger_.lanes[lane].retention->begin_recount(state.trim);
+  auto from = recount_from_[lane];
+  for (const auto& [id, subscription] : ledger_.subscriptions) {
+    from = std::min(from, subscription->lanes[lane].stored_as_of);
+  }
+  return std::clamp(from, state.trim, state.next);
+}
+
+void Recovery::add_chunk(const ChunkPtr& chunk) {
+  const auto lane = chunk->lane();
+  auto& retention = *ledger_.lanes[lane].retention;
+  const auto routes = ledger_.router.route(chunk, [&](Sequence sequence, bool claimed) {
+    if (sequence < recount_from_[lane]) return;
+    // Marks that became due were stored with the events; those of other rules than before are not.
+    (void)retention.note(sequence, chunk->record_bytes(sequence), chunk->published_at(), claimed);
+  });
+  for (const auto& route : routes) {
+    auto& state = ledger_.find(route.subscription)->lanes[lane];
+    const auto from = std::max(route.span.next, state.stored_as_of);
+    if (from < route.span.end) state.owed += route.span.end - from;
+  }
+}
+
+void Recovery::finish() {
+  std::sort(dead_.begin(), dead_.end());
+  for (const auto& [died_at, name] : dead_) ledger_.dead_letters.add(name);
+}
+
+}  // namespace holdfast::core

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MIT
+#include "core/scheduler.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace holdfast::core {
+
+void Scheduler::offer(CommitNumber commit) {
+  auto& pending = ledger_.pending_offers;
+  while (!pending.empty() && pending.front().commit <= commit) {
+    auto offer = std::move(pending.front());
+    pending.pop_front();
+    const auto lane = offer.chunk->lane();
+    for (const auto& route : offer.routes) {
+      auto* subscription = ledger_.find(route.subscription);
+      if (subscription == nullptr) continue;
+      auto& state = subscription->lanes[lane];
+      const bool room = subscription->attached &&
+                        (ledger_.has_room() || state.window_count() == 0);
+      state.offer(route.span, room);
+      list(*subscription, lane);
+      want_refill(*subscription, lane);
+    }
+    ledger_.lanes[lane].offered = offer.chunk->last() + 1;
+  }
+}
+
+void Scheduler::list(SubscriptionState& subscription, Priority lane) {
+  auto& state = subscription.lanes[lane];
+  if (!subscription.attached || state.listed || !state.has_ready()) return;
+  state.listed = true;
+  ready_[lane].push_back(subscription.record.id);
+}
+
+void Scheduler::refresh(SubscriptionState& subscription) {
+  for (const auto lane : kAllPriorities) {
+    list(subscription, lane);
+    want_refill(subscription, lane);
+  }
+}
+
+void Scheduler::want_refill(SubscriptionState& subscription, Priority lane) {
+  auto& state = subscription.lanes[lane];
+  if (!subscription.attached || state.refilling || state.damaged || !state.wants_refill()) return;
+  // Where memory is short only a lane that has nothing at all may read on.
+  if (!ledger_.has_room() && state.window_count() > 0) return;
+  state.refilling = true;
+  refills_.push_back({subscription.record.id, lane});
+}
+
+bool Scheduler::has_slot(const SubscriptionState& subscription, Priority lane) {
+  if (subscription.in_flight >= subscription.concurrency) return false;
+  if (lane == Priority::critical || subscription.concurrency < 2) return true;
+  return subscription.in_flight_less_urgent + 1 < subscription.concurrency;
+}
+
+bool Scheduler::waits_for_disk(const SubscriptionState& subscription, Priority lane) {
+  for (const auto urgent : kAllPriorities) {
+    if (urgent >= lane) return false;
+    const auto& state = subscription.lanes[urgent];
+    if (state.unknown() && !state.damaged) return true;
+  }
+  return false;
+}
+
+bool Scheduler::can_take(const SubscriptionState& subscription, Priority lane) const {
+  const auto& state = subscription.lanes[lane];
+  if (!subscription.attached || !state.has_ready() || !has_slot(subscription, lane) ||
+      waits_for_disk(subscription, lane)) {
+    return false;
+  }
+  const bool only_suspects = state.window_count() == 0 && state.first_due().suspect;
+  return !(only_suspects && suspect_running_);
+}
+
+std::optional<Lease> Scheduler::take(Priority worker_class) {
+  if (stopped_) return std::nullopt;
+  for (const auto lane : kAllPriorities) {
+    if (lane > worker_class) break;
+    auto& ready = ready_[lane];
+    // What cannot run now leaves the list; whatever makes it ready again lists it again.
+    for (auto left = ready.size(); left > 0; --left) {
+      auto* subscription = ledger_.find(ready.front());
+      ready.pop_front();
+      if (subscription == nullptr) continue;
+      subscription->lanes[lane].listed = false;
+      if (!can_take(*subscription, lane)) continue;
+      auto lease = take_from(*subscription, lane);
+      list(*subscription, lane);
+      want_refill(*subscription, lane);
+      return lease;
+    }
+  }
+  return std::nullopt;
+}
+
+Lease Scheduler::take_from(SubscriptionState& subscription, Priority lane) {
+  auto& state = subscription.lanes[lane];
+  Lease lease;
+  lease.subscription = subscription.record.id;
+  lease.generation = subscription.generation;
+  const bool due_may_run =
+      state.has_due() && !(state.first_due().suspect && suspect_running_);
+  if (due_may_run) {
+    lease.event = {lane, state.first_due_sequence()};
+    auto due = state.take_due();
+    lease.attempt = due.attempts + 1;
+    lease.chunk = std::move(due.chunk);
+    lease.ticket = due.ticket;
+    lease.parked = due.parked;
+    lease.suspect = due.suspect;
+    if (due.parked) subscription.parked_in_flight.insert(lease.event);
+    suspect_running_ = suspect_running_ || due.suspect;
+  } else {
+    auto taken = state.take();
+    lease.event = {lane, taken.sequence};
+    lease.chunk = std::move(taken.chunk);
+    lease.ticket = taken.ticket;
+  }
+  ++state.leased;
+  ++subscription.in_flight;
+  if (lane != Priority::critical) ++subscription.in_flight_less_urgent;
+  return lease;
+}
+
+void Scheduler::finish(const Lease& lease) {
+  if (lease.suspect) suspect_running_ = false;
+  auto* subscription = ledger_.find(lease.subscription);
+  if (subscription != nullptr && subscription->generation == lease.generation) {
+    const auto lane = lease.event.priority;
+    --subscription->lanes[lane].leased;
+    --subscription->in_flight;
+    if (lane != Priority::critical) --subscription->in_flight_less_urgent;
+    refresh(*subscription);
+  }
+  if (!lease.suspect) return;
+  for (auto& [id, other] : ledger_.subscriptions) refresh(*other);
+}
+
+void Scheduler::run_again(const Lease& lease) {
+  auto* subscription = ledger_.find(lease.subscription);
+  if (subscription == nullptr || subscription->generation != lease.generation) return;
+  auto& state = subscription->lanes[lease.event.priority];
+  // It may have been parked meanwhile, for having held up the floor.
+  const bool parked = subscription->parked_in_flight.erase(lease.event) > 0;
+  if (!parked && !state.is_taken(lease.ticket)) return;
+  state.put_due(lease.event.sequence, {.parked = parked,
+                                       .suspect = lease.suspect,
+                                       .attempts = lease.attempt - 1,
+                                       .chunk = lease.chunk,
+                                       .ticket = lease.ticket});
+  refresh(*subscription);
+}
+
+void Scheduler::advance(base::BootTime now) {
+  auto& delayed = ledger_.delayed;
+  while (!delayed.empty() && delayed.begin()->first <= now) {
+    auto entry = std::move(delayed.begin()->second);
+    delayed.erase(delayed.begin());
+    auto* subscription = ledger_.find(entry.subscription);
+    if (subscription == nullptr || subscription->generation != entry.generation) continue;
+    auto& state = subscription->lanes[entry.event.priority];
+    --state.delayed;
+    state.put_due(entry.event.sequence, {.parked = true,
+                                         .suspect = entry.suspect,
+                                         .attempts = entry.attempts,
+                                         .chunk = std::move(entry.chunk),
+                                         .ticket = 0});
+    refresh(*subscription);
+  }
+}
+
+std::optional<base::BootTime> Scheduler::next_due() const {
+  if (ledger_.delayed.empty()) return std::nullopt;
+  return ledger_.delayed.begin()->first;
+}
+
+void Scheduler::stop(bool stopped) {
+  stopped_ = stopped;
+  if (stopped) return;
+  for (auto& [id, subscription] : ledger_.subscriptions) refresh(*subscription);
+}
+
+bool Scheduler::maybe_ready(Priority worker_class) const noexcept {
+  if (stopped_) return false;
+  for (const auto lane : kAllPriorities) {
+    if (lane > worker_class) break;
+    if (!ready_[lane].empty()) return true;
+  }
+  return false;
+}
+
+std::optional<Scheduler::Refill> Scheduler::next_refill() {
+  while (!refills_.empty()) {
+    const auto wanted = refills_.front();
+    refills_.pop_front();
+    auto* subscription = ledger_.find(wanted.subscription);
+    if (subscription == nullptr) continue;
+    auto& state = subscription->lanes[wanted.lane];
+    if (!subscription->attached || !state.wants_refill()) {
+      state.refilling = false;
+      continue;
+    }
+    const auto resident = ledger_.resident_bytes();
+    const auto most = ledger_.settings.resident_bytes_max;
+    return Refill{.subscription = wanted.subscription,
+                  .generation = subscription->generation,
+                  .lane = wanted.lane,
+                  .from = std::max(state.covered(), ledger_.lanes[wanted.lane].trim),
+                  .to = ledger_.lanes[wanted.lane].offered,
+                  .interest = subscription->interest,
+                  .events_max = DeliveryLane::kWindowEventsMax - state.window_count(),
+                  .bytes_max = resident < most ? most - resident : 0};
+  }
+  return std::nullopt;
+}
+
+void Scheduler::refilled(const Refill& refill, std::vector<Span> spans, Sequence reached) {
+  auto* subscription = ledger_.find(refill.subscription);
+  if (subscription == nullptr || subscription->generation != refill.generation) return;
+  auto& state = subscription->lanes[refill.lane];
+  state.refilling = false;
+  if (!subscription->attached) return;
+  state.refill(std::move(spans), reached, reached >= ledger_.lanes[refill.lane].offered);
+  refresh(*subscription);
+}
+
+void Scheduler::refill_failed(const Refill& refill, const Status& status) {
+  auto* subscription = ledger_.find(refill.subscription);
+  if (subscription == nullptr || subscription->generation != refill.generation) return;
+  auto& state = subscription->lanes[refill.lane];
+  state.refilling = false;
+  state.damaged = true;
+  subscription->blocked = status.to_string();
+  refresh(*subscription);
+}
+
+}  // namespace holdfast::core

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "core/ledger.h"
+
+namespace holdfast::core {
+
+/// Decides which event goes to which worker next, and what has to be read from disk for that.
+///
+/// The rule: the most urgent lane first; inside a lane, subscriptions in turn; inside a subscription,
+/// by sequence, retries that are due before. A worker of class p takes only lanes at least as urgent as
+/// p. Of a subscription with two slots or more, one is kept for critical events. Events that may have
+/// killed the last process run one at a time.
+///
+/// Pure, and under the same lock as the ledger it works on.
+class Scheduler {
+ public:
+  explicit Scheduler(Ledger& ledger) : ledger_(ledger) {}
+
+  /// Everything of commits up to `commit` may be delivered now.
+  void offer(CommitNumber commit);
+
+  /// The next event for a worker of this class, if there is one that may run now.
+  std::optional<Lease> take(Priority worker_class);
+
+  /// The handler has returned, or its `Deferred` was answered: its slot is free.
+  void finish(const Lease& lease);
+
+  /// A run that starts over, uncounted: its answer was refused because what it had read changed.
+  void run_again(const Lease& lease);
+
+  /// Parked events whose time has come.
+  void advance(base::BootTime now);
+  /// When `advance` has something to do next.
+  [[nodiscard]] std::optional<base::BootTime> next_due() const;
+
+  /// Something of this subscription may have become ready.
+  void refresh(SubscriptionState& subscription);
+
+  /// Hands out nothing more (drain), or goes on.
+  void stop(bool stopped);
+  [[nodiscard]] bool stopped() const noexcept { return stopped_; }
+
+  /// Whether a worker of this class would probably find something.
+  [[nodiscard]] bool maybe_ready(Priority worker_class) const noexcept;
+
+  // --- Reading the backlog ----------------------------------------------------------------------
+
+  struct Refill {
+    SubscriptionId subscription;
+    std::uint32_t generation = 0;
+    Priority lane = Priority::normal;
+    Sequence from = 1;
+    Sequence to = 1;
+    InterestPtr interest;
+    std::size_t events_max = 0;
+    std::size_t bytes_max = 0;  ///< Of chunks; one is always allowed.
+  };
+  /// A part of a backlog that should be read from the journal now, by whoever asks.
+  std::optional<Refill> next_refill();
+  [[nodiscard]] bool has_refill() const noexcept { return !refills_.empty(); }
+
+  /// What was read for `refill`: the runs that are wanted, and where reading ended.
+  void refilled(const Refill& refill, std::vector<Span> spans, Sequence reached);
+  /// It could not be read: delivery of that lane stands still, and says why.
+  void refill_failed(const Refill& refill, const Status& status);
+
+ private:
+  void list(SubscriptionState& subscription, Priority lane);
+  void want_refill(SubscriptionState& subscription, Priority lane);
+  [[nodiscard]] static bool has_slot(const SubscriptionState& subscription, Priority lane);
+  [[nodiscard]] static bool waits_for_disk(const SubscriptionState& subscription, Priority lane);
+  [[nodiscard]] bool can_take(const SubscriptionState& subscription, Priority lane) const;
+  Lease take_from(SubscriptionState& subscription, Priority lane);
+
+  Ledger& ledger_;
+  PerLane<std::deque<SubscriptionId>> ready_;
+  struct WantedRefill {
+    SubscriptionId subscription;
+    Priority lane;
+  };
+  std::deque<WantedRefill> refills_;
+  bool suspect_running_ = false;
+  bool stopped_ = false;
+};
+
+}  // namespace holdfast::core
