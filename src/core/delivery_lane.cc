@@ -47,7 +47,9 @@ void DeliveryLane::refill(std::vector<Span> spans, Sequence covered, bool live) 
 }
 
 void DeliveryLane::drop_window() {
-  if (!window_.empty()) covered_ = window_.front().next;
+  due_.clear();
+  if (window_.empty()) return;
+  covered_ = window_.front().next;
   window_.clear();
   window_count_ = 0;
   live_ = false;

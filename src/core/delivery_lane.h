@@ -93,7 +93,7 @@ class DeliveryLane {
   /// From disk, in order. Events that are settled already are left out. `covered` is where reading
   /// ended; `live` that this is all there is.
   void refill(std::vector<Span> spans, Sequence covered, bool live);
-  /// Forgets the window: what is owed is found on disk again.
+  /// Forgets the window and what is due: what is owed is found on disk again.
   void drop_window();
 
   void put_due(Sequence sequence, Due due) { due_.insert_or_assign(sequence, std::move(due)); }

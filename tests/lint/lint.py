@@ -45,7 +45,6 @@ THIRD_PARTY = [
     (re.compile(r"^rocksdb/"), {"src/journal/rocks"}),
     (re.compile(r"^flatbuffers/|_generated\.h$"), {"src/model"}),
     (re.compile(r"^(spdlog|fmt)/"), {"src/base"}),
-    (re.compile(r"^roaring/"), {"src/core"}),
     (re.compile(r"^xxh(3|ash)\.h$"), {"src/model", "src/base"}),
     (re.compile(r"^CLI/"), {"tools"}),
     (re.compile(r"^nlohmann/"), {"tools"}),
@@ -55,6 +54,7 @@ THIRD_PARTY = [
     (re.compile(r"^(gtest|gmock)/"), set()),
     (re.compile(r"^benchmark/"), set()),
 ]
+SYSTEM = re.compile(r"^(sys|linux|netinet|arpa|bits)/")
 # Opt-in public headers whose very purpose is the third party.
 PUBLIC_THIRD_PARTY = {"include/holdfast/flatbuffers.h": re.compile(r"^flatbuffers/")}
 
@@ -193,6 +193,11 @@ class Lint:
                 where = " and ".join(sorted(folders)) or "tests and bench"
                 self.say(file, offset, "third-party", f"{name} is for {where} only")
             return True
+        if top in ("src", "tools", "examples") and "/" in name and not SYSTEM.match(name) \
+                and room_of("src/" + name) is None and not name.startswith(("holdfast/", top + "/", "..")) \
+                and not os.path.exists(os.path.join(self.root, top, name)):
+            self.say(file, offset, "third-party", f"{name} is in no table; which room may have it?")
+            return True
         return False
 
     def check_public(self, file, offset, top, room, name):
@@ -270,8 +275,8 @@ def room_folder(path, folder):
 
 
 def is_standard(name):
-    """<vector>, <stdint.h>; anything with a folder in it is somebody else's, but for POSIX's sys/."""
-    return "/" not in name or name.startswith("sys/")
+    """<vector>, <stdint.h>; anything with a folder in it is somebody else's, but for the system's own."""
+    return "/" not in name or bool(SYSTEM.match(name))
 
 
 def main():
