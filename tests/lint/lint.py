@@ -84,6 +84,7 @@ BANNED = [
      "the runtime knows no engine and no encoding"),
 ]
 UNNUMBERED_TODO = re.compile(r"\b(TODO|FIXME|XXX)\b(?!\((#\d+|decision \d{4})\))")
+FAIL_POINT = re.compile(r'\bHOLDFAST_FAIL_POINT\("([^"]+)"\)')
 CLASS_DEFINITION = re.compile(
     r"^(?:template\s*<[^{;]*>\s*)?class\s+(?:\[\[\w+\]\]\s+)?(?:HOLDFAST_\w+\s+)?(?:\[\[\w+\]\]\s+)?"
     r"(\w+)(?:\s+final)?\s*(?::[^{;]*)?\{", re.M)
@@ -129,6 +130,8 @@ class Lint:
     def __init__(self, root):
         self.root = root
         self.findings = []
+        self.fail_points = []  # (file, offset, name)
+        self.crash_tests = ""
 
     def say(self, file, offset, rule, message):
         line = file.line(offset)
@@ -143,9 +146,16 @@ class Lint:
                     if SOURCE.search(name):
                         path = os.path.relpath(os.path.join(folder, name), self.root)
                         self.check(File(self.root, path.replace(os.sep, "/")))
+        for file, offset, name in self.fail_points:
+            if self.crash_tests and f'"{name}' not in self.crash_tests:
+                self.say(file, offset, "fail-point", f"no test in tests/crash passes {name}")
         return self.findings
 
     def check(self, file):
+        if file.path.startswith("src/"):
+            self.fail_points += [(file, m.start(), m.group(1)) for m in FAIL_POINT.finditer(file.text)]
+        if file.path.startswith("tests/crash/"):
+            self.crash_tests += file.text
         self.check_includes(file)
         self.check_words(file)
         if file.path.startswith("include/holdfast/"):
