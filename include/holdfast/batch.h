@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "holdfast/export.h"
 #include "holdfast/event.h"
 #include "holdfast/receipt.h"
 #include "holdfast/result.h"
@@ -24,10 +25,10 @@ struct BatchOptions {
 /// Builds one atomic commit out of events and user state. Destroyed without `commit`, nothing happened.
 /// The first error sticks and `commit` returns it, naming the event's index; nothing is written then.
 /// Move-only; must not outlive its bus. Threads: one at a time; only `commit` blocks.
-class [[nodiscard]] Batch {
+class [[nodiscard]] HOLDFAST_EXPORT Batch {
  public:
   /// The state `name` as changed by this batch.
-  class State {
+  class HOLDFAST_EXPORT State {
    public:
     State& put(std::string_view key, std::string_view value);
     State& erase(std::string_view key);

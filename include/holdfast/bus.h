@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "holdfast/export.h"
 #include "holdfast/batch.h"
 #include "holdfast/event.h"
 #include "holdfast/options.h"
@@ -35,7 +36,7 @@ namespace holdfast {
 /// Errors that every changing call can return: `unavailable` (closing or closed), `poisoned` (a write or
 /// sync failed earlier: reopen), `fenced` (another writer went on with the journal), `indeterminate`
 /// (this very write failed; whether it is in the journal is known after reopening).
-class Bus {
+class HOLDFAST_EXPORT Bus {
  public:
   /// Opens the journal in folder `path`, created (mode 0700) when missing, and recovers what a crash
   /// left. Blocks while the log is replayed (bounded by the write buffer: well under a second) and

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "holdfast/export.h"
 #include "holdfast/event.h"
 #include "holdfast/result.h"
 
@@ -76,7 +77,7 @@ class Outcome {
 /// the tx fail: the first error sticks, nothing of the tx is written, and the answer counts as a
 /// failed attempt with that error as its reason.
 /// Threads: the one that runs the handler (or owns the `Deferred`). Reads may block on the disk.
-class TxState {
+class HOLDFAST_EXPORT TxState {
  public:
   /// The value, or nothing when absent. Fails with `data_loss` when what is stored is damaged.
   [[nodiscard]] Result<std::optional<std::string>> get(std::string_view key);
@@ -93,12 +94,11 @@ class TxState {
 };
 
 /// What commits in the same atomic write as the ack: follow-up events and user state. Either all of it
-/// and the ack are there after a crash, or none. Kept only if the outcome is `ack` or `reject`: with
-/// any other answer the tx is dropped.
+/// and the ack are there after a crash, or none. With any other outcome than `ack` the tx is dropped.
 ///
 /// At most 10,000 writes and 16 MiB (`kTxWritesMax`, `kTxBytesMax`).
 /// Threads: as `TxState`. Does not block, except for reads of state.
-class Tx {
+class HOLDFAST_EXPORT Tx {
  public:
   /// Publishes `event` with the ack. The first error sticks and fails the ack.
   void publish(const Event& event);
@@ -118,7 +118,7 @@ class Tx {
 
 /// One event handed to one handler. Lives as long as the handler runs.
 /// Threads: the one that runs the handler; `stop_token()` may be used from any.
-class Delivery {
+class HOLDFAST_EXPORT Delivery {
  public:
   [[nodiscard]] const EventView& event() const;
   /// From 1. Snoozed and stopped runs, and runs of a refused tx, are not counted.
@@ -143,7 +143,7 @@ class Delivery {
 /// An answer owed, by a move-only handle. Destroyed unanswered, it counts as a failed attempt.
 /// Threads: one at a time, any. May outlive the bus: `settle` then says `unavailable`, and the event
 /// is delivered again after the next open.
-class Deferred {
+class HOLDFAST_EXPORT Deferred {
  public:
   Deferred() noexcept;
   Deferred(Deferred&&) noexcept;

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "holdfast/export.h"
 #include "holdfast/types.h"
 
 namespace holdfast {
@@ -32,8 +33,8 @@ struct Source {
 };
 
 /// "system", "plugin(name)", "user" or "external"; and back. The parsed source borrows from `text`.
-[[nodiscard]] std::string to_string(const Source& source);
-[[nodiscard]] std::optional<Source> parse_source(std::string_view text) noexcept;
+[[nodiscard]] HOLDFAST_EXPORT std::string to_string(const Source& source);
+[[nodiscard]] HOLDFAST_EXPORT std::optional<Source> parse_source(std::string_view text) noexcept;
 
 /// One metadata entry of an event to publish; borrows both strings.
 using MetadataPair = std::pair<std::string_view, std::string_view>;
@@ -83,7 +84,7 @@ struct OwnedEvent {
 
 /// The metadata of a stored event, read in place.
 /// Threads: any, concurrently, as long as the event it came from lives.
-class MetadataView {
+class HOLDFAST_EXPORT MetadataView {
  public:
   MetadataView() noexcept = default;
   [[nodiscard]] std::size_t size() const noexcept;
@@ -103,7 +104,7 @@ class MetadataView {
 /// Valid only as long as what gave it says: a `Delivery` for as long as the handler runs (or its
 /// `Deferred` lives), a visitor's argument for the call. Copy what you keep (`to_owned`).
 /// Threads: any, concurrently.
-struct EventView {
+struct HOLDFAST_EXPORT EventView {
   EventId id;
   CommitNumber commit;         ///< (commit, index) is the total order over all lanes.
   std::uint32_t index = 0;     ///< Position inside its commit.

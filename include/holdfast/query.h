@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "holdfast/export.h"
 #include "holdfast/event.h"
 #include "holdfast/types.h"
 
@@ -23,8 +24,8 @@ enum class EventState : std::uint8_t {
   dead = 4,       ///< Given up on by some subscription.
   settled = 5,    ///< Everyone who wanted it has ended it; kept for a while (`Retention`).
 };
-[[nodiscard]] std::string_view to_string(EventState state) noexcept;
-[[nodiscard]] std::optional<EventState> parse_event_state(std::string_view text) noexcept;
+[[nodiscard]] HOLDFAST_EXPORT std::string_view to_string(EventState state) noexcept;
+[[nodiscard]] HOLDFAST_EXPORT std::optional<EventState> parse_event_state(std::string_view text) noexcept;
 
 /// Which events to visit. The default is all of them.
 struct ScanFilter {

@@ -74,8 +74,8 @@ struct RecoveryReport {
   bool created = false;          ///< The journal was new.
   bool clean = true;             ///< The last run closed it; false after a crash.
   std::array<std::uint64_t, kLaneCount> pending{};  ///< Owed deliveries and unclaimed events.
-  /// Deliveries that were running when the process ended. They run one at a time first, and their
-  /// attempt is counted.
+  /// Deliveries that were running when the process ended. They run one at a time. Their attempt is
+  /// counted, unless one of them was such a suspect already: then it is the one that is blamed.
   struct Suspect {
     std::string subscription;
     EventId event;

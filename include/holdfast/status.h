@@ -6,6 +6,8 @@
 #include <string_view>
 #include <utility>
 
+#include "holdfast/export.h"
+
 namespace holdfast {
 
 /// What went wrong, as far as the caller has to act differently. Numbers are frozen: they cross the
@@ -33,11 +35,11 @@ enum class StatusCode : std::uint8_t {
 };
 
 /// The snake_case name of `code`, e.g. "resource_exhausted". Static storage.
-[[nodiscard]] std::string_view to_string(StatusCode code) noexcept;
+[[nodiscard]] HOLDFAST_EXPORT std::string_view to_string(StatusCode code) noexcept;
 
 /// The outcome of a call that returns nothing else: a code, and a message for people.
 /// A value type. Threads: const methods concurrently; otherwise the caller's lock.
-class [[nodiscard]] Status {
+class [[nodiscard]] HOLDFAST_EXPORT Status {
  public:
   Status() noexcept = default;
   Status(StatusCode code, std::string message) : code_(code), message_(std::move(message)) {}

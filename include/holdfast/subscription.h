@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "holdfast/export.h"
 #include "holdfast/delivery.h"
 #include "holdfast/event.h"
 #include "holdfast/status.h"
@@ -111,7 +112,7 @@ class Handler {
 /// subscription: then it is not waited for. A durable subscription's position stays in the journal, and
 /// events go on collecting for it. Move-only; may outlive the bus.
 /// Threads: one at a time. The destructor, `end` and assignment block for running handlers.
-class [[nodiscard]] Subscription {
+class [[nodiscard]] HOLDFAST_EXPORT Subscription {
  public:
   Subscription() noexcept;
   Subscription(Subscription&&) noexcept;

@@ -11,6 +11,8 @@
 #include <string>
 #include <string_view>
 
+#include "holdfast/export.h"
+
 namespace holdfast {
 
 /// How urgent an event is: the more urgent lane always goes first.
@@ -25,15 +27,15 @@ inline constexpr std::array<Priority, kLaneCount> kAllPriorities = {
     Priority::critical, Priority::high, Priority::normal, Priority::low};
 
 /// "critical", "high", "normal" or "low". Static storage.
-[[nodiscard]] std::string_view to_string(Priority priority) noexcept;
-[[nodiscard]] std::optional<Priority> parse_priority(std::string_view text) noexcept;
+[[nodiscard]] HOLDFAST_EXPORT std::string_view to_string(Priority priority) noexcept;
+[[nodiscard]] HOLDFAST_EXPORT std::optional<Priority> parse_priority(std::string_view text) noexcept;
 
 /// How much a crash may take away.
 enum class Durability : std::uint8_t {
   durable = 0,  ///< fsynced: survives power loss.
   os = 1,       ///< Written: survives this process; power loss may take the last 100 ms or so.
 };
-[[nodiscard]] std::string_view to_string(Durability durability) noexcept;
+[[nodiscard]] HOLDFAST_EXPORT std::string_view to_string(Durability durability) noexcept;
 
 /// A number that cannot be mixed up with another kind of number.
 template <typename Tag>
@@ -55,8 +57,8 @@ struct EventId {
   std::uint64_t sequence = 0;
   friend constexpr auto operator<=>(const EventId&, const EventId&) = default;
 };
-[[nodiscard]] std::string to_string(EventId id);
-[[nodiscard]] std::optional<EventId> parse_event_id(std::string_view text) noexcept;
+[[nodiscard]] HOLDFAST_EXPORT std::string to_string(EventId id);
+[[nodiscard]] HOLDFAST_EXPORT std::optional<EventId> parse_event_id(std::string_view text) noexcept;
 
 /// Bytes that belong to somebody else.
 using Bytes = std::span<const std::byte>;

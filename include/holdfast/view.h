@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "holdfast/export.h"
 #include "holdfast/query.h"
 #include "holdfast/result.h"
 #include "holdfast/stats.h"
@@ -29,7 +30,7 @@ struct JournalInfo {
 /// Opening replays the journal's log in memory (up to about a second for 100 MB). What only the live bus
 /// knows (leases, stuck handlers) is not in it.
 /// Threads: const methods from any, concurrently; they read the disk and may block.
-class JournalView {
+class HOLDFAST_EXPORT JournalView {
  public:
   /// Fails with `not_found` (no such folder), `invalid_argument` (not a journal, or of a newer
   /// format), `data_loss` (damaged; names what and where), `unavailable` (no permission, or changing

@@ -39,8 +39,9 @@ void attach(Ledger& ledger, Scheduler& scheduler, SubscriptionState& subscriptio
             const std::vector<model::SettlementRecord>& parked, base::Now now, bool rebooted) {
   for (const auto priority : kAllPriorities) {
     auto& lane = subscription.lanes[priority];
-    const auto floor = lane.floor(ledger.lanes[priority].offered);
-    lane.reset(floor, lane.ahead(floor));
+    const auto offered = ledger.lanes[priority].offered;
+    const auto floor = lane.floor(offered);
+    lane.reset(floor, lane.ahead(floor), floor >= offered);
     lane.leased = 0;
     lane.refilling = false;
     lane.damaged = false;

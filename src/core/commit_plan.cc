@@ -2,6 +2,7 @@
 #include "core/commit_plan.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -241,18 +242,37 @@ void CommitPlan::park_overdue(SubscriptionState& subscription, Priority lane) {
 // --- Subscriptions ---------------------------------------------------------------------------------
 
 SubscriptionState& CommitPlan::create(model::SubscriptionRecord record,
-                                      const PerLane<std::vector<Sequence>>& claimed) {
+                                      const PerLane<Backlog>& backlog) {
   add(model::PutSubscription{record});
   auto& subscription = ledger_.add(std::move(record), true);
   for (const auto lane : kAllPriorities) {
-    subscription.lanes[lane].owed = claimed[lane].size();
-    auto& retention = *ledger_.lanes[lane].retention;
-    for (const auto sequence : claimed[lane]) {
-      if (const auto mark = retention.claim(sequence)) add(model::PutRetentionMark{*mark});
+    subscription.lanes[lane].owed = backlog[lane].owed;
+    std::map<Sequence, model::RetentionMark> changed;
+    for (const auto sequence : backlog[lane].claimed) {
+      const auto mark = ledger_.lanes[lane].retention->claim(sequence);
+      if (mark.has_value()) changed[mark->sequence] = *mark;
     }
+    for (const auto& [sequence, mark] : changed) add(model::PutRetentionMark{mark});
     touch(subscription, lane);
   }
+  reroute_pending(subscription);
   return subscription;
+}
+
+void CommitPlan::reroute_pending(SubscriptionState& subscription) {
+  const auto id = subscription.record.id;
+  for (auto& offer : ledger_.pending_offers) {
+    std::erase_if(offer.routes, [&](const Route& route) { return route.subscription == id; });
+    for (auto sequence = offer.chunk->first(); sequence <= offer.chunk->last(); ++sequence) {
+      if (!subscription.interest->wants(offer.chunk->event(sequence))) continue;
+      if (!offer.routes.empty() && offer.routes.back().subscription == id &&
+          offer.routes.back().span.end == sequence) {
+        ++offer.routes.back().span.end;
+      } else {
+        offer.routes.push_back({id, {offer.chunk, sequence, sequence + 1}});
+      }
+    }
+  }
 }
 
 void CommitPlan::change(SubscriptionState& subscription, model::SubscriptionRecord record,
@@ -265,6 +285,7 @@ void CommitPlan::change(SubscriptionState& subscription, model::SubscriptionReco
     state.owed = owed[lane] + state.parked;
     touch(subscription, lane);
   }
+  reroute_pending(subscription);
 }
 
 void CommitPlan::remove(SubscriptionId id) {

@@ -60,10 +60,13 @@ class CommitPlan {
 
   // --- Subscriptions ----------------------------------------------------------------------------
 
-  /// Creates a durable subscription. `claimed` are the kept events that it wants, by lane.
-  SubscriptionState& create(model::SubscriptionRecord record,
-                            const PerLane<std::vector<Sequence>>& claimed);
-  /// Its filter changed: from now on `record` holds, and `owed` is what is left of its backlog.
+  /// What a new subscription finds in a lane.
+  struct Backlog {
+    std::uint64_t owed = 0;
+    std::vector<Sequence> claimed;  ///< Those of them that nobody had claimed.
+  };
+  SubscriptionState& create(model::SubscriptionRecord record, const PerLane<Backlog>& backlog);
+  /// From now on `record` holds; `owed` is what is left of its backlog, without parked events.
   void change(SubscriptionState& subscription, model::SubscriptionRecord record,
               const PerLane<std::uint64_t>& owed);
   void remove(SubscriptionId id);
@@ -113,6 +116,7 @@ class CommitPlan {
                   std::optional<std::int64_t> delay, const std::string& reason);
   void park_overdue(SubscriptionState& subscription, Priority lane);
   void limit_dead_letters();
+  void reroute_pending(SubscriptionState& subscription);
   void put_cursor(SubscriptionState& subscription, Priority lane);
   void touch(SubscriptionState& subscription, Priority lane);
 

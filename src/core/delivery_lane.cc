@@ -8,14 +8,14 @@
 
 namespace holdfast::core {
 
-void DeliveryLane::reset(Sequence floor, std::vector<Sequence> ahead) {
+void DeliveryLane::reset(Sequence floor, std::vector<Sequence> ahead, bool live) {
   taken_.clear();
   window_.clear();
   window_count_ = 0;
   due_.clear();
   skip_ = std::move(ahead);
   covered_ = floor;
-  live_ = false;
+  live_ = live;
 }
 
 void DeliveryLane::push_span(Span span) {
@@ -135,11 +135,22 @@ std::vector<Sequence> DeliveryLane::ahead(Sequence floor) const {
 bool DeliveryLane::is_settled(Sequence sequence, Sequence offered) const noexcept {
   if (sequence < floor(offered)) return true;
   if (std::binary_search(skip_.begin(), skip_.end(), sequence)) return true;
+  const auto row = find_row(sequence);
+  return row != taken_.end() && row->settled;
+}
+
+bool DeliveryLane::is_in_row(Sequence sequence) const noexcept {
+  const auto row = find_row(sequence);
+  return row != taken_.end() && !row->settled;
+}
+
+std::deque<DeliveryLane::Row>::const_iterator DeliveryLane::find_row(
+    Sequence sequence) const noexcept {
   // Ascending: events are taken in the order of their sequences, those out of turn are not in the row.
   const auto row =
       std::lower_bound(taken_.begin(), taken_.end(), sequence,
                        [](const Row& each, Sequence value) { return each.sequence < value; });
-  return row != taken_.end() && row->sequence == sequence && row->settled;
+  return row != taken_.end() && row->sequence == sequence ? row : taken_.end();
 }
 
 }  // namespace holdfast::core

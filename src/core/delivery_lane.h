@@ -66,8 +66,9 @@ class DeliveryLane {
   /// From here on nothing more is taken until answers were committed.
   static constexpr std::size_t kTakenMax = 65'536;
 
-  /// Starts at `floor` with those `ahead` of it settled; nothing is in memory yet.
-  void reset(Sequence floor, std::vector<Sequence> ahead);
+  /// Starts at `floor` with those `ahead` of it settled; nothing is in memory yet. `live`: nothing that
+  /// is offered already lies behind the floor.
+  void reset(Sequence floor, std::vector<Sequence> ahead, bool live = false);
 
   // --- The window -------------------------------------------------------------------------------
 
@@ -79,6 +80,8 @@ class DeliveryLane {
     return has_due() || (window_count_ > 0 && taken_.size() < kTakenMax);
   }
   [[nodiscard]] std::size_t ready_in_memory() const noexcept { return window_count_ + due_.size(); }
+  /// With a handler, or answered in a commit not made yet, or about to start over.
+  [[nodiscard]] bool is_in_row(Sequence sequence) const noexcept;
   /// There may be more urgent events on disk than any in memory: whoever wants strict order waits.
   [[nodiscard]] bool unknown() const noexcept { return !live_ && window_count_ == 0 && !has_due(); }
   [[nodiscard]] bool wants_refill() const noexcept {
@@ -135,6 +138,7 @@ class DeliveryLane {
   };
 
   void push_span(Span span);
+  [[nodiscard]] std::deque<Row>::const_iterator find_row(Sequence sequence) const noexcept;
 
   std::deque<Row> taken_;
   Ticket first_ticket_ = 0;  // of taken_.front()

@@ -48,7 +48,7 @@ void Scheduler::want_refill(SubscriptionState& subscription, Priority lane) {
   // Where memory is short only a lane that has nothing at all may read on.
   if (!ledger_.has_room() && state.window_count() > 0) return;
   state.refilling = true;
-  refills_.push_back({subscription.record.id, lane});
+  refills_[lane].push_back(subscription.record.id);
 }
 
 bool Scheduler::has_slot(const SubscriptionState& subscription, Priority lane) {
@@ -184,36 +184,36 @@ void Scheduler::stop(bool stopped) {
   for (auto& [id, subscription] : ledger_.subscriptions) refresh(*subscription);
 }
 
-bool Scheduler::maybe_ready(Priority worker_class) const noexcept {
-  if (stopped_) return false;
+std::optional<Priority> Scheduler::most_urgent_work() const noexcept {
   for (const auto lane : kAllPriorities) {
-    if (lane > worker_class) break;
-    if (!ready_[lane].empty()) return true;
+    if (!refills_[lane].empty() || (!stopped_ && !ready_[lane].empty())) return lane;
   }
-  return false;
+  return std::nullopt;
 }
 
-std::optional<Scheduler::Refill> Scheduler::next_refill() {
-  while (!refills_.empty()) {
-    const auto wanted = refills_.front();
-    refills_.pop_front();
-    auto* subscription = ledger_.find(wanted.subscription);
-    if (subscription == nullptr) continue;
-    auto& state = subscription->lanes[wanted.lane];
-    if (!subscription->attached || !state.wants_refill()) {
-      state.refilling = false;
-      continue;
+std::optional<Scheduler::Refill> Scheduler::next_refill(Priority worker_class) {
+  for (const auto lane : kAllPriorities) {
+    if (lane > worker_class) break;
+    while (!refills_[lane].empty()) {
+      auto* subscription = ledger_.find(refills_[lane].front());
+      refills_[lane].pop_front();
+      if (subscription == nullptr) continue;
+      auto& state = subscription->lanes[lane];
+      if (!subscription->attached || !state.wants_refill()) {
+        state.refilling = false;
+        continue;
+      }
+      const auto resident = ledger_.resident_bytes();
+      const auto most = ledger_.settings.resident_bytes_max;
+      return Refill{.subscription = subscription->record.id,
+                    .generation = subscription->generation,
+                    .lane = lane,
+                    .from = std::max(state.covered(), ledger_.lanes[lane].trim),
+                    .to = ledger_.lanes[lane].offered,
+                    .interest = subscription->interest,
+                    .events_max = DeliveryLane::kWindowEventsMax - state.window_count(),
+                    .bytes_max = resident < most ? most - resident : 0};
     }
-    const auto resident = ledger_.resident_bytes();
-    const auto most = ledger_.settings.resident_bytes_max;
-    return Refill{.subscription = wanted.subscription,
-                  .generation = subscription->generation,
-                  .lane = wanted.lane,
-                  .from = std::max(state.covered(), ledger_.lanes[wanted.lane].trim),
-                  .to = ledger_.lanes[wanted.lane].offered,
-                  .interest = subscription->interest,
-                  .events_max = DeliveryLane::kWindowEventsMax - state.window_count(),
-                  .bytes_max = resident < most ? most - resident : 0};
   }
   return std::nullopt;
 }

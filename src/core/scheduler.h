@@ -46,8 +46,8 @@ class Scheduler {
   void stop(bool stopped);
   [[nodiscard]] bool stopped() const noexcept { return stopped_; }
 
-  /// Whether a worker of this class would probably find something.
-  [[nodiscard]] bool maybe_ready(Priority worker_class) const noexcept;
+  /// The most urgent lane in which a worker would probably find something to do.
+  [[nodiscard]] std::optional<Priority> most_urgent_work() const noexcept;
 
   // --- Reading the backlog ----------------------------------------------------------------------
 
@@ -61,9 +61,9 @@ class Scheduler {
     std::size_t events_max = 0;
     std::size_t bytes_max = 0;  ///< Of chunks; one is always allowed.
   };
-  /// A part of a backlog that should be read from the journal now, by whoever asks.
-  std::optional<Refill> next_refill();
-  [[nodiscard]] bool has_refill() const noexcept { return !refills_.empty(); }
+  /// A part of a backlog that should be read from the journal now, for lanes that a worker of this class
+  /// may take.
+  std::optional<Refill> next_refill(Priority worker_class);
 
   /// What was read for `refill`: the runs that are wanted, and where reading ended.
   void refilled(const Refill& refill, std::vector<Span> spans, Sequence reached);
@@ -80,11 +80,7 @@ class Scheduler {
 
   Ledger& ledger_;
   PerLane<std::deque<SubscriptionId>> ready_;
-  struct WantedRefill {
-    SubscriptionId subscription;
-    Priority lane;
-  };
-  std::deque<WantedRefill> refills_;
+  PerLane<std::deque<SubscriptionId>> refills_;
   bool suspect_running_ = false;
   bool stopped_ = false;
 };
