@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+#include "model/chunk.h"
+
+#include <cstring>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "base/checksum.h"
+#include "support/chunks.h"
+
+namespace holdfast::model {
+namespace {
+
+using holdfast::testing::make_chunk;
+
+constexpr EventId kPlace{Priority::high, 41};
+
+std::string bytes_of(const ChunkPtr& chunk) { return std::string(chunk->bytes()); }
+
+TEST(Chunk, GivesBackEveryEventWithItsPlace) {
+  EncodedEvents events;
+  for (int i = 0; i < 5; ++i) {
+    events.add({.type = "t." + std::to_string(i),
+                .payload = std::string(i, 'x'),
+                .priority = Priority::high},
+               100 + i);
+  }
+  const auto batch = make_batch_id({9}, 11);
+  ChunkBuilder builder;
+  for (std::uint32_t i = 0; i < 5; ++i) {
+    builder.add(events.record(i), events.entry(i).checksum, 10 + i, i == 0 ? BatchId{} : batch);
+  }
+  const auto chunk = builder.finish(kPlace, {9}, 555);
+  EXPECT_EQ(builder.count(), 0U) << "a builder is ready for the next chunk";
+
+  const auto decoded = Chunk::decode(chunk->bytes(), kPlace);
+  ASSERT_TRUE(decoded.ok()) << decoded.status().to_string();
+  for (const auto& each : {chunk, *decoded}) {
+    EXPECT_EQ(each->lane(), Priority::high);
+    EXPECT_EQ(each->first(), 41U);
+    EXPECT_EQ(each->last(), 45U);
+    EXPECT_EQ(each->count(), 5U);
+    EXPECT_EQ(each->commit(), CommitNumber{9});
+    EXPECT_EQ(each->published_at(), 555);
+    EXPECT_FALSE(each->contains(40));
+    EXPECT_TRUE(each->contains(41));
+    EXPECT_TRUE(each->contains(45));
+    EXPECT_FALSE(each->contains(46));
+    for (std::uint32_t i = 0; i < 5; ++i) {
+      const auto event = each->event(41 + i);
+      EXPECT_EQ(event.id, (EventId{Priority::high, 41 + i}));
+      EXPECT_EQ(event.commit, CommitNumber{9});
+      EXPECT_EQ(event.index, 10 + i);
+      EXPECT_EQ(event.batch_id, i == 0 ? BatchId{} : batch);
+      EXPECT_EQ(event.published_at, 555);
+      EXPECT_EQ(event.timestamp, 100 + i);
+      EXPECT_EQ(event.type, "t." + std::to_string(i));
+      EXPECT_EQ(each->type(41 + i), event.type);
+      EXPECT_EQ(event.payload_text(), std::string(i, 'x'));
+      EXPECT_EQ(each->record_bytes(41 + i), events.entry(i).length);
+    }
+  }
+  EXPECT_EQ(bytes_of(*decoded), bytes_of(chunk));
+}
+
+TEST(Chunk, BatchIdsDifferBetweenBatchesAndAreNeverZero) {
+  EXPECT_NE(make_batch_id({1}, 0), BatchId{});
+  EXPECT_NE(make_batch_id({1}, 0), make_batch_id({1}, 1));
+  EXPECT_NE(make_batch_id({1}, 0), make_batch_id({2}, 0));
+}
+
+TEST(Chunk, EventsBeginAtAMultipleOfEight) {
+  const auto chunk = make_chunk(kPlace, {"a", "abc", "abcdefgh.i", "x.y"});
+  for (auto sequence = chunk->first(); sequence <= chunk->last(); ++sequence) {
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(chunk->event(sequence).payload.data()) % 8, 0U);
+  }
+}
+
+TEST(Chunk, AFlippedBitAnywhereIsFound) {
+  const auto whole = bytes_of(make_chunk(kPlace, {"a.b", "c.d", "e"}));
+  std::size_t padding = 0;
+  for (std::size_t byte = 0; byte < whole.size(); ++byte) {
+    for (int bit = 0; bit < 8; ++bit) {
+      auto damaged = whole;
+      damaged[byte] = static_cast<char>(damaged[byte] ^ (1 << bit));
+      const auto decoded = Chunk::decode(damaged, kPlace);
+      if (!decoded.ok()) {
+        ASSERT_TRUE(decoded.status() == StatusCode::data_loss);
+        continue;
+      }
+      // Only what pads records to a multiple of 8 is read by nobody.
+      ++padding;
+      ASSERT_EQ((*decoded)->event(41).type, "a.b");
+      ASSERT_EQ((*decoded)->event(42).payload_text(), "c.d");
+      ASSERT_EQ((*decoded)->event(43).type, "e");
+    }
+  }
+  EXPECT_LE(padding, 3U * 7U * 8U);
+}
+
+TEST(Chunk, EveryCutIsFound) {
+  const auto whole = bytes_of(make_chunk(kPlace, {"a.b", "c.d", "e"}));
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    const auto decoded = Chunk::decode(std::string_view(whole).substr(0, size), kPlace);
+    ASSERT_TRUE(decoded.status() == StatusCode::data_loss) << size;
+  }
+}
+
+TEST(Chunk, BytesBehindTheLastRecordAreFound) {
+  const auto decoded =
+      Chunk::decode(bytes_of(make_chunk(kPlace, 2)) + std::string(8, '\0'), kPlace);
+  EXPECT_TRUE(decoded.status() == StatusCode::data_loss);
+}
+
+TEST(Chunk, FoundUnderAnotherKeyIsRefused) {
+  const auto whole = bytes_of(make_chunk(kPlace, 2));
+  EXPECT_TRUE(Chunk::decode(whole, {Priority::high, 42}).status() == StatusCode::data_loss);
+  EXPECT_TRUE(Chunk::decode(whole, {Priority::low, 41}).status() == StatusCode::data_loss);
+}
+
+TEST(Chunk, AForgedCountIsRefusedBeforeItIsBelieved) {
+  const auto whole = bytes_of(make_chunk(kPlace, 2));
+  for (const std::uint32_t count : {0U, 3U, 1'000'000U, 0xffffffffU}) {
+    auto forged = whole;
+    std::memcpy(forged.data() + 4, &count, sizeof(count));
+    EXPECT_TRUE(Chunk::decode(forged, kPlace).status() == StatusCode::data_loss) << count;
+  }
+}
+
+// Checksums that fit do not make a record well-formed: a forger can compute them.
+TEST(Chunk, AMalformedRecordWithGoodChecksumsIsRefused) {
+  const std::string junk(64, '\x7f');
+  ChunkBuilder builder;
+  builder.add(junk, base::checksum32(junk), 0, {});
+  const auto chunk = builder.finish(kPlace, {1}, 1);
+  const auto decoded = Chunk::decode(chunk->bytes(), kPlace);
+  ASSERT_TRUE(decoded.status() == StatusCode::data_loss);
+  EXPECT_NE(decoded.status().message().find("high:41"), std::string::npos);
+}
+
+TEST(Chunk, DamageNamesTheEventItIsIn) {
+  const auto chunk = make_chunk(kPlace, {"a.b", "c.d", "e"});
+  auto bytes = bytes_of(chunk);
+  const auto at = bytes.find("c.d");
+  ASSERT_NE(at, std::string::npos);
+  bytes[at] = 'X';
+  const auto decoded = Chunk::decode(bytes, kPlace);
+  EXPECT_NE(decoded.status().message().find("high:42"), std::string::npos)
+      << decoded.status().to_string();
+}
+
+TEST(Chunk, AnExtractIsTheEventAloneWithEverythingThatIsKnownOfIt) {
+  EncodedEvents events;
+  for (int i = 0; i < 3; ++i) events.add({.type = "t", .payload = std::to_string(i)}, 5);
+  const auto batch = make_batch_id({1}, 20);
+  ChunkBuilder builder;
+  for (std::uint32_t i = 0; i < 3; ++i)
+    builder.add(events.record(i), events.entry(i).checksum, 20 + i, batch);
+  const auto chunk = builder.finish(kPlace, {1}, 55);
+  for (auto sequence = chunk->first(); sequence <= chunk->last(); ++sequence) {
+    const auto alone = chunk->extract(sequence);
+    ASSERT_EQ(alone->count(), 1U);
+    const auto decoded = Chunk::decode(alone->bytes(), {Priority::high, sequence});
+    ASSERT_TRUE(decoded.ok()) << decoded.status().to_string();
+    const auto before = chunk->event(sequence);
+    const auto after = (*decoded)->event(sequence);
+    EXPECT_EQ(after.id, before.id);
+    EXPECT_EQ(after.commit, before.commit);
+    EXPECT_EQ(after.index, before.index);
+    EXPECT_EQ(after.batch_id, before.batch_id);
+    EXPECT_EQ(after.published_at, before.published_at);
+    EXPECT_EQ(after.timestamp, before.timestamp);
+    EXPECT_EQ(after.payload_text(), before.payload_text());
+  }
+}
+
+TEST(Chunk, AnExtractOfOneIsTheChunkItselfAndOutlivesItsOwner) {
+  auto chunk = make_chunk(kPlace, 1);
+  const auto alone = chunk->extract(41);
+  EXPECT_EQ(alone.get(), chunk.get());
+  chunk.reset();
+  EXPECT_EQ(alone->event(41).type, "a.b");
+}
+
+TEST(ChunkBuilder, IsFullAtItsCountOfEvents) {
+  EncodedEvents events;
+  events.add({.type = "t", .payload = ""}, 1);
+  ChunkBuilder builder;
+  for (std::uint32_t i = 0; i < kChunkEventsMax; ++i) {
+    ASSERT_FALSE(builder.full_for(8));
+    builder.add(events.record(0), events.entry(0).checksum, i, {});
+  }
+  EXPECT_TRUE(builder.full_for(8));
+  EXPECT_EQ(builder.finish(kPlace, {1}, 1)->count(), kChunkEventsMax);
+  EXPECT_FALSE(builder.full_for(8));
+}
+
+TEST(ChunkBuilder, IsFullAtItsBytesAndAlwaysHasRoomForOne) {
+  ChunkBuilder builder;
+  EXPECT_FALSE(builder.full_for(kChunkBytesMax * 10)) << "a huge event must fit somewhere";
+  const std::string half(kChunkBytesMax / 2, 'x');
+  builder.add(half, 0, 0, {});
+  EXPECT_FALSE(builder.full_for(kChunkBytesMax / 2));
+  EXPECT_TRUE(builder.full_for(kChunkBytesMax / 2 + 1));
+}
+
+TEST(EncodedEvents, KeepsEachRecordApartAndCanBeUsedAgain) {
+  EncodedEvents events;
+  EXPECT_TRUE(events.empty());
+  events.add({.type = "a", .payload = "1", .priority = Priority::critical}, 1);
+  events.add({.type = "b.c", .payload = std::string(1000, 'p'), .priority = Priority::low}, 1);
+  ASSERT_EQ(events.size(), 2U);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(events.entry(i).offset % 8, 0U);
+    EXPECT_EQ(base::checksum32(events.record(i)), events.entry(i).checksum);
+  }
+  EXPECT_EQ(events.entry(0).lane, Priority::critical);
+  EXPECT_EQ(events.entry(1).lane, Priority::low);
+  EXPECT_GT(events.bytes(), 1000U);
+  events.clear();
+  EXPECT_TRUE(events.empty());
+  EXPECT_EQ(events.bytes(), 0U);
+}
+
+}  // namespace
+}  // namespace holdfast::model
