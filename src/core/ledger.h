@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <atomic>
+#include <atomic>  // lint: allow pure-room, because chunks are let go on other threads
 #include <cstdint>
 #include <deque>
 #include <map>

@@ -101,9 +101,10 @@ class Chunk : public std::enable_shared_from_this<Chunk> {
 /// Names an atomic batch by its commit and the place of its first event there.
 [[nodiscard]] BatchId make_batch_id(CommitNumber commit, std::uint32_t first_index);
 
-/// Chunks are kept to about this, so that one event that stays does not keep much else with it.
+/// Chunks are cut at about this: larger ones gain nothing when written, and reading one event of them
+/// costs more (docs/decisions/0004-key-layout.md).
 inline constexpr std::uint32_t kChunkEventsMax = 1'000;
-inline constexpr std::size_t kChunkBytesMax = std::size_t{256} << 10U;
+inline constexpr std::size_t kChunkBytesMax = std::size_t{32} << 10U;
 
 /// Collects the events that one commit appends to one lane.
 class ChunkBuilder {

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+#include "holdfast/bus.h"
+
+#include <utility>
+
+#include "base/status_or.h"
+#include "core/event_limits.h"
+#include "runtime/bus_impl.h"
+
+namespace holdfast {
+
+Bus::Bus(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Bus::~Bus() = default;
+
+Result<std::unique_ptr<Bus>> Bus::open(const std::string& path, const Options& options) {
+  HOLDFAST_ASSIGN(auto engine, runtime::Engine::open(path, options));
+  auto impl = std::make_unique<Impl>(Impl{std::move(engine)});
+  return std::unique_ptr<Bus>(new Bus(std::move(impl)));
+}
+
+const RecoveryReport& Bus::recovery() const noexcept { return impl_->engine->recovery(); }
+
+Result<Receipt> Bus::publish(const Event& event, const PublishOptions& options) {
+  return impl_->engine->publish(event, options);
+}
+
+Result<Receipt> Bus::publish(std::string_view type, Payload payload) {
+  return impl_->engine->publish({.type = type, .payload = payload}, {});
+}
+
+Status Bus::publish_async(const Event& event, std::function<void(Result<Receipt>)> done,
+                          const PublishOptions& options) {
+  return impl_->engine->publish_async(event, std::move(done), options);
+}
+
+std::future<Result<Receipt>> Bus::publish_future(const Event& event,
+                                                 const PublishOptions& options) {
+  auto promise = std::make_shared<std::promise<Result<Receipt>>>();
+  auto future = promise->get_future();
+  auto status = impl_->engine->publish_async(
+      event, [promise](Result<Receipt> receipt) { promise->set_value(std::move(receipt)); },
+      options);
+  if (!status.ok()) promise->set_value(std::move(status));
+  return future;
+}
+
+Result<BatchReceipt> Bus::publish_batch(std::span<const OwnedEvent> events,
+                                        const BatchOptions& options) {
+  return impl_->engine->publish_batch(events, options);
+}
+
+Status Bus::publish_batch_async(std::span<const OwnedEvent> events,
+                                std::function<void(Result<BatchReceipt>)> done,
+                                const BatchOptions& options) {
+  return impl_->engine->publish_batch_async(events, std::move(done), options);
+}
+
+CommitNumber Bus::durable_commit() const noexcept { return impl_->engine->durable_commit(); }
+Status Bus::wait_durable(CommitNumber commit) { return impl_->engine->wait_durable(commit); }
+
+Result<Subscription> Bus::subscribe(SubscribeOptions options, Handler handler) {
+  HOLDFAST_ASSIGN(auto handle, impl_->engine->subscribe(std::move(options), std::move(handler)));
+  return Subscription(std::move(handle));
+}
+
+Result<Subscription> Bus::subscribe(std::string_view type, Handler handler) {
+  return subscribe({.types = {std::string(type)}}, std::move(handler));
+}
+
+Status Bus::remove_subscription(std::string_view name) {
+  return impl_->engine->remove_subscription(name);
+}
+
+Status Bus::wait_settled(EventId id, std::chrono::nanoseconds timeout) {
+  return impl_->engine->wait_settled(id, timeout);
+}
+
+Status Bus::wait_settled(const BatchReceipt& batch, std::chrono::nanoseconds timeout) {
+  const auto begun = std::chrono::steady_clock::now();
+  for (const auto& receipt : batch.receipts) {
+    const auto left = timeout - (std::chrono::steady_clock::now() - begun);
+    HOLDFAST_TRY(impl_->engine->wait_settled(receipt.id, left));
+  }
+  return {};
+}
+
+Result<std::optional<StoredEvent>> Bus::get(EventId id) const {
+  const auto reading = impl_->engine->reading();
+  HOLDFAST_TRY(reading.status());
+  return reading->get(id);
+}
+
+Status Bus::scan(const ScanFilter& filter, const ScanVisitor& visitor) const {
+  const auto reading = impl_->engine->reading();
+  HOLDFAST_TRY(reading.status());
+  return reading->scan(filter, visitor);
+}
+
+Result<std::vector<DeadLetter>> Bus::dead_letters(const DeadLetterFilter& filter) const {
+  const auto reading = impl_->engine->reading();
+  HOLDFAST_TRY(reading.status());
+  return reading->dead_letters(filter);
+}
+
+Result<std::uint64_t> Bus::redrive(const DeadLetterFilter& filter) {
+  return impl_->engine->redrive(filter);
+}
+
+Result<std::optional<std::string>> Bus::state(std::string_view name, std::string_view key) const {
+  const auto reading = impl_->engine->reading();
+  HOLDFAST_TRY(reading.status());
+  return reading->state(name, key);
+}
+
+Status Bus::scan_state(
+    std::string_view name, std::string_view prefix,
+    const std::function<bool(std::string_view, std::string_view)>& visitor) const {
+  const auto reading = impl_->engine->reading();
+  HOLDFAST_TRY(reading.status());
+  return reading->scan_state(name, prefix, visitor);
+}
+
+Stats Bus::stats() const { return impl_->engine->stats(); }
+
+Status Bus::drain(std::chrono::nanoseconds timeout) { return impl_->engine->drain(timeout); }
+Status Bus::close() { return impl_->engine->close(); }
+
+}  // namespace holdfast

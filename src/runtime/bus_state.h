@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <unordered_map>
+#include <vector>
+
+#include "core/ledger.h"
+#include "core/scheduler.h"
+#include "runtime/subscription_handle.h"
+
+namespace holdfast::runtime {
+
+/// Waits for an event to be settled by everyone who is owed it. Under the bus's lock.
+struct SettleWaiter {
+  std::set<model::SubscriptionId> owed;     // still; none = the first who settles it ends the wait
+  std::set<model::SubscriptionId> settled;  // since this waiter was registered
+  bool complete = false;                    // `owed` has been found out
+  bool told = false;
+  std::function<void()> done;               // called once, under the lock
+
+  void note(model::SubscriptionId subscription) {
+    settled.insert(subscription);
+    owed.erase(subscription);
+    if (!complete || !owed.empty() || told) return;
+    told = true;
+    done();
+  }
+};
+
+/// What the committer, the workers and the callers share, under one lock that is held for microseconds:
+/// never while the disk is used or somebody else's code runs.
+struct BusState {
+  explicit BusState(const core::LedgerSettings& settings) : ledger(settings), scheduler(ledger) {}
+
+  std::mutex mutex;
+  core::Ledger ledger;
+  core::Scheduler scheduler;
+  /// Given by handlers, waiting for the committer.
+  std::vector<core::Answer> answers;
+  std::unordered_map<model::SubscriptionId, std::shared_ptr<internal::SubscriptionHandle>> handles;
+  /// Waiters and subscriptions with `on_settled`: with none of them nobody need be told.
+  std::size_t settle_listeners = 0;
+  std::multimap<EventId, std::shared_ptr<SettleWaiter>> settle_waiters;
+};
+
+}  // namespace holdfast::runtime

@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: MIT
+#include "runtime/committer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+#include <semaphore>
+#include <string>
+#include <utility>
+
+#include "base/fail_point.h"
+
+namespace holdfast::runtime {
+
+namespace {
+
+// One commit takes no more than this, so that a critical event behind it does not wait long.
+constexpr std::size_t kCommitEventsMax = 1'000;
+constexpr std::size_t kCommitBytesMax = std::size_t{2} << 20U;
+// How long what nobody waits for may stay unsynced.
+constexpr std::chrono::milliseconds kBackgroundSync{100};
+
+}  // namespace
+
+Committer::Committer(journal::Journal& journal, CommitNumber last, BusState& state,
+                     const Options& options, const base::Clock& clock, const base::Log& log,
+                     Hooks hooks)
+    : journal_(journal),
+      state_(state),
+      options_(options),
+      clock_(clock),
+      log_(log),
+      hooks_(std::move(hooks)),
+      intake_({options.limits.intake_events_max, options.limits.intake_bytes_max,
+               options.ack_linger}),
+      random_(std::random_device{}()),
+      written_(last.value),
+      durable_(last.value) {}
+
+Committer::~Committer() { stop(); }
+
+void Committer::start() {
+  commit_thread_ = std::thread([this] { commit_loop(); });
+  sync_thread_ = std::thread([this] { sync_loop(); });
+}
+
+void Committer::stop() {
+  intake_.close({StatusCode::unavailable, "the bus is closed"});
+  if (commit_thread_.joinable()) commit_thread_.join();
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  sync_wanted_.notify_all();
+  if (sync_thread_.joinable()) sync_thread_.join();
+}
+
+// --- Handing over ----------------------------------------------------------------------------------
+
+Status Committer::submit(Request& request, bool may_block) {
+  auto status = intake_.push(request, may_block);
+  if (status.ok()) intake_.notify();
+  return status;
+}
+
+Result<Committed> Committer::submit_and_wait(Request& request, bool may_block) {
+  struct Waiter {
+    std::binary_semaphore ready{0};
+    Result<Committed> result = Status(StatusCode::internal, "not answered");
+  } waiter;
+  request.done = [&waiter](Result<Committed> result) {
+    waiter.result = std::move(result);
+    waiter.ready.release();
+  };
+  const bool alone = intake_.idle();
+  if (auto status = intake_.push(request, may_block); !status.ok()) return status;
+  // Whoever holds a role now may have looked at the intake before this request was in it, so its thread
+  // is always told when the role cannot be had here.
+  if (alone && commit_role_.try_lock()) {
+    commit_group();
+    commit_role_.unlock();
+    if (written_ != durable_ && sync_role_.try_lock()) {
+      sync_once();
+    }
+  } else {
+    intake_.notify();
+  }
+  waiter.ready.acquire();
+  return std::move(waiter.result);
+}
+
+void Committer::when_durable(CommitNumber commit, std::function<void(const Status&)> done) {
+  Status now;
+  {
+    const std::lock_guard lock(mutex_);
+    if (failed_.ok() && commit > durable()) {
+      const auto at = std::upper_bound(
+          notices_.begin(), notices_.end(), commit,
+          [](CommitNumber number, const Notice& notice) { return number < notice.commit; });
+      notices_.insert(at, {commit, std::move(done)});
+      sync_now_ = true;
+      sync_wanted_.notify_one();
+      return;
+    }
+    if (commit > durable()) now = failed_;
+  }
+  done(now);
+}
+
+Status Committer::health() const {
+  const std::lock_guard lock(mutex_);
+  return failed_;
+}
+
+// --- Committing ------------------------------------------------------------------------------------
+
+void Committer::commit_loop() {
+  while (intake_.wait_for_work()) {
+    const std::lock_guard role(commit_role_);
+    commit_group();
+  }
+}
+
+void Committer::plan_answers(core::CommitPlan& plan, Group& group) {
+  using Effect = core::CommitPlan::Settlement::Effect;
+  for (auto& answer : group.answers) {
+    const auto settlement = plan.answer(answer);
+    switch (settlement.effect) {
+      case Effect::settled:
+        if (!settlement.published.empty() && options_.durability == Durability::durable) {
+          group.events_need_sync = true;
+        }
+        if (state_.settle_listeners > 0) {
+          group.settled.push_back(
+              {answer.lease.subscription, answer.lease.event, settlement.how});
+        }
+        break;
+      case Effect::run_again:
+        state_.scheduler.run_again(answer.lease);
+        break;
+      case Effect::parked:
+      case Effect::released:
+      case Effect::stale:
+        break;
+    }
+  }
+}
+
+void Committer::plan_group(core::CommitPlan& plan, Group& group) {
+  // Changes first: what they have read must still be so, and what is published beside them finds them.
+  for (std::size_t i = 0; i < group.requests.size(); ++i) {
+    auto& request = group.requests[i];
+    auto& outcome = group.outcomes.emplace_back(Committed{plan.number(), {}, {}});
+    if (!group.prepared[i].ok()) {
+      outcome = std::move(group.prepared[i]);
+    } else if (request.change) {
+      auto status = request.change(plan);
+      if (!status.ok()) outcome = std::move(status);
+    }
+  }
+  plan_answers(plan, group);
+  for (std::size_t i = 0; i < group.requests.size(); ++i) {
+    auto& request = group.requests[i];
+    auto& outcome = group.outcomes[i];
+    if (!outcome.ok()) continue;
+    plan.publish(request.events, request.atomic_batch, outcome->ids);
+    if (request.atomic_batch) outcome->batch = plan.last_batch();
+    for (auto& write : request.state) {
+      plan.put_state(std::move(write.name), std::move(write.key), std::move(write.value));
+    }
+    if (request.durability == Durability::durable) {
+      group.somebody_waits = true;
+      group.events_need_sync = group.events_need_sync || !request.events.empty();
+    }
+  }
+}
+
+bool Committer::commit_group() {
+  Group group;
+  group.requests = intake_.take(kCommitEventsMax, kCommitBytesMax);
+  group.outcomes.reserve(group.requests.size());
+  if (auto status = health(); !status.ok()) {
+    for (auto& request : group.requests) {
+      if (request.done) request.done(status);
+    }
+    intake_.answers_taken();
+    return false;
+  }
+  for (auto& request : group.requests) {
+    group.prepared.push_back(request.prepare ? request.prepare() : Status());
+  }
+  const CommitNumber number{written_.load() + 1};
+  const core::CommitPlan::Place place{journal_.state().epoch, number, durable()};
+  std::unique_lock lock(state_.mutex);
+  core::CommitPlan plan(state_.ledger, place, clock_.now(), [this] {
+    return std::uniform_real_distribution<double>(0.0, 1.0)(random_);
+  });
+  group.answers.swap(state_.answers);
+  intake_.answers_taken();
+  plan_group(plan, group);
+  const bool something = !plan.empty();
+  const auto* commit = something ? &plan.finish() : nullptr;
+  const auto due = state_.scheduler.next_due();
+  const bool work = state_.scheduler.most_urgent_work().has_value();
+  lock.unlock();
+
+  if (due.has_value()) hooks_.next_due(*due);
+  if (work) hooks_.work_offered();
+  if (!something) {
+    // Nothing to write: what was asked for holds as soon as what is written is durable.
+    complete(group, written());
+    return false;
+  }
+  HOLDFAST_FAIL_POINT("commit.planned");
+  if (auto status = write(*commit); !status.ok()) {
+    refuse(group, number, status);
+    return false;
+  }
+  HOLDFAST_FAIL_POINT("commit.written");
+  counters_.events += plan.event_count();
+  written(number, group);
+  return true;
+}
+
+Status Committer::write(const model::Commit& commit) {
+  auto status = journal_.commit(commit, Durability::os);
+  if (!status.ok()) {
+    fail(status);
+    return status;
+  }
+  ++counters_.commits;
+  return {};
+}
+
+void Committer::written(CommitNumber number, Group& group) {
+  {
+    const std::lock_guard lock(mutex_);
+    written_ = number.value;
+    if (group.events_need_sync) unsynced_offers_.push_back(number);
+  }
+  complete(group, number);
+  if (!group.events_need_sync) offer();
+}
+
+void Committer::refuse(Group& group, CommitNumber number, const Status& cause) {
+  for (std::size_t i = 0; i < group.requests.size(); ++i) {
+    auto& request = group.requests[i];
+    if (!request.done) continue;
+    const auto& outcome = group.outcomes[i];
+    if (!outcome.ok()) {
+      request.done(outcome.status());
+      continue;
+    }
+    if (cause == StatusCode::fenced) {
+      request.done(cause);
+      continue;
+    }
+    std::string what = "commit " + std::to_string(number.value);
+    if (!outcome->ids.empty()) what += ", event " + to_string(outcome->ids.front());
+    request.done(Status(StatusCode::indeterminate,
+                        what + " may or may not be in the journal: " + cause.message()));
+  }
+}
+
+void Committer::complete(Group& group, CommitNumber number) {
+  std::vector<std::function<void()>> now;
+  bool sync_now = group.somebody_waits || group.events_need_sync || !group.settled.empty();
+  {
+    const std::lock_guard lock(mutex_);
+    const bool durable_already = number <= durable();
+    const auto promise = [&](std::function<void(const Status&)> done) {
+      // Notices are in the order of commits, and this is the newest of them.
+      notices_.push_back({number, std::move(done)});
+    };
+    for (std::size_t i = 0; i < group.requests.size(); ++i) {
+      auto& done = group.requests[i].done;
+      if (!done) continue;
+      auto& outcome = group.outcomes[i];
+      if (outcome.ok()) outcome->commit = number;
+      const bool at_once =
+          !outcome.ok() || durable_already || group.requests[i].durability == Durability::os;
+      if (at_once) {
+        now.emplace_back([done = std::move(done), result = std::move(outcome)]() mutable {
+          done(std::move(result));
+        });
+        continue;
+      }
+      promise([done = std::move(done), result = std::move(outcome)](const Status& status) mutable {
+        done(status.ok() ? std::move(result) : Result<Committed>(status));
+      });
+    }
+    if (!group.settled.empty()) {
+      promise([this, notes = std::move(group.settled)](const Status& status) {
+        if (status.ok()) tell_settled(notes);
+      });
+    }
+    sync_now = sync_now && !durable_already;
+  }
+  for (auto& done : now) done();
+  want_sync(sync_now);
+}
+
+void Committer::fail(const Status& cause) {
+  std::deque<Notice> lost;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!failed_.ok()) return;
+    failed_ = cause == StatusCode::fenced
+                  ? cause
+                  : Status(StatusCode::poisoned, "an earlier write or sync failed, reopen the "
+                                                 "journal and compare: " +
+                                                     cause.message());
+    lost.swap(notices_);
+  }
+  log_.error("holdfast: " + cause.to_string() + "; nothing more is written until it is reopened");
+  {
+    const std::lock_guard lock(state_.mutex);
+    state_.scheduler.stop(true);
+  }
+  for (auto& notice : lost) {
+    notice.done(Status(StatusCode::indeterminate,
+                       "commit " + std::to_string(notice.commit.value) +
+                           " may or may not survive: " + cause.message()));
+  }
+}
+
+// --- Syncing ---------------------------------------------------------------------------------------
+
+void Committer::want_sync(bool now) {
+  {
+    const std::lock_guard lock(mutex_);
+    sync_now_ = sync_now_ || now;
+  }
+  sync_wanted_.notify_one();
+}
+
+void Committer::sync_loop() {
+  while (true) {
+    {
+      std::unique_lock lock(mutex_);
+      const auto wanted = [this] { return sync_now_ || stopping_; };
+      while (!wanted()) {
+        if (failed_.ok() && written_ > durable_) {
+          if (!sync_wanted_.wait_for(lock, kBackgroundSync, wanted)) break;
+        } else {
+          sync_wanted_.wait(lock);
+        }
+      }
+      if (stopping_ && (written_ == durable_ || !failed_.ok())) return;
+    }
+    sync_role_.lock();
+    sync_once();
+  }
+}
+
+/// With the sync role, which it gives back before it calls anybody.
+void Committer::sync_once() {
+  std::unique_lock role(sync_role_, std::adopt_lock);
+  CommitNumber target;
+  {
+    const std::lock_guard lock(mutex_);
+    sync_now_ = false;
+    target = written();
+    if (!failed_.ok() || target == durable()) return;
+  }
+  intake_.set_sync_in_flight(true);
+  const auto status = journal_.sync();
+  HOLDFAST_FAIL_POINT("commit.synced");
+  if (!status.ok()) {
+    role.unlock();
+    fail(status);
+    intake_.set_sync_in_flight(false);
+    return;
+  }
+  ++counters_.syncs;
+  std::vector<Notice> reached;
+  {
+    const std::lock_guard lock(mutex_);
+    durable_ = target.value;
+    while (!notices_.empty() && notices_.front().commit <= target) {
+      reached.push_back(std::move(notices_.front()));
+      notices_.pop_front();
+    }
+    while (!unsynced_offers_.empty() && unsynced_offers_.front() <= target) {
+      unsynced_offers_.pop_front();
+    }
+    // Somebody may have come to wait for a later commit meanwhile.
+    if (!notices_.empty() || !unsynced_offers_.empty()) sync_now_ = true;
+  }
+  intake_.set_sync_in_flight(false);
+  role.unlock();
+  sync_wanted_.notify_one();
+  for (auto& notice : reached) notice.done(Status());
+  offer();
+}
+
+void Committer::offer() {
+  CommitNumber upto;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!failed_.ok()) return;
+    upto = unsynced_offers_.empty() ? written()
+                                    : CommitNumber{unsynced_offers_.front().value - 1};
+  }
+  bool work = false;
+  {
+    const std::lock_guard lock(state_.mutex);
+    state_.scheduler.offer(upto);
+    work = state_.scheduler.most_urgent_work().has_value();
+  }
+  if (work) hooks_.work_offered();
+}
+
+void Committer::tell_settled(const std::vector<SettledNote>& notes) {
+  std::vector<std::function<void()>> calls;
+  {
+    const std::lock_guard lock(state_.mutex);
+    for (const auto& note : notes) {
+      const auto handle = state_.handles.find(note.subscription);
+      if (handle != state_.handles.end() && handle->second->options().on_settled) {
+        calls.emplace_back([handle = handle->second, note] {
+          if (!handle->enter()) return;
+          handle->options().on_settled(note.event, note.how);
+          handle->leave();
+        });
+      }
+      const auto [first, last] = state_.settle_waiters.equal_range(note.event);
+      for (auto it = first; it != last; ++it) it->second->note(note.subscription);
+    }
+  }
+  for (const auto& call : calls) call();
+}
+
+}  // namespace holdfast::runtime

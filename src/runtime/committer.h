@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "holdfast/options.h"
+#include "journal/journal.h"
+#include "runtime/bus_state.h"
+#include "runtime/intake.h"
+#include "runtime/request.h"
+
+namespace holdfast::runtime {
+
+/// Makes commits: the one place where the journal is written and the ledger changes.
+///
+///     intake + answers ─► plan (under the lock) ─► Journal::commit ─► sync ─► tell callers, offer events
+///                         `── commit role ───────────────────────'  `─ sync role ─'
+///
+/// Two roles, each held by one thread at a time: one commits, one syncs, so that the next group is
+/// written while the last one is being synced. Each role has a thread of its own; a caller that waits
+/// for its event and finds nobody at work takes both roles itself, which spares it four thread switches.
+class Committer {
+ public:
+  struct Hooks {
+    std::function<void()> work_offered;                ///< Workers may find something.
+    std::function<void(base::BootTime)> next_due;      ///< A timer is needed by then.
+  };
+
+  /// `last` is the newest commit, which must be durable.
+  Committer(journal::Journal& journal, CommitNumber last, BusState& state, const Options& options,
+            const base::Clock& clock, const base::Log& log, Hooks hooks);
+  ~Committer();
+
+  void start();
+  /// Commits and syncs what is there and ends both threads. Nothing may be submitted meanwhile.
+  void stop();
+
+  /// Hands `request` over; its `done` is called by another thread, or this one before returning.
+  Status submit(Request& request, bool may_block);
+  /// The same, and waits. Commits itself if nobody else is at it.
+  Result<Committed> submit_and_wait(Request& request, bool may_block);
+
+  void answers_given(bool urgent) { intake_.answers_given(urgent); }
+  void close_intake(const Status& status) { intake_.close(status); }
+
+  [[nodiscard]] CommitNumber written() const noexcept { return {written_.load()}; }
+  [[nodiscard]] CommitNumber durable() const noexcept { return {durable_.load()}; }
+  /// `done` is called once `commit` is durable, or with why it will not be.
+  void when_durable(CommitNumber commit, std::function<void(const Status&)> done);
+  /// Ok, or why nothing can be written any more.
+  [[nodiscard]] Status health() const;
+  [[nodiscard]] std::size_t intake_events() const { return intake_.events(); }
+
+  struct Counters {
+    std::atomic<std::uint64_t> commits{0};
+    std::atomic<std::uint64_t> syncs{0};
+    std::atomic<std::uint64_t> events{0};
+  };
+  [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
+
+ private:
+  struct Notice {
+    CommitNumber commit;
+    std::function<void(const Status&)> done;
+  };
+  struct SettledNote {
+    model::SubscriptionId subscription;
+    EventId event;
+    Settled how;
+  };
+  struct Group {
+    std::vector<Request> requests;
+    std::vector<Status> prepared;
+    std::vector<Result<Committed>> outcomes;
+    std::vector<core::Answer> answers;
+    std::vector<SettledNote> settled;
+    bool events_need_sync = false;  // events in it may not be offered before
+    bool somebody_waits = false;    // for its durability
+  };
+
+  void commit_loop();
+  void sync_loop();
+  bool commit_group();
+  void plan_group(core::CommitPlan& plan, Group& group);
+  void plan_answers(core::CommitPlan& plan, Group& group);
+  Status write(const model::Commit& commit);
+  void written(CommitNumber number, Group& group);
+  void refuse(Group& group, CommitNumber number, const Status& cause);
+  void complete(Group& group, CommitNumber number);
+  void sync_once();
+  void want_sync(bool now);
+  void offer();
+  void tell_settled(const std::vector<SettledNote>& notes);
+  void fail(const Status& cause);
+
+  journal::Journal& journal_;
+  BusState& state_;
+  const Options& options_;
+  const base::Clock& clock_;
+  const base::Log log_;
+  const Hooks hooks_;
+  Intake intake_;
+
+  std::mutex commit_role_;
+  std::mt19937_64 random_;  // under the commit role
+
+  std::mutex sync_role_;
+  std::atomic<std::uint64_t> written_{0};
+  std::atomic<std::uint64_t> durable_{0};
+
+  mutable std::mutex mutex_;  // of what follows
+  std::condition_variable sync_wanted_;
+  bool sync_now_ = false;
+  bool stopping_ = false;
+  std::deque<Notice> notices_;               // by commit
+  std::deque<CommitNumber> unsynced_offers_; // commits whose events wait for their sync
+  Status failed_;
+
+  Counters counters_;
+  std::thread commit_thread_;
+  std::thread sync_thread_;
+};
+
+}  // namespace holdfast::runtime

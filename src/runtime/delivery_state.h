@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "core/lease.h"
+#include "holdfast/delivery.h"
+#include "runtime/subscription_handle.h"
+
+namespace holdfast::internal {
+
+/// One handler run, from the lease to the answer: what `Delivery`, `Tx` and `Deferred` speak to.
+struct DeliveryState : std::enable_shared_from_this<DeliveryState> {
+  std::shared_ptr<SubscriptionHandle> handle;
+  core::Lease lease;
+  EventView view;
+  std::unique_ptr<core::TxWrites> tx;
+  bool deferred = false;
+  /// By whoever answers first: the handler's return, or its `Deferred`.
+  std::atomic<bool> answered{false};
+
+  [[nodiscard]] Delivery delivery() { return Delivery(this); }
+
+  core::TxWrites& open_tx();
+  /// The first error sticks.
+  void fail_tx(Status status);
+  /// Counts what has been written against the limits of a tx.
+  bool tx_has_room(std::size_t bytes);
+  std::size_t tx_bytes = 0;
+};
+
+}  // namespace holdfast::internal

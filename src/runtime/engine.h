@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+#include <span>
+#include <string>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "holdfast/bus.h"
+#include "journal/journal.h"
+#include "runtime/bus_state.h"
+#include "runtime/committer.h"
+#include "runtime/delivery_state.h"
+#include "runtime/event_reader.h"
+#include "runtime/running_slots.h"
+#include "runtime/worker_pool.h"
+
+namespace holdfast::runtime {
+
+/// A bus at work: the journal, what is known of it, and the threads. `Bus` is its public face; each part
+/// is one file: engine_open.cc, engine_publish.cc, engine_subscribe.cc, engine_upkeep.cc.
+class Engine {
+ public:
+  static Result<std::unique_ptr<Engine>> open(const std::filesystem::path& folder,
+                                              const Options& options);
+  ~Engine();
+
+  [[nodiscard]] const RecoveryReport& recovery() const noexcept { return recovery_; }
+
+  // --- Publishing (engine_publish.cc) ---
+  /// Checks and encodes `event` onto the end of `out`.
+  Status encode(const Event& event, model::EncodedEvents& out) const;
+  Result<Receipt> publish(const Event& event, const PublishOptions& options);
+  Status publish_async(const Event& event, std::function<void(Result<Receipt>)> done,
+                       const PublishOptions& options);
+  Result<BatchReceipt> publish_batch(std::span<const OwnedEvent> events,
+                                     const BatchOptions& options);
+  Status publish_batch_async(std::span<const OwnedEvent> events,
+                             std::function<void(Result<BatchReceipt>)> done,
+                             const BatchOptions& options);
+  Result<BatchReceipt> commit_batch(model::EncodedEvents events,
+                                    std::vector<core::TxWrites::StateWrite> state,
+                                    const BatchOptions& options);
+  [[nodiscard]] CommitNumber durable_commit() const noexcept { return committer_->durable(); }
+  Status wait_durable(CommitNumber commit);
+
+  // --- Handling (engine_subscribe.cc) ---
+  Result<std::shared_ptr<internal::SubscriptionHandle>> subscribe(SubscribeOptions options,
+                                                                  Handler handler);
+  void detach(const internal::SubscriptionHandle& handle);
+  Status remove_subscription(std::string_view name);
+  Status answer(internal::DeliveryState& delivery, Outcome outcome);
+  Status wait_settled(EventId id, std::chrono::nanoseconds timeout);
+  Result<std::uint64_t> redrive(const DeadLetterFilter& filter);
+
+  // --- Looking ---
+  /// The right to read the journal: closing waits for it. Empty once it is closed.
+  class Reading {
+   public:
+    explicit Reading(const Engine& engine) : lock_(engine.journal_mutex_), engine_(engine) {}
+    [[nodiscard]] Status status() const {
+      if (engine_.journal_ != nullptr) return {};
+      return {StatusCode::unavailable, "the bus is closed"};
+    }
+    const EventReader* operator->() const { return engine_.reader_.get(); }
+
+   private:
+    std::shared_lock<std::shared_mutex> lock_;
+    const Engine& engine_;
+  };
+  [[nodiscard]] Reading reading() const { return Reading(*this); }
+  [[nodiscard]] Result<std::optional<std::string>> state(std::string_view name,
+                                                         std::string_view key) const {
+    return reader_->state(name, key);
+  }
+  Status scan_state(std::string_view name, std::string_view prefix,
+                    const std::function<bool(std::string_view, std::string_view)>& visitor) const {
+    return reader_->scan_state(name, prefix, visitor);
+  }
+  /// What a read that begins now is sure to see.
+  [[nodiscard]] CommitNumber visible_commit() const noexcept { return committer_->written(); }
+  [[nodiscard]] Stats stats() const;
+
+  // --- Ending (engine_upkeep.cc) ---
+  Status drain(std::chrono::nanoseconds timeout);
+  Status close();
+
+ private:
+  Engine(const Options& options, std::unique_ptr<journal::Journal> journal);
+
+  // engine_open.cc
+  Status first_commit(const std::vector<RunningSlots::Running>& left);
+  void fill_report();
+  void start();
+
+  // engine_publish.cc
+  Status check_open() const;
+  Status check_disk();
+  [[nodiscard]] bool may_block() const;
+  Status encode_all(std::span<const OwnedEvent> events, model::EncodedEvents& out) const;
+  Result<Committed> run(Request& request);
+
+  // engine_subscribe.cc
+  struct Backlog;
+  Result<model::SubscriptionId> attach_durable(
+      const SubscribeOptions& options,
+      const std::function<std::shared_ptr<internal::SubscriptionHandle>(model::SubscriptionId)>&
+          make_handle);
+  Result<model::PerLane<model::Sequence>> start_of(const Start& start) const;
+  Status read_backlog(const core::Interest& interest, model::PerLane<model::Sequence>& from,
+                      const model::PerLane<model::Sequence>& to, Backlog& backlog) const;
+  Result<std::vector<model::SettlementRecord>> read_parked(model::SubscriptionId id) const;
+
+  // engine_upkeep.cc
+  void upkeep_loop();
+  void upkeep();
+  void reload_spilled();
+  Status flush();
+
+  const Options options_;
+  const base::Clock& clock_;
+  const base::Log log_;
+  std::unique_ptr<journal::Journal> journal_;
+  mutable BusState state_;
+  std::unique_ptr<RunningSlots> slots_;
+  std::unique_ptr<Committer> committer_;
+  std::unique_ptr<WorkerPool> workers_;
+  std::unique_ptr<EventReader> reader_;
+  std::shared_ptr<EngineLink> link_ = std::make_shared<EngineLink>();
+  RecoveryReport recovery_;
+
+  mutable std::shared_mutex journal_mutex_;  // exclusive = to let the journal go
+  std::mutex subscribe_mutex_;  // one subscribes at a time
+  std::atomic<bool> closed_{false};
+  std::mutex close_mutex_;
+  std::atomic<bool> disk_low_{false};
+  std::atomic<std::uint64_t> refused_{0};
+
+  std::mutex upkeep_mutex_;
+  std::condition_variable upkeep_wake_;
+  base::BootTime upkeep_at_ = 0;
+  bool upkeep_stop_ = false;
+  std::thread upkeep_thread_;
+};
+
+/// Whether this thread is running a handler of any bus: it must not wait for room that it may have to
+/// make, nor for itself.
+bool inside_handler();
+
+}  // namespace holdfast::runtime

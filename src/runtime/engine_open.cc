@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <string>
+#include <utility>
+
+#include "base/fail_point.h"
+#include "base/status_or.h"
+#include "journal/open.h"
+#include "runtime/engine.h"
+#include "runtime/recover.h"
+
+namespace holdfast::runtime {
+
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr std::size_t kMemoryBudgetMin = std::size_t{16} << 20U;
+constexpr std::size_t kWorkersMax = 1'024;
+
+Status invalid(std::string message) {
+  return {StatusCode::invalid_argument, std::move(message)};
+}
+
+Status check(const Options& options) {
+  if (options.limits.payload_bytes_max > kPayloadBytesHardMax) {
+    return invalid("limits.payload_bytes_max is " +
+                   std::to_string(options.limits.payload_bytes_max) + ", it can be at most " +
+                   std::to_string(kPayloadBytesHardMax));
+  }
+  if (options.limits.intake_events_max == 0 || options.limits.intake_bytes_max == 0) {
+    return invalid("limits.intake_events_max and intake_bytes_max must be at least 1");
+  }
+  if (options.memory_budget < kMemoryBudgetMin) {
+    return invalid("memory_budget is " + std::to_string(options.memory_budget) +
+                   " bytes, it must be at least " + std::to_string(kMemoryBudgetMin));
+  }
+  if (options.workers.low == 0) {
+    return invalid("workers.low is 0: low events would never be delivered");
+  }
+  if (WorkerPool::count(options.workers) > kWorkersMax) {
+    return invalid("there are " + std::to_string(WorkerPool::count(options.workers)) +
+                   " workers, the limit is " + std::to_string(kWorkersMax));
+  }
+  if (options.ack_linger.count() < 0 || options.stuck_after.count() <= 0 ||
+      options.retention.age.count() < 0 || options.unclaimed_retention.age.count() < 0) {
+    return invalid("a time span among the options is negative");
+  }
+  return {};
+}
+
+core::LedgerSettings ledger_settings(const Options& options) {
+  return {.retention = {options.retention, options.unclaimed_retention},
+          .dead_letters_max = options.limits.dead_letters_max,
+          // An eighth for events on their way, half for the engine; the rest is intake and slack.
+          .resident_bytes_max = options.memory_budget / 8};
+}
+
+}  // namespace
+
+Engine::Engine(const Options& options, std::unique_ptr<journal::Journal> journal)
+    : options_(options),
+      clock_(base::system_clock()),
+      log_(options.logger),
+      journal_(std::move(journal)),
+      state_(ledger_settings(options)) {}
+
+Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& folder,
+                                             const Options& options) {
+  HOLDFAST_TRY(check(options));
+  const auto started = steady_clock::now();
+  HOLDFAST_ASSIGN(auto journal,
+                  journal::open_journal(folder, {.create_if_missing = options.create_if_missing,
+                                                 .in_memory = options.in_memory,
+                                                 .on_damage = options.on_damage,
+                                                 .memory_bytes = options.memory_budget / 2,
+                                                 .log = base::Log(options.logger)}));
+  const auto opened = steady_clock::now();
+  std::unique_ptr<Engine> engine(new Engine(options, std::move(journal)));
+  engine->recovery_.open_time = opened - started;
+  HOLDFAST_TRY(recover(*engine->journal_, engine->state_.ledger));
+  engine->reader_ = std::make_unique<EventReader>(*engine->journal_, engine->state_.ledger,
+                                                  engine->state_.mutex, engine->clock_);
+
+  const auto slot_file = options.in_memory ? std::filesystem::path() : folder / "running.slots";
+  const auto boot = base::boot_id();
+  const auto left =
+      options.in_memory ? std::vector<RunningSlots::Running>()
+                        : RunningSlots::left_behind(slot_file, boot);
+  HOLDFAST_TRY(engine->first_commit(left));
+  HOLDFAST_FAIL_POINT("open.committed");
+  // Only now, when what the slots said is in the journal, may they be emptied.
+  HOLDFAST_ASSIGN(engine->slots_,
+                  RunningSlots::create(slot_file, boot, WorkerPool::count(options.workers)));
+  engine->fill_report();
+  engine->recovery_.recover_time = steady_clock::now() - opened;
+  engine->start();
+  return engine;
+}
+
+/// The commit that makes this epoch the journal's last, and accuses the suspects.
+Status Engine::first_commit(const std::vector<RunningSlots::Running>& left) {
+  const auto& found = journal_->state();
+  core::CommitPlan plan(state_.ledger,
+                        {found.epoch, {found.last_commit.value + 1}, found.last_commit},
+                        clock_.now(), [] { return 0.0; });
+  const bool blamed = std::any_of(left.begin(), left.end(),
+                                  [](const auto& running) { return running.suspect; });
+  for (const auto& running : left) {
+    auto* subscription = state_.ledger.find(running.subscription);
+    if (subscription == nullptr) continue;
+    core::CommitPlan::Suspect suspect{.subscription = running.subscription,
+                                      .event = running.event,
+                                      .attempts = 0,
+                                      .parked = false,
+                                      .chunk = nullptr,
+                                      // With a suspect among them it is the one to blame.
+                                      .counted = running.suspect || !blamed};
+    const journal::SettlementRef settlement{running.subscription, running.event};
+    HOLDFAST_ASSIGN(const auto parked, journal_->find(settlement));
+    if (parked.has_value()) {
+      suspect.parked = true;
+      suspect.attempts = std::get<model::SettlementRecord>(*parked).attempts;
+      HOLDFAST_ASSIGN(auto copy, journal_->find(journal::ParkedRef{running.subscription,
+                                                                   running.event}));
+      if (!copy.has_value()) continue;
+      suspect.chunk = std::get<model::ParkedEvent>(*copy).chunk;
+    } else {
+      HOLDFAST_ASSIGN(auto chunk, journal_->find(journal::EventRef{running.event}));
+      if (!chunk.has_value()) continue;
+      suspect.chunk = std::get<model::ChunkPtr>(*chunk);
+      const auto view = suspect.chunk->event(running.event.sequence);
+      // Its answer may have been committed just before the end.
+      if (state_.ledger.standing(*subscription, view) != core::Ledger::Standing::owed) continue;
+    }
+    const bool dead = plan.accuse(suspect);
+    recovery_.suspects.push_back({subscription->record.name, running.event,
+                                  suspect.attempts + (suspect.counted ? 1U : 0U), dead});
+  }
+  // The commit is needed for its epoch alone, so it is written even if it says nothing else.
+  return journal_->commit(plan.finish(), Durability::durable);
+}
+
+void Engine::fill_report() {
+  const auto& found = journal_->state();
+  recovery_.created = found.created;
+  recovery_.clean = found.clean;
+  recovery_.bytes_cut = found.bytes_cut;
+  recovery_.cut_copy = found.cut_copy;
+  recovery_.damage = found.damage;
+  for (const auto& range : found.lost) {
+    recovery_.lost.push_back({range.lane, range.from, range.to});
+  }
+  for (const auto lane : kAllPriorities) {
+    auto& pending = recovery_.pending[static_cast<std::size_t>(lane)];
+    pending = state_.ledger.lanes[lane].retention->unclaimed();
+    for (const auto& [id, subscription] : state_.ledger.subscriptions) {
+      pending += subscription->lanes[lane].owed;
+    }
+  }
+  std::uint64_t pending = 0;
+  for (const auto count : recovery_.pending) pending += count;
+  log_.info("holdfast: opened after " +
+            std::string(found.created ? "creation" : found.clean ? "a proper close" : "a crash") +
+            ", " + std::to_string(pending) + " pending, " +
+            std::to_string(recovery_.suspects.size()) + " were running");
+}
+
+void Engine::start() {
+  link_->engine = this;
+  Committer::Hooks hooks;
+  hooks.work_offered = [this] { workers_->wake(); };
+  hooks.next_due = [this](base::BootTime due) {
+    const std::lock_guard lock(upkeep_mutex_);
+    if (due >= upkeep_at_) return;
+    upkeep_at_ = due;
+    upkeep_wake_.notify_one();
+  };
+  const CommitNumber last{journal_->state().last_commit.value + 1};
+  committer_ = std::make_unique<Committer>(*journal_, last, state_, options_, clock_, log_,
+                                           std::move(hooks));
+  workers_ = std::make_unique<WorkerPool>(*journal_, state_, *committer_, *slots_, options_, clock_,
+                                          log_);
+  committer_->start();
+  workers_->start();
+  upkeep_thread_ = std::thread([this] { upkeep_loop(); });
+}
+
+}  // namespace holdfast::runtime

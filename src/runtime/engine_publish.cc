@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+#include <future>
+#include <string>
+#include <utility>
+
+#include "base/status_or.h"
+#include "core/event_limits.h"
+#include "runtime/engine.h"
+
+namespace holdfast::runtime {
+
+namespace {
+
+Receipt receipt_of(const Committed& committed) {
+  return {committed.ids.front(), committed.commit, false};
+}
+
+BatchReceipt batch_receipt_of(const Committed& committed) {
+  BatchReceipt receipt{committed.batch, committed.commit, {}};
+  receipt.receipts.reserve(committed.ids.size());
+  for (const auto& id : committed.ids) receipt.receipts.push_back({id, committed.commit, false});
+  return receipt;
+}
+
+}  // namespace
+
+Status Engine::check_open() const {
+  if (closed_) return {StatusCode::unavailable, "the bus is closed"};
+  return committer_->health();
+}
+
+Status Engine::check_disk() {
+  if (!disk_low_) return {};
+  ++refused_;
+  return {StatusCode::resource_exhausted,
+          "the journal's file system has less than limits.disk_reserve_bytes = " +
+              std::to_string(options_.limits.disk_reserve_bytes) + " free"};
+}
+
+bool Engine::may_block() const {
+  return options_.intake == IntakePolicy::block && !inside_handler();
+}
+
+Status Engine::encode(const Event& event, model::EncodedEvents& out) const {
+  HOLDFAST_TRY(core::check_event(event, options_.limits.payload_bytes_max));
+  out.add(event, event.timestamp != 0 ? event.timestamp : clock_.now().wall);
+  return {};
+}
+
+Result<Committed> Engine::run(Request& request) {
+  HOLDFAST_TRY(check_open());
+  auto result = committer_->submit_and_wait(request, may_block());
+  if (!result.ok() && result.status() == StatusCode::resource_exhausted) ++refused_;
+  return result;
+}
+
+Result<Receipt> Engine::publish(const Event& event, const PublishOptions& options) {
+  HOLDFAST_TRY(check_disk());
+  Request request;
+  HOLDFAST_TRY(encode(event, request.events));
+  request.durability = options.durability.value_or(options_.durability);
+  HOLDFAST_ASSIGN(const auto committed, run(request));
+  return receipt_of(committed);
+}
+
+Status Engine::publish_async(const Event& event, std::function<void(Result<Receipt>)> done,
+                             const PublishOptions& options) {
+  HOLDFAST_TRY(check_open());
+  HOLDFAST_TRY(check_disk());
+  Request request;
+  HOLDFAST_TRY(encode(event, request.events));
+  request.durability = options.durability.value_or(options_.durability);
+  request.done = [done = std::move(done)](Result<Committed> committed) {
+    if (!done) return;
+    done(committed.ok() ? Result<Receipt>(receipt_of(*committed)) : committed.status());
+  };
+  auto status = committer_->submit(request, may_block());
+  if (status == StatusCode::resource_exhausted) ++refused_;
+  return status;
+}
+
+Status Engine::encode_all(std::span<const OwnedEvent> events, model::EncodedEvents& out) const {
+  if (events.empty()) return {StatusCode::invalid_argument, "the batch has no events"};
+  if (events.size() > kBatchEventsMax) {
+    return {StatusCode::invalid_argument, "the batch has " + std::to_string(events.size()) +
+                                              " events, the limit is " +
+                                              std::to_string(kBatchEventsMax)};
+  }
+  std::vector<MetadataPair> pairs;
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    auto status = encode(core::borrow(events[i], pairs), out);
+    if (!status.ok()) return status.with_context("event " + std::to_string(i) + " of the batch");
+    if (out.bytes() > kBatchBytesMax) {
+      return {StatusCode::invalid_argument, "the batch has more than " +
+                                                std::to_string(out.bytes()) +
+                                                " bytes encoded, the limit is " +
+                                                std::to_string(kBatchBytesMax)};
+    }
+  }
+  return {};
+}
+
+Result<BatchReceipt> Engine::commit_batch(model::EncodedEvents events,
+                                          std::vector<core::TxWrites::StateWrite> state,
+                                          const BatchOptions& options) {
+  HOLDFAST_TRY(check_disk());
+  Request request;
+  request.atomic_batch = !events.empty();
+  request.events = std::move(events);
+  request.state = std::move(state);
+  request.durability = options.durability.value_or(options_.durability);
+  HOLDFAST_ASSIGN(const auto committed, run(request));
+  return batch_receipt_of(committed);
+}
+
+Result<BatchReceipt> Engine::publish_batch(std::span<const OwnedEvent> events,
+                                           const BatchOptions& options) {
+  model::EncodedEvents encoded;
+  HOLDFAST_TRY(encode_all(events, encoded));
+  return commit_batch(std::move(encoded), {}, options);
+}
+
+Status Engine::publish_batch_async(std::span<const OwnedEvent> events,
+                                   std::function<void(Result<BatchReceipt>)> done,
+                                   const BatchOptions& options) {
+  HOLDFAST_TRY(check_open());
+  HOLDFAST_TRY(check_disk());
+  Request request;
+  HOLDFAST_TRY(encode_all(events, request.events));
+  request.atomic_batch = true;
+  request.durability = options.durability.value_or(options_.durability);
+  request.done = [done = std::move(done)](Result<Committed> committed) {
+    if (!done) return;
+    done(committed.ok() ? Result<BatchReceipt>(batch_receipt_of(*committed)) : committed.status());
+  };
+  auto status = committer_->submit(request, may_block());
+  if (status == StatusCode::resource_exhausted) ++refused_;
+  return status;
+}
+
+Status Engine::wait_durable(CommitNumber commit) {
+  if (commit <= committer_->durable()) return {};
+  HOLDFAST_TRY(check_open());
+  if (commit > committer_->written()) {
+    return {StatusCode::invalid_argument, "commit " + std::to_string(commit.value) +
+                                              " does not exist, the newest is " +
+                                              std::to_string(committer_->written().value)};
+  }
+  std::promise<Status> reached;
+  auto result = reached.get_future();
+  committer_->when_durable(commit, [&reached](const Status& status) { reached.set_value(status); });
+  return result.get();
+}
+
+}  // namespace holdfast::runtime

@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+#include <future>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "base/status_or.h"
+#include "core/attachment.h"
+#include "core/event_limits.h"
+#include "core/filter.h"
+#include "core/retry.h"
+#include "runtime/engine.h"
+
+namespace holdfast::runtime {
+
+using internal::SubscriptionHandle;
+using model::PerLane;
+using model::Sequence;
+using model::SubscriptionId;
+
+namespace {
+
+constexpr std::uint32_t kConcurrencyMax = 65'536;
+constexpr std::size_t kEarlierFiltersMax = 16;
+
+Status check(const SubscribeOptions& options) {
+  if (!options.name.empty()) HOLDFAST_TRY(core::check_name(options.name, "subscription name"));
+  HOLDFAST_TRY(core::Filter::check(options.types, options.match));
+  HOLDFAST_TRY(core::check_retry(options.retry));
+  if (options.concurrency == 0 || options.concurrency > kConcurrencyMax) {
+    return {StatusCode::invalid_argument, "concurrency is " + std::to_string(options.concurrency) +
+                                              ", it must be 1 to " +
+                                              std::to_string(kConcurrencyMax)};
+  }
+  return {};
+}
+
+/// Keeps lanes from being trimmed while somebody reads them.
+class Pins {
+ public:
+  Pins(BusState& state, const PerLane<Sequence>& from) : state_(state), from_(from) {
+    // The caller holds the lock, having read `from` under it.
+    for (const auto lane : kAllPriorities) state_.ledger.lanes[lane].pins.insert(from_[lane]);
+  }
+  ~Pins() {
+    const std::lock_guard lock(state_.mutex);
+    for (const auto lane : kAllPriorities) {
+      auto& pins = state_.ledger.lanes[lane].pins;
+      pins.erase(pins.find(from_[lane]));
+    }
+  }
+  Pins(const Pins&) = delete;
+  Pins& operator=(const Pins&) = delete;
+
+ private:
+  BusState& state_;
+  const PerLane<Sequence> from_;
+};
+
+}  // namespace
+
+/// What a subscription finds when it comes, read in two passes: all that is there, without stopping
+/// anybody, and then, between two commits, the little that has come since.
+struct Engine::Backlog {
+  PerLane<core::CommitPlan::Backlog> lanes;
+  /// What the others want: an event that nobody wanted until now is claimed.
+  std::vector<core::InterestPtr> others;
+  /// Settled already, ahead of the floor it is read from.
+  PerLane<std::vector<Sequence>> ahead;
+};
+
+Status Engine::read_backlog(const core::Interest& interest, PerLane<Sequence>& from,
+                            const PerLane<Sequence>& to, Backlog& backlog) const {
+  for (const auto lane : kAllPriorities) {
+    if (from[lane] >= to[lane]) continue;
+    auto& found = backlog.lanes[lane];
+    HOLDFAST_TRY(journal_->scan(
+        journal::EventRange{lane, from[lane], to[lane]}, [&](model::Record&& record) {
+          const auto& chunk = *std::get<model::ChunkPtr>(record);
+          const auto last = std::min(chunk.last(), to[lane] - 1);
+          for (auto sequence = std::max(chunk.first(), from[lane]); sequence <= last; ++sequence) {
+            const auto event = chunk.event(sequence);
+            if (!interest.wants(event)) continue;
+            if (std::binary_search(backlog.ahead[lane].begin(), backlog.ahead[lane].end(),
+                                   sequence)) {
+              continue;
+            }
+            ++found.owed;
+            const bool claimed =
+                std::any_of(backlog.others.begin(), backlog.others.end(),
+                            [&](const auto& other) { return other->wants(event); });
+            if (!claimed) found.claimed.push_back(sequence);
+          }
+          return true;
+        }));
+    from[lane] = to[lane];
+  }
+  return {};
+}
+
+/// Under the lock, but for the events it has to look up.
+Result<PerLane<Sequence>> Engine::start_of(const Start& start) const {
+  PerLane<Sequence> from;
+  {
+    const std::lock_guard lock(state_.mutex);
+    for (const auto lane : kAllPriorities) from[lane] = state_.ledger.lanes[lane].trim;
+    if (std::holds_alternative<Start::Earliest>(start.value)) return from;
+    if (std::holds_alternative<Start::NewOnly>(start.value)) {
+      for (const auto lane : kAllPriorities) from[lane] = state_.ledger.lanes[lane].next;
+      return from;
+    }
+    if (const auto* time = std::get_if<Start::AtTime>(&start.value)) {
+      for (const auto lane : kAllPriorities) {
+        from[lane] = std::max(from[lane],
+                              state_.ledger.lanes[lane].retention->at_or_before(time->from));
+      }
+    }
+  }
+  CommitNumber first_commit;
+  WallTime first_time = 0;
+  if (const auto* id = std::get_if<EventId>(&start.value)) {
+    HOLDFAST_ASSIGN(const auto found, journal_->find(journal::EventRef{*id}));
+    if (!found.has_value()) {
+      return Status(StatusCode::not_found, "start position " + to_string(*id) +
+                                               " is not in the journal (any more)");
+    }
+    first_commit = std::get<model::ChunkPtr>(*found)->commit();
+    from[id->priority] = id->sequence;
+  } else {
+    first_time = std::get<Start::AtTime>(start.value).from;
+  }
+  for (const auto lane : kAllPriorities) {
+    if (const auto* id = std::get_if<EventId>(&start.value); id != nullptr && id->priority == lane) {
+      continue;
+    }
+    auto& first = from[lane];
+    const auto begin = first;
+    HOLDFAST_TRY(journal_->scan(journal::EventRange{.lane = lane, .from = begin},
+                                [&](model::Record&& record) {
+                                  const auto& chunk = *std::get<model::ChunkPtr>(record);
+                                  const bool before = chunk.commit() < first_commit ||
+                                                      chunk.published_at() < first_time;
+                                  if (before) first = chunk.last() + 1;
+                                  return before;
+                                }));
+  }
+  return from;
+}
+
+Result<std::vector<model::SettlementRecord>> Engine::read_parked(SubscriptionId id) const {
+  std::vector<model::SettlementRecord> parked;
+  HOLDFAST_TRY(journal_->scan(journal::Settlements{.subscription = id, .after = {}},
+                              [&](model::Record&& record) {
+                                parked.push_back(std::get<model::SettlementRecord>(std::move(record)));
+                                return true;
+                              }));
+  return parked;
+}
+
+Result<SubscriptionId> Engine::attach_durable(
+    const SubscribeOptions& options,
+    const std::function<std::shared_ptr<SubscriptionHandle>(SubscriptionId)>& make_handle) {
+  Backlog backlog;
+  PerLane<Sequence> from;
+  PerLane<Sequence> to;
+  model::SubscriptionRecord record;
+  bool is_new = false;
+  bool filter_changed = false;
+  {
+    const std::lock_guard lock(state_.mutex);
+    const auto* known = state_.ledger.find(options.name);
+    is_new = known == nullptr;
+    if (known != nullptr && known->attached) {
+      return Status(StatusCode::already_exists,
+                    "subscription \"" + options.name + "\" has a handler already");
+    }
+    if (is_new && state_.ledger.durable_count() >= options_.limits.subscriptions_max) {
+      return Status(StatusCode::resource_exhausted,
+                    "there are " + std::to_string(state_.ledger.durable_count()) +
+                        " subscriptions, limits.subscriptions_max is " +
+                        std::to_string(options_.limits.subscriptions_max));
+    }
+    if (known != nullptr) record = known->record;
+    for (const auto& [id, other] : state_.ledger.subscriptions) {
+      if (other->durable && other.get() != known) backlog.others.push_back(other->interest);
+    }
+  }
+  const core::Filter wanted(options.types, options.match);
+  if (is_new) {
+    HOLDFAST_ASSIGN(from, start_of(options.start));
+  } else {
+    filter_changed = !(core::Filter(record.filter.types, record.filter.match) == wanted);
+  }
+
+  std::unique_lock lock(state_.mutex);
+  for (const auto lane : kAllPriorities) {
+    const auto& bus_lane = state_.ledger.lanes[lane];
+    to[lane] = bus_lane.offered;
+    if (!is_new) {
+      from[lane] = state_.ledger.find(options.name)->lanes[lane].floor(bus_lane.offered);
+    }
+    from[lane] = std::max(from[lane], bus_lane.trim);
+  }
+  if (is_new) {
+    record.name = options.name;
+    record.filter = {options.types, options.match};
+    record.start = from;
+  } else if (filter_changed) {
+    PerLane<Sequence> next;
+    for (const auto lane : kAllPriorities) next[lane] = state_.ledger.lanes[lane].next;
+    record = core::with_filter(record, {options.types, options.match}, from, next);
+    if (record.earlier.size() > kEarlierFiltersMax) {
+      return Status(StatusCode::resource_exhausted,
+                    "the filter of \"" + options.name + "\" changed " +
+                        std::to_string(record.earlier.size()) +
+                        " times with events of before still pending, the limit is " +
+                        std::to_string(kEarlierFiltersMax));
+    }
+  }
+  const Pins pins(state_, from);
+  lock.unlock();
+
+  const bool stored =
+      is_new || filter_changed || record.attempts_max != options.retry.attempts_max;
+  record.attempts_max = options.retry.attempts_max;
+  const core::Interest interest(record);
+  if (is_new) HOLDFAST_TRY(read_backlog(interest, from, to, backlog));
+
+  SubscriptionId id = record.id;
+  std::vector<model::SettlementRecord> parked;
+  Request request;
+  request.prepare = [&]() -> Status {
+    if (is_new || filter_changed) {
+      PerLane<Sequence> end;
+      {
+        const std::lock_guard guard(state_.mutex);
+        for (const auto lane : kAllPriorities) {
+          end[lane] = state_.ledger.lanes[lane].next;
+          if (is_new) continue;
+          // Late answers may have moved it; now that nothing else commits it stands still.
+          const auto& known = state_.ledger.find(id)->lanes[lane];
+          from[lane] = std::max(known.floor(state_.ledger.lanes[lane].offered),
+                                state_.ledger.lanes[lane].trim);
+          backlog.ahead[lane] = known.ahead(from[lane]);
+        }
+      }
+      HOLDFAST_TRY(read_backlog(interest, from, end, backlog));
+    }
+    if (is_new) return {};
+    HOLDFAST_ASSIGN(parked, read_parked(id));
+    return {};
+  };
+  request.change = [&](core::CommitPlan& plan) -> Status {
+    core::SubscriptionState* subscription = nullptr;
+    if (is_new) {
+      record.id = id = state_.ledger.next_id();
+      subscription = &plan.create(record, backlog.lanes);
+    } else {
+      subscription = state_.ledger.find(id);
+      if (stored) {
+        PerLane<std::uint64_t> owed;
+        for (const auto lane : kAllPriorities) {
+          const auto& state = subscription->lanes[lane];
+          owed[lane] = filter_changed ? backlog.lanes[lane].owed : state.owed - state.parked;
+        }
+        plan.change(*subscription, record, owed);
+      }
+    }
+    auto handle = make_handle(id);
+    if (handle->options().on_settled) ++state_.settle_listeners;
+    state_.handles.insert_or_assign(id, std::move(handle));
+    core::attach(state_.ledger, state_.scheduler, *subscription, options.concurrency, options.retry,
+                 parked, clock_.now(), journal_->state().rebooted);
+    return {};
+  };
+  HOLDFAST_TRY(run(request).status());
+  return id;
+}
+
+Result<std::shared_ptr<SubscriptionHandle>> Engine::subscribe(SubscribeOptions options,
+                                                              Handler handler) {
+  HOLDFAST_TRY(check_open());
+  HOLDFAST_TRY(check(options));
+  const std::lock_guard one(subscribe_mutex_);
+  std::shared_ptr<SubscriptionHandle> handle;
+  const auto make_handle = [&](SubscriptionId id) {
+    handle = std::make_shared<SubscriptionHandle>(link_, id, options, std::move(handler));
+    return handle;
+  };
+  if (!options.name.empty()) {
+    HOLDFAST_TRY(attach_durable(options, make_handle).status());
+  } else {
+    const std::lock_guard lock(state_.mutex);
+    model::SubscriptionRecord record;
+    record.id = state_.ledger.next_id();
+    record.filter = {options.types, options.match};
+    for (const auto lane : kAllPriorities) record.start[lane] = state_.ledger.lanes[lane].next;
+    auto& subscription = state_.ledger.add(record, false);
+    if (options.on_settled) ++state_.settle_listeners;
+    state_.handles.insert_or_assign(record.id, make_handle(record.id));
+    core::attach(state_.ledger, state_.scheduler, subscription, options.concurrency, options.retry,
+                 {}, clock_.now(), false);
+  }
+  workers_->wake();
+  return handle;
+}
+
+void Engine::detach(const SubscriptionHandle& handle) {
+  const std::lock_guard lock(state_.mutex);
+  const auto found = state_.handles.find(handle.id());
+  if (found == state_.handles.end() || found->second.get() != &handle) return;
+  if (handle.options().on_settled) --state_.settle_listeners;
+  state_.handles.erase(found);
+  auto* subscription = state_.ledger.find(handle.id());
+  if (subscription == nullptr) return;
+  core::detach(state_.ledger, *subscription);
+  if (!subscription->durable) state_.ledger.erase(handle.id());
+}
+
+Status Engine::remove_subscription(std::string_view name) {
+  HOLDFAST_TRY(check_open());
+  const std::lock_guard one(subscribe_mutex_);
+  Request request;
+  request.change = [&](core::CommitPlan& plan) -> Status {
+    const auto* subscription = state_.ledger.find(name);
+    if (subscription == nullptr) {
+      return {StatusCode::not_found, "there is no subscription named \"" + std::string(name) + "\""};
+    }
+    if (subscription->attached) {
+      return {StatusCode::conflict,
+              "subscription \"" + std::string(name) + "\" has a handler; end it first"};
+    }
+    plan.remove(subscription->record.id);
+    return {};
+  };
+  return run(request).status();
+}
+
+Status Engine::answer(internal::DeliveryState& delivery, Outcome outcome) {
+  if (auto health = committer_->health(); !health.ok()) return health;
+  bool current = false;
+  {
+    const std::lock_guard lock(state_.mutex);
+    const auto* subscription = state_.ledger.find(delivery.lease.subscription);
+    current = subscription != nullptr && subscription->generation == delivery.lease.generation;
+  }
+  workers_->answer(delivery, std::move(outcome));
+  if (current) return {};
+  return {StatusCode::stale, to_string(delivery.lease.event) + " has been handed out anew"};
+}
+
+Status Engine::wait_settled(EventId id, std::chrono::nanoseconds timeout) {
+  HOLDFAST_TRY(check_open());
+  const auto deadline = std::chrono::steady_clock::now() +
+                        std::min<std::chrono::nanoseconds>(timeout, std::chrono::hours(24 * 365));
+  std::promise<void> settled;
+  auto waiting = settled.get_future();
+  auto waiter = std::make_shared<SettleWaiter>();
+  waiter->done = [&settled] { settled.set_value(); };
+  std::multimap<EventId, std::shared_ptr<SettleWaiter>>::iterator place;
+  {
+    // Registered first and looked at afterwards, so that nothing is missed in between.
+    const std::lock_guard lock(state_.mutex);
+    if (id.sequence == 0 || id.sequence >= state_.ledger.lanes[id.priority].next) {
+      return {StatusCode::not_found, "event " + to_string(id) + " was never published"};
+    }
+    ++state_.settle_listeners;
+    place = state_.settle_waiters.emplace(id, waiter);
+  }
+  // Answers given before count as well: they are committed, and what is settled is durable, after this.
+  auto status = flush();
+  const auto stored = status.ok() ? reader_->get(id) : Result<std::optional<StoredEvent>>(status);
+  if (!stored.ok()) status = stored.status();
+  bool wait = false;
+  if (status.ok() && stored->has_value()) {
+    const std::lock_guard lock(state_.mutex);
+    const auto& standings = (*stored)->standings;
+    const bool pending = std::any_of(standings.begin(), standings.end(), [](const auto& each) {
+      return each.state != EventState::dead;
+    });
+    wait = (pending || (*stored)->state == EventState::unclaimed) && !waiter->told;
+    for (const auto& each : standings) {
+      const auto* subscription = state_.ledger.find(each.subscription);
+      if (each.state == EventState::dead || subscription == nullptr) continue;
+      waiter->owed.insert(subscription->record.id);
+    }
+    // Some may have settled while it was read.
+    for (const auto& done : waiter->settled) waiter->owed.erase(done);
+    wait = wait && !(pending && waiter->owed.empty());
+    waiter->complete = true;
+  }
+  if (wait && waiting.wait_until(deadline) == std::future_status::timeout) {
+    status = {StatusCode::deadline_exceeded, "event " + to_string(id) + " is not settled yet"};
+  }
+  const std::lock_guard lock(state_.mutex);
+  --state_.settle_listeners;
+  state_.settle_waiters.erase(place);
+  // Told between the time-out and the lock: then it is settled after all, and nobody may tell again.
+  if (waiter->told && status == StatusCode::deadline_exceeded) status = {};
+  waiter->told = true;
+  return status;
+}
+
+Result<std::uint64_t> Engine::redrive(const DeadLetterFilter& filter) {
+  // In parts, so that a commit stays small whatever the number.
+  constexpr std::uint64_t kPart = 256;
+  std::uint64_t count = 0;
+  while (count < filter.limit) {
+    HOLDFAST_TRY(check_open());
+    auto part = filter;
+    part.limit = std::min(kPart, filter.limit - count);
+    std::vector<model::DeadLetterRecord> letters;
+    Request request;
+    request.prepare = [&]() -> Status {
+      HOLDFAST_ASSIGN(letters, reader_->dead_letter_records(part));
+      return {};
+    };
+    request.change = [&](core::CommitPlan& plan) -> Status {
+      for (const auto& letter : letters) plan.redrive(letter);
+      return {};
+    };
+    HOLDFAST_TRY(run(request).status());
+    {
+      const std::lock_guard lock(state_.mutex);
+      state_.scheduler.advance(clock_.now().boot);
+    }
+    workers_->wake();
+    count += letters.size();
+    if (letters.size() < part.limit) break;
+  }
+  return count;
+}
+
+}  // namespace holdfast::runtime

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include "base/status_or.h"
+#include "core/attachment.h"
+#include "runtime/engine.h"
+
+namespace holdfast::runtime {
+
+namespace {
+
+using std::chrono::nanoseconds;
+using std::chrono::steady_clock;
+
+constexpr base::BootTime kUpkeepInterval = 1'000'000'000;
+// A cursor that is further behind than this is written, so that no open has to count more again.
+constexpr model::Sequence kCursorLag = 65'536;
+
+}  // namespace
+
+bool inside_handler() { return internal::inside_any_handler(); }
+
+void Engine::upkeep_loop() {
+  auto next_upkeep = clock_.now().boot + kUpkeepInterval;
+  while (true) {
+    const auto now = clock_.now().boot;
+    {
+      const std::lock_guard lock(state_.mutex);
+      state_.scheduler.advance(now);
+      const auto due = state_.scheduler.next_due();
+      const std::lock_guard own(upkeep_mutex_);
+      upkeep_at_ = std::min(next_upkeep, due.value_or(next_upkeep));
+    }
+    workers_->wake();
+    if (now >= next_upkeep) {
+      upkeep();
+      next_upkeep = now + kUpkeepInterval;
+      continue;
+    }
+    std::unique_lock lock(upkeep_mutex_);
+    if (upkeep_stop_) return;
+    // Boot time has no condition variable; a machine that slept is noticed at the next interval.
+    upkeep_wake_.wait_for(lock, nanoseconds(std::max<base::BootTime>(upkeep_at_ - now, 0)));
+    if (upkeep_stop_) return;
+  }
+}
+
+void Engine::upkeep() {
+  const auto engine = journal_->stats();
+  const bool low = engine.disk_free_bytes < options_.limits.disk_reserve_bytes;
+  if (low != disk_low_.exchange(low)) {
+    log_.warn(low ? "holdfast: disk reserve reached, publishing is refused"
+                  : "holdfast: the disk has room again, publishing goes on");
+  }
+  for (const auto& stuck : workers_->running(options_.stuck_after)) {
+    // Told once, when it crosses the line.
+    if (stuck.running_for > options_.stuck_after + nanoseconds(kUpkeepInterval)) continue;
+    log_.warn("holdfast: the handler of " + stuck.subscription + " has been running " +
+              to_string(stuck.event) + " for " +
+              std::to_string(std::chrono::duration_cast<std::chrono::seconds>(stuck.running_for)
+                                 .count()) +
+              " s");
+  }
+  if (!committer_->health().ok()) return;
+  Request request;
+  request.durability = Durability::os;
+  request.change = [this](core::CommitPlan& plan) -> Status {
+    plan.trim();
+    plan.refresh_cursors(kCursorLag);
+    return {};
+  };
+  (void)committer_->submit(request, false);
+  reload_spilled();
+}
+
+void Engine::reload_spilled() {
+  std::vector<model::SubscriptionId> wanting;
+  {
+    const std::lock_guard lock(state_.mutex);
+    for (const auto& [id, subscription] : state_.ledger.subscriptions) {
+      if (core::wants_reload(*subscription)) wanting.push_back(id);
+    }
+  }
+  for (const auto id : wanting) {
+    auto parked = std::make_shared<std::vector<model::SettlementRecord>>();
+    Request request;
+    request.durability = Durability::os;
+    request.prepare = [this, id, parked]() -> Status {
+      HOLDFAST_ASSIGN(*parked, read_parked(id));
+      return {};
+    };
+    request.change = [this, id, parked](core::CommitPlan&) -> Status {
+      auto* subscription = state_.ledger.find(id);
+      if (subscription == nullptr || !subscription->attached) return {};
+      core::reload_parked(state_.ledger, state_.scheduler, *subscription, std::move(*parked),
+                          clock_.now(), journal_->state().rebooted);
+      return {};
+    };
+    (void)committer_->submit(request, false);
+  }
+}
+
+Stats Engine::stats() const {
+  Stats stats;
+  {
+    const std::lock_guard lock(state_.mutex);
+    state_.ledger.fill(stats);
+  }
+  stats.stuck = workers_->running(options_.stuck_after);
+  stats.commit = committer_->written();
+  stats.durable_commit = committer_->durable();
+  const auto& counters = committer_->counters();
+  stats.commits = counters.commits;
+  stats.syncs = counters.syncs;
+  stats.events_published = counters.events;
+  stats.publishes_refused = refused_;
+  stats.intake_events = committer_->intake_events();
+  stats.health = committer_->health();
+  const auto open = reading();
+  if (!open.status().ok()) return stats;
+  const auto engine = journal_->stats();
+  stats.engine_bytes = engine.memory_bytes;
+  stats.disk_bytes = engine.disk_bytes;
+  stats.disk_free_bytes = engine.disk_free_bytes;
+  return stats;
+}
+
+/// Everything that was answered and submitted before is durable after this.
+Status Engine::flush() {
+  Request barrier;
+  return committer_->submit_and_wait(barrier, true).status();
+}
+
+Status Engine::drain(std::chrono::nanoseconds timeout) {
+  if (inside_handler()) {
+    return {StatusCode::conflict, "drain from inside a handler would wait for itself"};
+  }
+  HOLDFAST_TRY(check_open());
+  std::vector<std::shared_ptr<internal::SubscriptionHandle>> handles;
+  {
+    const std::lock_guard lock(state_.mutex);
+    state_.scheduler.stop(true);
+    for (const auto& [id, handle] : state_.handles) handles.push_back(handle);
+  }
+  for (const auto& handle : handles) handle->request_stop();
+  const auto deadline =
+      steady_clock::now() + std::min<nanoseconds>(timeout, std::chrono::hours(24 * 365));
+  const bool idle = workers_->wait_idle(deadline);
+  HOLDFAST_TRY(flush());
+  if (idle) return {};
+  std::string still;
+  for (const auto& running : workers_->running(nanoseconds(0))) {
+    still += (still.empty() ? "" : ", ") + to_string(running.event) + " in \"" +
+             running.subscription + "\"";
+  }
+  return {StatusCode::deadline_exceeded,
+          "handlers still run: " + (still.empty() ? "a deferred answer is owed" : still)};
+}
+
+Status Engine::close() {
+  if (inside_handler()) {
+    return {StatusCode::conflict, "close from inside a handler would wait for itself"};
+  }
+  const std::lock_guard one(close_mutex_);
+  if (closed_) return {};
+  std::vector<std::shared_ptr<internal::SubscriptionHandle>> handles;
+  {
+    const std::lock_guard lock(state_.mutex);
+    state_.scheduler.stop(true);
+    for (const auto& [id, handle] : state_.handles) handles.push_back(handle);
+  }
+  for (const auto& handle : handles) handle->request_stop();
+  closed_ = true;
+  workers_->stop();
+  {
+    // From here on what outlives the bus (a Subscription, a Deferred) finds it gone.
+    const std::lock_guard lock(link_->mutex);
+    link_->engine = nullptr;
+  }
+  {
+    const std::lock_guard lock(upkeep_mutex_);
+    upkeep_stop_ = true;
+  }
+  upkeep_wake_.notify_all();
+  if (upkeep_thread_.joinable()) upkeep_thread_.join();
+
+  Request last;
+  last.change = [](core::CommitPlan& plan) -> Status {
+    plan.trim();
+    plan.refresh_cursors(0);
+    plan.mark_clean();
+    return {};
+  };
+  auto status = flush();
+  if (status.ok()) status = committer_->submit_and_wait(last, true).status();
+  committer_->stop();
+  const std::lock_guard lock(journal_mutex_);
+  journal_.reset();
+  return status;
+}
+
+Engine::~Engine() {
+  if (committer_ != nullptr) (void)close();
+}
+
+}  // namespace holdfast::runtime

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: MIT
+#include "runtime/event_reader.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "base/status_or.h"
+#include "core/attachment.h"
+#include "core/event_limits.h"
+#include "core/filter.h"
+
+namespace holdfast::runtime {
+
+using model::Sequence;
+using model::SubscriptionId;
+
+/// What is not as cursors alone say: parked and dead deliveries, by event.
+struct EventReader::Exceptions {
+  struct One {
+    SubscriptionId subscription;
+    bool dead = false;
+    WallTime due = 0;
+  };
+  std::map<EventId, std::vector<One>> by_event;
+};
+
+struct EventReader::LaneScan {
+  const ScanFilter& filter;
+  const ScanVisitor& visitor;
+  const Exceptions& exceptions;
+  std::uint64_t left;
+  bool stopped = false;
+};
+
+namespace {
+
+template <typename T>
+bool wanted(const std::vector<T>& values, const T& value) {
+  return values.empty() || std::find(values.begin(), values.end(), value) != values.end();
+}
+
+Status check(const std::vector<std::string>& patterns) {
+  for (const auto& pattern : patterns) HOLDFAST_TRY(core::check_pattern(pattern));
+  return {};
+}
+
+}  // namespace
+
+Status EventReader::load_exceptions(Exceptions& exceptions) const {
+  bool any_parked = false;
+  bool any_dead = false;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, subscription] : ledger_.subscriptions) {
+      for (const auto& lane : subscription->lanes) {
+        any_parked = any_parked || lane.parked > 0;
+        any_dead = any_dead || lane.dead > 0;
+      }
+    }
+  }
+  if (any_parked) {
+    HOLDFAST_TRY(journal_.scan(journal::Settlements{}, [&](model::Record&& record) {
+      const auto& settlement = std::get<model::SettlementRecord>(record);
+      exceptions.by_event[settlement.event].push_back(
+          {settlement.subscription, false, settlement.due_wall});
+      return true;
+    }));
+  }
+  if (!any_dead) return {};
+  return journal_.scan(journal::DeadLetters{}, [&](model::Record&& record) {
+    const auto& letter = std::get<model::DeadLetterRecord>(record);
+    exceptions.by_event[letter.event].push_back({letter.subscription, true, 0});
+    return true;
+  });
+}
+
+/// Under the lock.
+EventState EventReader::state_of(const EventView& event, const Exceptions& exceptions) const {
+  auto state = EventState::settled;
+  bool claimed = false;
+  const auto lane = event.id.priority;
+  for (const auto& [id, subscription] : ledger_.subscriptions) {
+    if (!subscription->durable) continue;
+    const auto standing = ledger_.standing(*subscription, event);
+    if (!standing.has_value()) continue;
+    claimed = true;
+    if (*standing != core::Ledger::Standing::owed) continue;
+    const bool leased = subscription->lanes[lane].is_in_row(event.id.sequence);
+    state = std::min(state, leased ? EventState::leased : EventState::ready);
+  }
+  if (const auto found = exceptions.by_event.find(event.id); found != exceptions.by_event.end()) {
+    const auto now = clock_.now().wall;
+    for (const auto& one : found->second) {
+      const auto* subscription = ledger_.find(one.subscription);
+      if (subscription == nullptr) continue;
+      claimed = true;
+      const bool leased = subscription->parked_in_flight.contains(event.id);
+      const auto this_one = one.dead          ? EventState::dead
+                            : leased          ? EventState::leased
+                            : one.due > now   ? EventState::scheduled
+                                              : EventState::ready;
+      state = std::min(state, this_one);
+    }
+  }
+  return claimed ? state : EventState::unclaimed;
+}
+
+Status EventReader::scan(const ScanFilter& filter, const ScanVisitor& visitor) const {
+  HOLDFAST_TRY(check(filter.types));
+  Exceptions exceptions;
+  HOLDFAST_TRY(load_exceptions(exceptions));
+  LaneScan scan{filter, visitor, exceptions, filter.limit};
+  for (const auto lane : kAllPriorities) {
+    if (scan.stopped || scan.left == 0) break;
+    if (wanted(filter.priorities, lane)) HOLDFAST_TRY(scan_lane(lane, scan));
+  }
+  return {};
+}
+
+Status EventReader::scan_lane(Priority lane, LaneScan& scan) const {
+  const auto visit = [&](const model::ChunkPtr& chunk) {
+    const auto from = std::max(chunk->first(), scan.filter.from_sequence);
+    const auto last = std::min(chunk->last(), scan.filter.to_sequence);
+    for (auto sequence = from; sequence <= last && scan.left > 0; ++sequence) {
+      const auto event = chunk->event(sequence);
+      if (!core::any_pattern_matches(scan.filter.types, event.type)) continue;
+      EventState state{};
+      {
+        const std::lock_guard lock(mutex_);
+        state = state_of(event, scan.exceptions);
+      }
+      if (!wanted(scan.filter.states, state)) continue;
+      --scan.left;
+      if (!scan.visitor(event, state)) scan.stopped = true;
+      if (scan.stopped) break;
+    }
+    return !scan.stopped && scan.left > 0;
+  };
+  Sequence trim = 1;
+  {
+    const std::lock_guard lock(mutex_);
+    trim = ledger_.lanes[lane].trim;
+  }
+  // Events that have left their lane and are still owed, or dead, live on as copies.
+  auto at = scan.exceptions.by_event.lower_bound({lane, scan.filter.from_sequence});
+  for (; at != scan.exceptions.by_event.end() && at->first < EventId{lane, trim}; ++at) {
+    HOLDFAST_ASSIGN(const auto chunk, find_chunk(at->first, &scan.exceptions));
+    if (chunk != nullptr && !visit(chunk)) return {};
+  }
+  const auto end = scan.filter.to_sequence == std::numeric_limits<Sequence>::max()
+                       ? scan.filter.to_sequence
+                       : scan.filter.to_sequence + 1;
+  return journal_.scan(
+      journal::EventRange{lane, std::max(scan.filter.from_sequence, trim), end},
+      [&](model::Record&& record) { return visit(std::get<model::ChunkPtr>(record)); });
+}
+
+Result<model::ChunkPtr> EventReader::find_chunk(EventId id, const Exceptions* exceptions) const {
+  HOLDFAST_ASSIGN(auto found, journal_.find(journal::EventRef{id}));
+  if (found.has_value()) return std::get<model::ChunkPtr>(*found);
+  if (exceptions == nullptr) return model::ChunkPtr();
+  const auto at = exceptions->by_event.find(id);
+  if (at == exceptions->by_event.end()) return model::ChunkPtr();
+  for (const auto& one : at->second) {
+    if (one.dead) {
+      HOLDFAST_ASSIGN(auto letter, journal_.find(journal::DeadLetterRef{one.subscription, id}));
+      if (letter.has_value()) return std::get<model::DeadLetterRecord>(*letter).chunk;
+    } else {
+      HOLDFAST_ASSIGN(auto parked, journal_.find(journal::ParkedRef{one.subscription, id}));
+      if (parked.has_value()) return std::get<model::ParkedEvent>(*parked).chunk;
+    }
+  }
+  return model::ChunkPtr();
+}
+
+Result<std::optional<StoredEvent>> EventReader::get(EventId id) const {
+  if (static_cast<std::size_t>(id.priority) >= kLaneCount || id.sequence == 0) {
+    return Status(StatusCode::invalid_argument, "no event can have this id");
+  }
+  // What single subscriptions have to say of it.
+  std::vector<std::pair<SubscriptionId, std::string>> subscriptions;
+  {
+    const std::lock_guard lock(mutex_);
+    if (id.sequence >= ledger_.lanes[id.priority].next) return std::optional<StoredEvent>();
+    for (const auto& [each, subscription] : ledger_.subscriptions) {
+      if (subscription->durable) subscriptions.emplace_back(each, subscription->record.name);
+    }
+  }
+  Exceptions exceptions;
+  std::map<SubscriptionId, StoredEvent::Standing> standings;
+  for (const auto& [each, name] : subscriptions) {
+    HOLDFAST_ASSIGN(const auto parked, journal_.find(journal::SettlementRef{each, id}));
+    if (parked.has_value()) {
+      const auto& record = std::get<model::SettlementRecord>(*parked);
+      exceptions.by_event[id].push_back({each, false, record.due_wall});
+      standings[each] = {name, EventState::scheduled, record.attempts, record.due_wall,
+                         record.last_error};
+    }
+    HOLDFAST_ASSIGN(const auto dead, journal_.find(journal::DeadLetterRef{each, id}));
+    if (dead.has_value()) {
+      const auto& record = std::get<model::DeadLetterRecord>(*dead);
+      exceptions.by_event[id].push_back({each, true, 0});
+      standings[each] = {name, EventState::dead, record.attempts, 0, record.reason};
+    }
+  }
+  HOLDFAST_ASSIGN(const auto chunk, find_chunk(id, &exceptions));
+  if (chunk == nullptr) return std::optional<StoredEvent>();
+  const auto view = chunk->event(id.sequence);
+  StoredEvent stored;
+  stored.id = id;
+  stored.commit = view.commit;
+  stored.batch_id = view.batch_id;
+  stored.published_at = view.published_at;
+  stored.event = view.to_owned();
+  const auto now = clock_.now().wall;
+  const std::lock_guard lock(mutex_);
+  stored.state = state_of(view, exceptions);
+  for (const auto& [each, subscription] : ledger_.subscriptions) {
+    if (!subscription->durable) continue;
+    auto found = standings.find(each);
+    if (found == standings.end()) {
+      const auto standing = ledger_.standing(*subscription, view);
+      if (standing != core::Ledger::Standing::owed) continue;
+      const bool leased = subscription->lanes[id.priority].is_in_row(id.sequence);
+      stored.standings.push_back({subscription->record.name,
+                                  leased ? EventState::leased : EventState::ready, 0, 0, {}});
+      continue;
+    }
+    auto& standing = found->second;
+    if (standing.state == EventState::scheduled) {
+      if (subscription->parked_in_flight.contains(id)) {
+        standing.state = EventState::leased;
+      } else if (standing.next_try <= now) {
+        standing.state = EventState::ready;
+      }
+    }
+    stored.standings.push_back(std::move(standing));
+  }
+  return std::optional<StoredEvent>(std::move(stored));
+}
+
+Result<std::vector<model::DeadLetterRecord>> EventReader::dead_letter_records(
+    const DeadLetterFilter& filter) const {
+  HOLDFAST_TRY(check(filter.types));
+  journal::DeadLetters spec;
+  if (!filter.subscription.empty()) {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, subscription] : ledger_.subscriptions) {
+      if (subscription->durable && subscription->record.name == filter.subscription) {
+        spec.subscription = id;
+      }
+    }
+    if (!spec.subscription.has_value()) {
+      return Status(StatusCode::not_found,
+                    "there is no subscription named \"" + filter.subscription + "\"");
+    }
+  }
+  std::vector<model::DeadLetterRecord> letters;
+  if (filter.limit == 0) return letters;
+  HOLDFAST_TRY(journal_.scan(spec, [&](model::Record&& record) {
+    auto& letter = std::get<model::DeadLetterRecord>(record);
+    const auto view = letter.chunk->event(letter.event.sequence);
+    if (filter.id.has_value() && *filter.id != letter.event) return true;
+    if (!core::any_pattern_matches(filter.types, view.type)) return true;
+    letters.push_back(std::move(letter));
+    return letters.size() < filter.limit;
+  }));
+  return letters;
+}
+
+Result<std::vector<DeadLetter>> EventReader::dead_letters(const DeadLetterFilter& filter) const {
+  HOLDFAST_ASSIGN(const auto records, dead_letter_records(filter));
+  std::vector<DeadLetter> letters;
+  const std::lock_guard lock(mutex_);
+  for (const auto& record : records) {
+    const auto* subscription = ledger_.find(record.subscription);
+    if (subscription == nullptr) continue;
+    letters.push_back({subscription->record.name, record.event, record.attempts, record.reason,
+                       record.died_at, record.chunk->event(record.event.sequence).to_owned()});
+  }
+  return letters;
+}
+
+Result<std::optional<std::string>> EventReader::state(std::string_view name,
+                                                      std::string_view key) const {
+  HOLDFAST_TRY(core::check_name(name, "state name"));
+  HOLDFAST_TRY(core::check_state_key(key));
+  HOLDFAST_ASSIGN(auto found,
+                  journal_.find(journal::StateRef{std::string(name), std::string(key)}));
+  if (!found.has_value()) return std::optional<std::string>();
+  return std::optional<std::string>(std::move(std::get<model::StateRecord>(*found).value));
+}
+
+Status EventReader::scan_state(
+    std::string_view name, std::string_view prefix,
+    const std::function<bool(std::string_view, std::string_view)>& visitor) const {
+  HOLDFAST_TRY(core::check_name(name, "state name"));
+  return journal_.scan(journal::StateRange{std::string(name), std::string(prefix)},
+                       [&](model::Record&& record) {
+                         const auto& state = std::get<model::StateRecord>(record);
+                         return visitor(state.key, state.value);
+                       });
+}
+
+}  // namespace holdfast::runtime

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "base/clock.h"
+#include "core/ledger.h"
+#include "holdfast/query.h"
+#include "holdfast/result.h"
+#include "journal/journal.h"
+
+namespace holdfast::runtime {
+
+/// Answers questions about single events, from the journal and the ledger together: for a live bus, whose
+/// lock it takes for short moments, and for a view, which has a lock of its own.
+class EventReader {
+ public:
+  EventReader(const journal::JournalReader& journal, const core::Ledger& ledger, std::mutex& mutex,
+              const base::Clock& clock)
+      : journal_(journal), ledger_(ledger), mutex_(mutex), clock_(clock) {}
+
+  Status scan(const ScanFilter& filter, const ScanVisitor& visitor) const;
+  Result<std::optional<StoredEvent>> get(EventId id) const;
+  Result<std::vector<DeadLetter>> dead_letters(const DeadLetterFilter& filter) const;
+  /// The same as they are stored.
+  Result<std::vector<model::DeadLetterRecord>> dead_letter_records(
+      const DeadLetterFilter& filter) const;
+  Result<std::optional<std::string>> state(std::string_view name, std::string_view key) const;
+  Status scan_state(std::string_view name, std::string_view prefix,
+                    const std::function<bool(std::string_view, std::string_view)>& visitor) const;
+
+ private:
+  struct Exceptions;
+  struct LaneScan;
+  Status load_exceptions(Exceptions& exceptions) const;
+  Status scan_lane(Priority lane, LaneScan& scan) const;
+  [[nodiscard]] EventState state_of(const EventView& event, const Exceptions& exceptions) const;
+  Result<model::ChunkPtr> find_chunk(EventId id, const Exceptions* exceptions) const;
+
+  const journal::JournalReader& journal_;
+  const core::Ledger& ledger_;
+  std::mutex& mutex_;
+  const base::Clock& clock_;
+};
+
+}  // namespace holdfast::runtime

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "core/commit_plan.h"
+#include "core/lease.h"
+#include "holdfast/result.h"
+#include "holdfast/types.h"
+#include "model/chunk.h"
+
+namespace holdfast::runtime {
+
+/// What a request became.
+struct Committed {
+  CommitNumber commit;
+  BatchId batch;
+  std::vector<EventId> ids;  ///< Of its events, in their order.
+};
+
+/// Something that wants to be part of a commit. Either all of it is, or nothing.
+struct Request {
+  model::EncodedEvents events;
+  bool atomic_batch = false;
+  std::vector<core::TxWrites::StateWrite> state;
+  Durability durability = Durability::durable;
+
+  /// Reads what `change` needs, with no other commit under way and without the lock.
+  std::function<Status()> prepare;
+  /// Changes the ledger, under the lock. An error refuses the request and must leave no trace.
+  std::function<Status(core::CommitPlan&)> change;
+
+  /// Called once, with no lock held.
+  std::function<void(Result<Committed>)> done;
+
+  [[nodiscard]] bool has_urgent_event() const noexcept {
+    for (std::size_t i = 0; i < events.size(); ++i) {
+      if (events.entry(i).lane == Priority::critical) return true;
+    }
+    return false;
+  }
+};
+
+}  // namespace holdfast::runtime

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <stop_token>
+#include <string>
+
+#include "holdfast/subscription.h"
+#include "model/ids.h"
+
+namespace holdfast::runtime {
+
+class Engine;
+
+/// The way back to the bus for what may outlive it (`Subscription`, `Deferred`): empty once it is closed.
+struct EngineLink {
+  std::shared_mutex mutex;
+  Engine* engine = nullptr;
+};
+
+}  // namespace holdfast::runtime
+
+namespace holdfast::internal {
+
+/// A handler that is subscribed, and how many of its calls are under way.
+class SubscriptionHandle {
+ public:
+  SubscriptionHandle(std::shared_ptr<runtime::EngineLink> link, model::SubscriptionId id,
+                     SubscribeOptions options, Handler handler)
+      : link_(std::move(link)),
+        id_(id),
+        options_(std::move(options)),
+        handler_(std::move(handler)) {}
+
+  [[nodiscard]] model::SubscriptionId id() const noexcept { return id_; }
+  [[nodiscard]] const SubscribeOptions& options() const noexcept { return options_; }
+  [[nodiscard]] Handler& handler() noexcept { return handler_; }
+  [[nodiscard]] std::stop_token stop_token() const { return stop_.get_token(); }
+  [[nodiscard]] const std::shared_ptr<runtime::EngineLink>& link() const noexcept { return link_; }
+
+  /// Marks a call into the embedder's code; false once the handle has ended: do not call.
+  bool enter();
+  void leave();
+  void request_stop() { stop_.request_stop(); }
+
+  /// No call starts any more; detaches from the bus, asks running handlers to stop, and waits for them,
+  /// unless this thread is inside one of them.
+  void end();
+
+ private:
+  std::shared_ptr<runtime::EngineLink> link_;
+  const model::SubscriptionId id_;
+  const SubscribeOptions options_;
+  Handler handler_;
+  std::stop_source stop_;
+  std::mutex mutex_;
+  std::condition_variable left_;
+  std::uint32_t inside_ = 0;
+  bool ended_ = false;
+};
+
+/// Whether this thread is inside the embedder's code, called by a bus.
+bool inside_any_handler();
+
+}  // namespace holdfast::internal

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+#include "holdfast/view.h"
+
+#include <mutex>
+#include <utility>
+
+#include "base/status_or.h"
+#include "core/ledger.h"
+#include "journal/open.h"
+#include "runtime/event_reader.h"
+#include "runtime/recover.h"
+
+namespace holdfast {
+
+struct JournalView::Impl {
+  explicit Impl(std::unique_ptr<journal::JournalReader> opened)
+      : journal(std::move(opened)),
+        ledger(core::LedgerSettings{}),
+        reader(*journal, ledger, mutex, base::system_clock()) {}
+
+  std::unique_ptr<journal::JournalReader> journal;
+  mutable std::mutex mutex;
+  core::Ledger ledger;
+  runtime::EventReader reader;
+  JournalInfo info;
+};
+
+JournalView::JournalView(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+JournalView::~JournalView() = default;
+
+Result<std::unique_ptr<JournalView>> JournalView::open(const std::string& path) {
+  HOLDFAST_ASSIGN(auto journal, journal::open_journal_reader(path, {}));
+  auto impl = std::make_unique<Impl>(std::move(journal));
+  HOLDFAST_TRY(runtime::recover(*impl->journal, impl->ledger));
+  const auto& state = impl->journal->state();
+  auto& info = impl->info;
+  info.uuid = model::to_string(state.uuid);
+  info.format = state.format;
+  info.epoch = state.epoch;
+  info.clean = state.clean;
+  info.owner_pid = journal::journal_owner(path);
+  for (const auto& range : state.lost) info.lost.push_back({range.lane, range.from, range.to});
+  return std::unique_ptr<JournalView>(new JournalView(std::move(impl)));
+}
+
+const JournalInfo& JournalView::info() const noexcept { return impl_->info; }
+
+Result<Stats> JournalView::stats() const {
+  Stats stats;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->ledger.fill(stats);
+  }
+  stats.commit = impl_->journal->state().last_commit;
+  const auto engine = impl_->journal->stats();
+  stats.engine_bytes = engine.memory_bytes;
+  stats.disk_bytes = engine.disk_bytes;
+  stats.disk_free_bytes = engine.disk_free_bytes;
+  return stats;
+}
+
+Status JournalView::scan(const ScanFilter& filter, const ScanVisitor& visitor) const {
+  return impl_->reader.scan(filter, visitor);
+}
+
+Result<std::optional<StoredEvent>> JournalView::get(EventId id) const {
+  return impl_->reader.get(id);
+}
+
+Result<std::vector<DeadLetter>> JournalView::dead_letters(const DeadLetterFilter& filter) const {
+  return impl_->reader.dead_letters(filter);
+}
+
+Result<std::optional<std::string>> JournalView::state(std::string_view name,
+                                                      std::string_view key) const {
+  return impl_->reader.state(name, key);
+}
+
+}  // namespace holdfast

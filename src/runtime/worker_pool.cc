@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: MIT
+#include "runtime/worker_pool.h"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+namespace holdfast::runtime {
+
+namespace {
+
+// So many answers are worth a commit of their own.
+constexpr std::size_t kAnswersEager = 512;
+// And at so many workers stop and wait for it: what is answered and not committed takes memory.
+constexpr std::size_t kRefillScanEvents = 65'536;
+
+core::Answer to_answer(const core::Lease& lease, Outcome outcome, bool stop_requested) {
+  using Kind = core::Answer::Kind;
+  core::Answer answer;
+  answer.lease = lease;
+  answer.reason = outcome.reason();
+  if (outcome.delay().has_value()) answer.delay = outcome.delay()->count();
+  switch (outcome.kind()) {
+    case Outcome::Kind::ack: answer.kind = Kind::ack; break;
+    case Outcome::Kind::retry: answer.kind = Kind::retry; break;
+    case Outcome::Kind::snooze: answer.kind = Kind::snooze; break;
+    case Outcome::Kind::reject: answer.kind = Kind::reject; break;
+    case Outcome::Kind::stopped:
+      answer.kind = stop_requested ? Kind::release : Kind::retry;
+      if (!stop_requested) answer.reason = "stopped without having been asked to";
+      break;
+  }
+  return answer;
+}
+
+bool is_urgent(const core::Answer& answer) {
+  return (answer.tx != nullptr && !answer.tx->empty()) ||
+         answer.kind == core::Answer::Kind::retry || answer.kind == core::Answer::Kind::snooze ||
+         answer.kind == core::Answer::Kind::reject;
+}
+
+}  // namespace
+
+WorkerPool::WorkerPool(const journal::Journal& journal, BusState& state, Committer& committer,
+                       RunningSlots& slots, const Options& options, const base::Clock& clock,
+                       const base::Log& log)
+    : journal_(journal),
+      state_(state),
+      committer_(committer),
+      slots_(slots),
+      clock_(clock),
+      log_(log) {
+  const std::array<std::uint16_t, kLaneCount> counts = {
+      options.workers.critical, options.workers.high, options.workers.normal, options.workers.low};
+  for (const auto priority : kAllPriorities) {
+    for (std::uint16_t i = 0; i < counts[static_cast<std::size_t>(priority)]; ++i) {
+      auto& worker = workers_.emplace_back(std::make_unique<Worker>());
+      worker->worker_class = priority;
+      worker->slot = workers_.size() - 1;
+    }
+  }
+}
+
+WorkerPool::~WorkerPool() { stop(); }
+
+std::size_t WorkerPool::count(const Workers& workers) {
+  return std::size_t{workers.critical} + workers.high + workers.normal + workers.low;
+}
+
+void WorkerPool::start() {
+  for (auto& worker : workers_) {
+    worker->thread = std::thread([this, each = worker.get()] { run(*each); });
+  }
+}
+
+void WorkerPool::stop() {
+  {
+    const std::lock_guard lock(state_.mutex);
+    stopping_ = true;
+    for (auto& idle : idle_) idle.wake.notify_all();
+  }
+  for (auto& worker : workers_) {
+    if (worker->thread.joinable()) worker->thread.join();
+  }
+}
+
+void WorkerPool::wake() {
+  const std::lock_guard lock(state_.mutex);
+  wake_locked();
+}
+
+void WorkerPool::wake_locked() {
+  // One is enough: whoever finds something wakes the next. The least urgent class first, so that the
+  // reserved workers stay free for what they are reserved for.
+  const auto urgent = state_.scheduler.most_urgent_work();
+  if (!urgent.has_value()) return;
+  for (auto it = kAllPriorities.rbegin(); it != kAllPriorities.rend() && *it >= *urgent; ++it) {
+    auto& idle = idle_[*it];
+    if (idle.waiting == idle.called) continue;
+    ++idle.called;
+    idle.wake.notify_one();
+    return;
+  }
+}
+
+void WorkerPool::run(Worker& worker) {
+  auto& idle = idle_[worker.worker_class];
+  std::shared_ptr<internal::DeliveryState> delivery;
+  std::unique_lock lock(state_.mutex);
+  while (!stopping_) {
+    if (const auto wanted = state_.scheduler.next_refill(worker.worker_class)) {
+      wake_locked();
+      lock.unlock();
+      refill(*wanted);
+      lock.lock();
+      continue;
+    }
+    auto lease = state_.scheduler.take(worker.worker_class);
+    if (!lease.has_value()) {
+      ++idle.waiting;
+      idle.wake.wait(lock);
+      --idle.waiting;
+      idle.called -= std::min<std::uint32_t>(idle.called, 1);
+      continue;
+    }
+    wake_locked();
+    // Reused, unless a Deferred has kept it.
+    if (delivery == nullptr || delivery.use_count() > 1) {
+      delivery = std::make_shared<internal::DeliveryState>();
+    }
+    delivery->handle = state_.handles.at(lease->subscription);
+    delivery->lease = std::move(*lease);
+    ++leases_;
+    worker.running = true;
+    worker.since = clock_.now().boot;
+    worker.event = delivery->lease.event;
+    worker.attempt = delivery->lease.attempt;
+    worker.handle = delivery->handle;
+    lock.unlock();
+    deliver(worker, delivery);
+    lock.lock();
+    worker.running = false;
+    worker.handle.reset();
+  }
+}
+
+void WorkerPool::deliver(Worker& worker, std::shared_ptr<internal::DeliveryState>& delivery) {
+  delivery->tx.reset();
+  delivery->tx_bytes = 0;
+  delivery->deferred = false;
+  delivery->answered = false;
+  const auto handle = delivery->handle;
+  if (!load(*delivery) || !handle->enter()) {
+    // Not run: ended meanwhile, or its copy cannot be read. It stays pending.
+    core::Answer released;
+    released.lease = delivery->lease;
+    released.kind = core::Answer::Kind::release;
+    return give(std::move(released));
+  }
+  slots_.begin(worker.slot, {delivery->lease.subscription, delivery->lease.event,
+                             delivery->lease.suspect});
+  auto answer = call(*delivery);
+  slots_.end(worker.slot);
+  handle->leave();
+  if (delivery->deferred || delivery->answered.exchange(true)) return;
+  answer.tx = std::move(delivery->tx);
+  delivery->lease.chunk.reset();
+  give(std::move(answer));
+}
+
+bool WorkerPool::load(internal::DeliveryState& delivery) {
+  auto& lease = delivery.lease;
+  if (lease.chunk == nullptr) {
+    auto found = journal_.find(journal::ParkedRef{lease.subscription, lease.event});
+    auto status = found.ok() ? Status() : found.status();
+    if (status.ok() && !found->has_value()) {
+      status = {StatusCode::data_loss, "the copy of a parked event is missing"};
+    }
+    if (!status.ok()) {
+      log_.error("holdfast: " + to_string(lease.event) + " of subscription " +
+                 delivery.handle->options().name + " cannot be delivered: " + status.to_string());
+      const std::lock_guard lock(state_.mutex);
+      if (auto* subscription = state_.ledger.find(lease.subscription); subscription != nullptr) {
+        subscription->blocked = status.to_string();
+      }
+      return false;
+    }
+    lease.chunk = std::get<model::ParkedEvent>(**found).chunk;
+  }
+  delivery.view = lease.chunk->event(lease.event.sequence);
+  return true;
+}
+
+core::Answer WorkerPool::call(internal::DeliveryState& delivery) {
+  const auto& handle = delivery.handle;
+  const auto failed = [&](std::string reason) {
+    return to_answer(delivery.lease, Outcome::retry(std::move(reason)), false);
+  };
+  try {
+    const auto& condition = handle->options().condition;
+    if (condition && !condition(delivery.view)) {
+      core::Answer skipped;
+      skipped.lease = delivery.lease;
+      skipped.kind = core::Answer::Kind::skip;
+      return skipped;
+    }
+    auto given = delivery.delivery();
+    auto outcome = handle->handler()(given);
+    return to_answer(delivery.lease, std::move(outcome), handle->stop_token().stop_requested());
+  } catch (const std::exception& error) {
+    return failed(error.what());
+  } catch (...) {
+    return failed("the handler threw something that is no std::exception");
+  }
+}
+
+void WorkerPool::answer(internal::DeliveryState& delivery, Outcome outcome) {
+  auto answer = to_answer(delivery.lease, std::move(outcome),
+                          delivery.handle->stop_token().stop_requested());
+  answer.tx = std::move(delivery.tx);
+  give(std::move(answer));
+}
+
+void WorkerPool::give(core::Answer&& answer) {
+  bool urgent = is_urgent(answer);
+  bool first = false;
+  {
+    const std::lock_guard lock(state_.mutex);
+    state_.scheduler.finish(answer.lease);
+    first = state_.answers.empty();
+    state_.answers.push_back(std::move(answer));
+    urgent = urgent || state_.settle_listeners > 0 || state_.answers.size() == kAnswersEager ||
+             state_.scheduler.stopped();
+    if (--leases_ == 0) leases_changed_.notify_all();
+  }
+  if (first || urgent) committer_.answers_given(urgent);
+}
+
+void WorkerPool::refill(const core::Scheduler::Refill& refill) {
+  std::vector<core::Span> spans;
+  auto reached = refill.from;
+  std::size_t wanted = 0;
+  std::size_t bytes = 0;
+  const auto status = journal_.scan(
+      journal::EventRange{refill.lane, refill.from, refill.to}, [&](model::Record&& record) {
+        model::ChunkPtr chunk;
+        {
+          // Counted from here on, also while it is on its way.
+          chunk = state_.ledger.metered(std::get<model::ChunkPtr>(std::move(record)));
+        }
+        const auto from = std::max(chunk->first(), refill.from);
+        const auto to = std::min(chunk->last() + 1, refill.to);
+        const auto before = wanted;
+        for (auto sequence = from; sequence < to; ++sequence) {
+          if (!refill.interest->wants(chunk->event(sequence))) continue;
+          ++wanted;
+          if (!spans.empty() && spans.back().chunk == chunk && spans.back().end == sequence) {
+            ++spans.back().end;
+          } else {
+            spans.push_back({chunk, sequence, sequence + 1});
+          }
+        }
+        reached = to;
+        if (wanted > before) bytes += chunk->bytes().size();
+        return wanted < refill.events_max && (wanted == 0 || bytes < refill.bytes_max) &&
+               reached - refill.from < kRefillScanEvents;
+      });
+  const std::lock_guard lock(state_.mutex);
+  if (status.ok()) {
+    // Lost ranges hold nothing: what the scan went through is done with up to its end.
+    if (wanted == 0 && reached == refill.from) reached = refill.to;
+    state_.scheduler.refilled(refill, std::move(spans), reached);
+  } else {
+    log_.error("holdfast: lane " + std::string(to_string(refill.lane)) +
+               " stands still for a subscription: " + status.to_string());
+    state_.scheduler.refill_failed(refill, status);
+  }
+  wake_locked();
+}
+
+std::vector<StuckHandler> WorkerPool::running(std::chrono::nanoseconds longer_than) const {
+  std::vector<StuckHandler> running;
+  const auto now = clock_.now().boot;
+  const std::lock_guard lock(state_.mutex);
+  for (const auto& worker : workers_) {
+    if (!worker->running || now - worker->since < longer_than.count()) continue;
+    running.push_back({worker->handle->options().name, worker->event, worker->attempt,
+                       std::chrono::nanoseconds(now - worker->since)});
+  }
+  return running;
+}
+
+bool WorkerPool::wait_idle(std::chrono::steady_clock::time_point deadline) {
+  std::unique_lock lock(state_.mutex);
+  return leases_changed_.wait_until(lock, deadline, [this] { return leases_ == 0; });
+}
+
+}  // namespace holdfast::runtime
