@@ -14,8 +14,14 @@ void DeliveryLane::reset(Sequence floor, std::vector<Sequence> ahead, bool live)
   window_count_ = 0;
   due_.clear();
   skip_ = std::move(ahead);
-  covered_ = floor;
+  cover(floor);
   live_ = live;
+}
+
+void DeliveryLane::cover(Sequence reached) {
+  covered_ = reached;
+  auto skip = std::lower_bound(skip_.begin(), skip_.end(), covered_);
+  for (; skip != skip_.end() && *skip == covered_; ++skip) ++covered_;
 }
 
 void DeliveryLane::push_span(Span span) {
@@ -42,7 +48,7 @@ void DeliveryLane::refill(std::vector<Span> spans, Sequence covered, bool live) 
     }
     if (span.next < span.end) push_span(std::move(span));
   }
-  covered_ = covered;
+  cover(covered);
   live_ = live;
 }
 
@@ -98,10 +104,7 @@ void DeliveryLane::settle_ahead(Sequence sequence) {
   HOLDFAST_ASSERT(taken_.empty() && window_.empty());
   const auto at = std::lower_bound(skip_.begin(), skip_.end(), sequence);
   if (at == skip_.end() || *at != sequence) skip_.insert(at, sequence);
-  while (!skip_.empty() && skip_.front() == covered_) {
-    ++covered_;
-    skip_.erase(skip_.begin());
-  }
+  cover(covered_);
 }
 
 bool DeliveryLane::mark_due_parked(Sequence sequence) {

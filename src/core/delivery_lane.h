@@ -138,6 +138,9 @@ class DeliveryLane {
   };
 
   void push_span(Span span);
+  /// What is in memory ends at `reached`, or behind the settled ones that follow: a floor that stood at
+  /// one of them would lose it, since what is stored as settled ahead begins behind the floor.
+  void cover(Sequence reached);
   [[nodiscard]] std::deque<Row>::const_iterator find_row(Sequence sequence) const noexcept;
 
   std::deque<Row> taken_;

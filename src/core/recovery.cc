@@ -29,7 +29,7 @@ void Recovery::add_cursor(SubscriptionState& subscription, const model::CursorRe
   auto& lane = subscription.lanes[record.lane];
   // A commit that trims has found every floor past the trim point, also those stored only later.
   const auto floor = std::max(record.floor, ledger_.lanes[record.lane].trim);
-  std::vector<Sequence> ahead(std::upper_bound(record.ahead.begin(), record.ahead.end(), floor),
+  std::vector<Sequence> ahead(std::lower_bound(record.ahead.begin(), record.ahead.end(), floor),
                               record.ahead.end());
   lane.reset(floor, std::move(ahead));
   lane.owed = record.owed;
