@@ -48,7 +48,7 @@ void Scheduler::want_refill(SubscriptionState& subscription, Priority lane) {
   // Where memory is short only a lane that has nothing at all may read on.
   if (!ledger_.has_room() && state.window_count() > 0) return;
   state.refilling = true;
-  refills_[lane].push_back(subscription.record.id);
+  refills_[lane].push_back({subscription.record.id, subscription.generation});
 }
 
 bool Scheduler::has_slot(const SubscriptionState& subscription, Priority lane) {
@@ -195,9 +195,11 @@ std::optional<Scheduler::Refill> Scheduler::next_refill(Priority worker_class) {
   for (const auto lane : kAllPriorities) {
     if (lane > worker_class) break;
     while (!refills_[lane].empty()) {
-      auto* subscription = ledger_.find(refills_[lane].front());
+      const auto wanted = refills_[lane].front();
       refills_[lane].pop_front();
-      if (subscription == nullptr) continue;
+      auto* subscription = ledger_.find(wanted.subscription);
+      // A new attachment has asked for itself: to read for an old one as well would give events twice.
+      if (subscription == nullptr || subscription->generation != wanted.generation) continue;
       auto& state = subscription->lanes[lane];
       if (!subscription->attached || !state.wants_refill()) {
         state.refilling = false;

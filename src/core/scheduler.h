@@ -80,7 +80,11 @@ class Scheduler {
 
   Ledger& ledger_;
   PerLane<std::deque<SubscriptionId>> ready_;
-  PerLane<std::deque<SubscriptionId>> refills_;
+  struct WantedRefill {
+    SubscriptionId subscription;
+    std::uint32_t generation;
+  };
+  PerLane<std::deque<WantedRefill>> refills_;
   bool suspect_running_ = false;
   bool stopped_ = false;
 };

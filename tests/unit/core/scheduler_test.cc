@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT
+#include "core/scheduler.h"
+
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "core/attachment.h"
+#include "core/commit_plan.h"
+#include "support/chunks.h"
+
+namespace holdfast::core {
+namespace {
+
+class SchedulerTest : public ::testing::Test {
+ protected:
+  SubscriptionState& subscribe(std::uint32_t concurrency, std::vector<std::string> types = {}) {
+    model::SubscriptionRecord record;
+    record.id = ledger_.next_id();
+    record.name = "s" + std::to_string(record.id.value);
+    record.filter.types = std::move(types);
+    for (const auto lane : kAllPriorities) record.start[lane] = ledger_.lanes[lane].next;
+    auto& state = ledger_.add(record, true);
+    attach(ledger_, scheduler_, state, concurrency, {}, {}, now_, false);
+    return state;
+  }
+
+  CommitNumber publish(Priority priority, std::size_t count = 1, const std::string& type = "a") {
+    model::EncodedEvents events;
+    for (std::size_t i = 0; i < count; ++i)
+      events.add({.type = type, .payload = "", .priority = priority}, 1);
+    CommitPlan plan(ledger_, {1, {++number_}, {0}}, now_, [] { return 0.5; });
+    std::vector<EventId> ids;
+    plan.publish(events, false, ids);
+    for (const auto& operation : plan.finish().operations) {
+      if (const auto* append = std::get_if<model::Append>(&operation))
+        chunks_.push_back(append->chunk);
+    }
+    return {number_};
+  }
+  void publish_and_offer(Priority priority, std::size_t count = 1, const std::string& type = "a") {
+    scheduler_.offer(publish(priority, count, type));
+  }
+
+  Ledger ledger_{LedgerSettings{}};
+  Scheduler scheduler_{ledger_};
+  base::Now now_{.wall = 1'000, .boot = 1'000};
+  std::uint64_t number_ = 0;
+  std::vector<ChunkPtr> chunks_;
+};
+
+TEST_F(SchedulerTest, NothingIsHandedOutBeforeItIsOffered) {
+  subscribe(4);
+  const auto first = publish(Priority::normal);
+  const auto second = publish(Priority::normal);
+  EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
+  scheduler_.offer(first);
+  EXPECT_EQ(scheduler_.take(Priority::low)->event.sequence, 1U);
+  EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
+  scheduler_.offer(second);
+  EXPECT_EQ(scheduler_.take(Priority::low)->event.sequence, 2U);
+}
+
+TEST_F(SchedulerTest, TheMostUrgentLaneGoesFirst) {
+  subscribe(9);
+  for (const auto lane : {Priority::low, Priority::normal, Priority::high, Priority::critical})
+    publish_and_offer(lane);
+  for (const auto lane : kAllPriorities) {
+    const auto lease = scheduler_.take(Priority::low);
+    ASSERT_TRUE(lease.has_value());
+    EXPECT_EQ(lease->event.priority, lane);
+  }
+}
+
+TEST_F(SchedulerTest, AWorkerTakesOnlyLanesAtLeastAsUrgentAsItsClass) {
+  subscribe(9);
+  publish_and_offer(Priority::normal);
+  EXPECT_FALSE(scheduler_.take(Priority::critical).has_value());
+  EXPECT_FALSE(scheduler_.take(Priority::high).has_value());
+  EXPECT_TRUE(scheduler_.take(Priority::normal).has_value());
+}
+
+TEST_F(SchedulerTest, SubscriptionsOfALaneTakeTurns) {
+  subscribe(9);
+  subscribe(9);
+  publish_and_offer(Priority::normal, 3);
+  std::vector<std::uint32_t> turns;
+  while (const auto lease = scheduler_.take(Priority::low))
+    turns.push_back(lease->subscription.value);
+  EXPECT_EQ(turns, (std::vector<std::uint32_t>{1, 2, 1, 2, 1, 2}));
+}
+
+TEST_F(SchedulerTest, OneSlotIsKeptForCriticalWhenThereAreTwoOrMore) {
+  auto& subscription = subscribe(3);
+  publish_and_offer(Priority::high, 5);
+  publish_and_offer(Priority::low, 5);
+  std::vector<Lease> leases;
+  while (auto lease = scheduler_.take(Priority::low)) leases.push_back(*lease);
+  EXPECT_EQ(leases.size(), 2U);
+  publish_and_offer(Priority::critical, 2);
+  auto critical = scheduler_.take(Priority::low);
+  ASSERT_TRUE(critical.has_value());
+  EXPECT_EQ(critical->event.priority, Priority::critical);
+  EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
+  EXPECT_EQ(subscription.in_flight, 3U);
+  scheduler_.finish(leases[0]);
+  critical = scheduler_.take(Priority::low);
+  ASSERT_TRUE(critical.has_value());
+  EXPECT_EQ(critical->event.priority, Priority::critical);
+}
+
+TEST_F(SchedulerTest, WithOneSlotAllLanesShareIt) {
+  subscribe(1);
+  publish_and_offer(Priority::low, 2);
+  const auto lease = scheduler_.take(Priority::low);
+  ASSERT_TRUE(lease.has_value());
+  publish_and_offer(Priority::critical);
+  EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
+  scheduler_.finish(*lease);
+  EXPECT_EQ(scheduler_.take(Priority::low)->event.priority, Priority::critical);
+}
+
+TEST_F(SchedulerTest, ALaneOfWhichNothingIsInMemoryHoldsUpLessUrgentOnesOfTheSameSubscription) {
+  auto& subscription = subscribe(2);
+  publish_and_offer(Priority::high);
+  detach(ledger_, subscription);
+  publish_and_offer(Priority::normal);
+  attach(ledger_, scheduler_, subscription, 2, {}, {}, now_, false);
+  EXPECT_EQ(scheduler_.most_urgent_work(), Priority::high);
+  auto high = scheduler_.next_refill(Priority::low);
+  auto normal = scheduler_.next_refill(Priority::low);
+  ASSERT_TRUE(high.has_value());
+  ASSERT_TRUE(normal.has_value());
+  ASSERT_EQ(high->lane, Priority::high);
+  scheduler_.refilled(*normal, {{chunks_[1], 1, 2}}, 2);
+  EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
+  scheduler_.refilled(*high, {{chunks_[0], 1, 2}}, 2);
+  EXPECT_EQ(scheduler_.take(Priority::low)->event.priority, Priority::high);
+}
+
+TEST_F(SchedulerTest, ALaneThatCannotBeReadStandsStillSaysWhyAndHoldsUpNothingElse) {
+  auto& subscription = subscribe(2);
+  publish_and_offer(Priority::high);
+  publish_and_offer(Priority::normal);
+  detach(ledger_, subscription);
+  attach(ledger_, scheduler_, subscription, 2, {}, {}, now_, false);
+  const auto high = scheduler_.next_refill(Priority::low);
+  const auto normal = scheduler_.next_refill(Priority::low);
+  scheduler_.refill_failed(*high, {StatusCode::data_loss, "chunk high:1: checksum is wrong"});
+  EXPECT_EQ(subscription.blocked, "data_loss: chunk high:1: checksum is wrong");
+  scheduler_.refilled(*normal, {{chunks_[1], 1, 2}}, 2);
+  EXPECT_EQ(scheduler_.take(Priority::low)->event.priority, Priority::normal);
+  EXPECT_FALSE(scheduler_.next_refill(Priority::low).has_value());
+  EXPECT_EQ(ledger_.floor(Priority::high), 1U) << "what is owed stays owed";
+}
+
+TEST_F(SchedulerTest, ARefillOfAnEarlierAttachmentIsIgnored) {
+  auto& subscription = subscribe(2);
+  publish_and_offer(Priority::normal, 2);
+  detach(ledger_, subscription);
+  attach(ledger_, scheduler_, subscription, 2, {}, {}, now_, false);
+  const auto old = scheduler_.next_refill(Priority::low);
+  ASSERT_TRUE(old.has_value());
+  attach(ledger_, scheduler_, subscription, 2, {}, {}, now_, false);
+  scheduler_.refilled(*old, {{chunks_[0], 1, 3}}, 3);
+  EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
+}
+
+TEST_F(SchedulerTest, TwoAttachmentsInARowAskForTheBacklogOnlyOnce) {
+  auto& subscription = subscribe(4);
+  publish_and_offer(Priority::normal, 2);
+  detach(ledger_, subscription);
+  attach(ledger_, scheduler_, subscription, 4, {}, {}, now_, false);
+  attach(ledger_, scheduler_, subscription, 4, {}, {}, now_, false);
+  std::size_t refills = 0;
+  while (const auto refill = scheduler_.next_refill(Priority::low)) {
+    ++refills;
+    EXPECT_EQ(refill->lane, Priority::normal);
+  }
+  EXPECT_EQ(refills, 1U);
+}
+
+TEST_F(SchedulerTest, AStoppedOneHandsOutNothingUntilItGoesOn) {
+  subscribe(2);
+  publish_and_offer(Priority::normal);
+  scheduler_.stop(true);
+  EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
+  EXPECT_FALSE(scheduler_.most_urgent_work().has_value());
+  scheduler_.stop(false);
+  EXPECT_TRUE(scheduler_.take(Priority::low).has_value());
+}
+
+TEST_F(SchedulerTest, SuspectsRunOneAtATimeOverAllSubscriptions) {
+  auto& first = subscribe(4);
+  auto& second = subscribe(4);
+  publish_and_offer(Priority::normal, 2);
+  for (auto* each : {&first, &second}) {
+    std::vector<model::SettlementRecord> suspects;
+    for (std::uint64_t i = 1; i <= 2; ++i) {
+      suspects.push_back({.subscription = each->record.id,
+                          .event = {Priority::normal, i},
+                          .attempts = 1,
+                          .suspect = true});
+    }
+    each->lanes[Priority::normal].reset(3, {}, true);
+    attach(ledger_, scheduler_, *each, 4, {}, suspects, now_, false);
+  }
+  for (int i = 0; i < 4; ++i) {
+    const auto lease = scheduler_.take(Priority::low);
+    ASSERT_TRUE(lease.has_value()) << i;
+    EXPECT_TRUE(lease->suspect);
+    EXPECT_EQ(lease->attempt, 2U);
+    EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
+    scheduler_.finish(*lease);
+  }
+  EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
+}
+
+TEST_F(SchedulerTest, TheInnocentRunBesideASuspect) {
+  auto& subscription = subscribe(4);
+  publish_and_offer(Priority::normal, 3);
+  subscription.lanes[Priority::normal].reset(3, {}, false);
+  attach(ledger_, scheduler_, subscription, 4, {},
+         {{.subscription = {1}, .event = {Priority::normal, 1}, .suspect = true},
+          {.subscription = {1}, .event = {Priority::normal, 2}, .suspect = true}},
+         now_, false);
+  const auto refill = scheduler_.next_refill(Priority::low);
+  scheduler_.refilled(*refill, {{chunks_[0], 3, 4}}, 4);
+  EXPECT_TRUE(scheduler_.take(Priority::low)->suspect);
+  const auto innocent = scheduler_.take(Priority::low);
+  ASSERT_TRUE(innocent.has_value());
+  EXPECT_EQ(innocent->event.sequence, 3U);
+  EXPECT_FALSE(innocent->suspect);
+}
+
+TEST_F(SchedulerTest, ARunThatStartsOverKeepsItsPlaceAndItsAttempt) {
+  subscribe(1);
+  publish_and_offer(Priority::normal, 2);
+  const auto lease = scheduler_.take(Priority::low);
+  scheduler_.finish(*lease);
+  scheduler_.run_again(*lease);
+  const auto again = scheduler_.take(Priority::low);
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(again->event, lease->event);
+  EXPECT_EQ(again->attempt, 1U);
+}
+
+TEST_F(SchedulerTest, MemoryIsBoundedButALaneWithNothingInMemoryMayAlwaysReadOn) {
+  ledger_.settings.resident_bytes_max = 1;
+  auto& subscription = subscribe(100);
+  for (int i = 0; i < 3; ++i) publish_and_offer(Priority::normal);
+  EXPECT_FALSE(ledger_.has_room());
+  EXPECT_EQ(subscription.lanes[Priority::normal].window_count(), 1U);
+  for (Sequence expected = 1; expected <= 3; ++expected) {
+    while (const auto refill = scheduler_.next_refill(Priority::low)) {
+      EXPECT_EQ(refill->bytes_max, 0U);
+      scheduler_.refilled(*refill, {{chunks_[refill->from - 1], refill->from, refill->from + 1}},
+                          refill->from + 1);
+    }
+    const auto lease = scheduler_.take(Priority::low);
+    ASSERT_TRUE(lease.has_value()) << expected;
+    EXPECT_EQ(lease->event.sequence, expected);
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::core
