@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -16,8 +17,12 @@ class Interest {
  public:
   explicit Interest(const model::SubscriptionRecord& record)
       : filter_(record.filter.types, record.filter.match), start_(record.start) {
+    plain_from_ = record.start;
     for (const auto& each : record.earlier) {
       earlier_.emplace_back(Filter(each.filter.types, each.filter.match), each.until);
+      for (const auto lane : kAllPriorities) {
+        plain_from_[lane] = std::max(plain_from_[lane], each.until[lane]);
+      }
     }
   }
 
@@ -30,11 +35,16 @@ class Interest {
     }
     return true;
   }
+  /// From here on the filter alone decides.
+  [[nodiscard]] model::Sequence plain_from(Priority lane) const noexcept {
+    return plain_from_[lane];
+  }
 
  private:
   Filter filter_;
   std::vector<std::pair<Filter, model::PerLane<model::Sequence>>> earlier_;
   model::PerLane<model::Sequence> start_;
+  model::PerLane<model::Sequence> plain_from_;
 };
 
 using InterestPtr = std::shared_ptr<const Interest>;

@@ -36,10 +36,7 @@ class Router {
     for (auto sequence = chunk->first(); sequence <= chunk->last(); ++sequence) {
       bool claimed = false;
       for (auto* subscription : lookup(chunk->type(sequence))) {
-        if (subscription->interest->filter().looks_inside() &&
-            !subscription->interest->filter().matches_inside(chunk->event(sequence))) {
-          continue;
-        }
+        if (!wants(*subscription->interest, chunk, sequence)) continue;
         claimed = claimed || subscription->durable;
         extend(routes, *subscription, chunk, sequence);
       }
@@ -53,6 +50,12 @@ class Router {
   static constexpr std::size_t kTypesMax = 4'096;
 
   const Subscribers& lookup(std::string_view type);
+  /// Given that it wants the type.
+  static bool wants(const Interest& interest, const ChunkPtr& chunk, Sequence sequence) {
+    if (sequence < interest.plain_from(chunk->lane())) return interest.wants(chunk->event(sequence));
+    return !interest.filter().looks_inside() ||
+           interest.filter().matches_inside(chunk->event(sequence));
+  }
   void extend(std::vector<Route>& routes, SubscriptionState& subscription, const ChunkPtr& chunk,
               Sequence sequence) const;
 
