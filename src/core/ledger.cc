@@ -7,29 +7,26 @@
 
 namespace holdfast::core {
 
-void DeadLetterIndex::add(Name name) {
-  if (!names_.insert(name).second) return;
-  order_.push_back(name);
-  if (order_.size() <= 2 * names_.size() + 1024) return;
-  // Letters that were redriven, and died again, leave their old places behind.
-  std::set<Name> seen;
-  std::deque<Name> kept;
-  for (auto it = order_.rbegin(); it != order_.rend(); ++it) {
-    if (names_.contains(*it) && seen.insert(*it).second) kept.push_front(*it);
-  }
-  order_ = std::move(kept);
+void DeadLetterIndex::add(const Name& name) {
+  if (names_.emplace(name, died_).second) order_.emplace(died_++, name);
+}
+
+void DeadLetterIndex::erase(const Name& name) {
+  const auto found = names_.find(name);
+  if (found == names_.end()) return;
+  order_.erase(found->second);
+  names_.erase(found);
 }
 
 void DeadLetterIndex::erase(SubscriptionId subscription) {
-  std::erase_if(names_, [&](const Name& name) { return name.first == subscription; });
+  std::erase_if(order_, [&](const auto& each) { return each.second.first == subscription; });
+  std::erase_if(names_, [&](const auto& each) { return each.first.first == subscription; });
 }
 
 DeadLetterIndex::Name DeadLetterIndex::take_oldest() {
-  HOLDFAST_ASSERT(!names_.empty());
-  while (!names_.contains(order_.front())) order_.pop_front();
-  const auto name = order_.front();
-  order_.pop_front();
-  names_.erase(name);
+  HOLDFAST_ASSERT(!order_.empty());
+  const auto name = order_.begin()->second;
+  erase(name);
   return name;
 }
 

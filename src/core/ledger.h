@@ -48,16 +48,17 @@ struct LaneState {
 class DeadLetterIndex {
  public:
   using Name = std::pair<SubscriptionId, EventId>;
-  void add(Name name);
-  void erase(const Name& name) { names_.erase(name); }
+  void add(const Name& name);
+  void erase(const Name& name);
   void erase(SubscriptionId subscription);
   /// Takes out the oldest; there must be one.
   Name take_oldest();
   [[nodiscard]] std::size_t size() const noexcept { return names_.size(); }
 
  private:
-  std::set<Name> names_;
-  std::deque<Name> order_;  // of those that have gone, some are still in it
+  std::map<Name, std::uint64_t> names_;  // with their place in the order
+  std::map<std::uint64_t, Name> order_;
+  std::uint64_t died_ = 0;
 };
 
 /// All that the bus knows beside the events themselves: what is owed to whom, in memory, rebuilt from the
