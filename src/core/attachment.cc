@@ -9,15 +9,24 @@ namespace holdfast::core {
 
 namespace {
 
-void delay(Ledger& ledger, SubscriptionState& subscription, const model::SettlementRecord& record,
-           base::Now now, bool rebooted) {
-  ledger.delay(subscription, due_time(record, now, rebooted),
-               {.subscription = record.subscription,
-                .generation = subscription.generation,
-                .event = record.event,
-                .attempts = record.attempts,
-                .suspect = record.suspect,
-                .chunk = nullptr});
+/// Those due first come first, so that they are the ones that find room in memory.
+void delay_all(Ledger& ledger, SubscriptionState& subscription,
+               const std::vector<model::SettlementRecord>& parked, base::Now now, bool rebooted) {
+  std::vector<std::pair<base::BootTime, const model::SettlementRecord*>> by_due;
+  by_due.reserve(parked.size());
+  for (const auto& record : parked) by_due.emplace_back(due_time(record, now, rebooted), &record);
+  std::sort(by_due.begin(), by_due.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.first, a.second->event) < std::pair(b.first, b.second->event);
+  });
+  for (const auto& [due, record] : by_due) {
+    ledger.delay(subscription, due,
+                 {.subscription = record->subscription,
+                  .generation = subscription.generation,
+                  .event = record->event,
+                  .attempts = record->attempts,
+                  .suspect = record->suspect,
+                  .chunk = nullptr});
+  }
 }
 
 void forget_delayed(Ledger& ledger, SubscriptionState& subscription) {
@@ -55,7 +64,7 @@ void attach(Ledger& ledger, Scheduler& scheduler, SubscriptionState& subscriptio
   subscription.parked_in_flight.clear();
   subscription.blocked.clear();
   forget_delayed(ledger, subscription);
-  for (const auto& record : parked) delay(ledger, subscription, record, now, rebooted);
+  delay_all(ledger, subscription, parked, now, rebooted);
   scheduler.advance(now.boot);
   scheduler.refresh(subscription);
 }
@@ -80,11 +89,7 @@ void reload_parked(Ledger& ledger, Scheduler& scheduler, SubscriptionState& subs
            subscription.lanes[record.event.priority].is_due(record.event.sequence);
   });
   forget_delayed(ledger, subscription);
-  std::sort(parked.begin(), parked.end(), [&](const auto& a, const auto& b) {
-    return std::pair(due_time(a, now, rebooted), a.event) <
-           std::pair(due_time(b, now, rebooted), b.event);
-  });
-  for (const auto& record : parked) delay(ledger, subscription, record, now, rebooted);
+  delay_all(ledger, subscription, parked, now, rebooted);
   scheduler.advance(now.boot);
 }
 
