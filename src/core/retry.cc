@@ -29,9 +29,11 @@ std::chrono::nanoseconds clamp_delay(std::chrono::nanoseconds delay) {
 }
 
 std::chrono::nanoseconds backoff(const RetryPolicy& policy, std::uint32_t attempt, double random) {
-  // Doubling is done in floating point: at attempt 64 an integer would have wrapped long ago.
+  // Doubling is done in floating point: at attempt 64 an integer would have wrapped long ago. Not
+  // without end, though: nothing times infinity is not a number.
+  const auto doublings = std::clamp(attempt, std::uint32_t{1}, std::uint32_t{64}) - 1;
   const auto doubled = static_cast<double>(std::chrono::nanoseconds(policy.backoff_first).count()) *
-                       std::exp2(static_cast<double>(attempt) - 1.0);
+                       std::exp2(static_cast<double>(doublings));
   const auto most = static_cast<double>(
       clamp_delay(std::chrono::nanoseconds(policy.backoff_max)).count());
   const auto base = std::min(doubled, most);
