@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+#include "core/retention.h"
+
+#include <chrono>
+#include <limits>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace holdfast::core {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::seconds;
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr std::uint64_t kMega = std::uint64_t{1} << 20U;
+constexpr std::uint64_t kAll = std::numeric_limits<std::uint64_t>::max();
+constexpr Priority kLane = Priority::normal;
+
+LaneRetention::Rules rules(Retention settled, Retention unclaimed = {hours(24), 256 * kMega}) {
+  return {settled, unclaimed};
+}
+
+/// Notes `count` events of `bytes`, one a second from sequence `from` on; returns the marks to
+/// store.
+std::vector<model::RetentionMark> note(LaneRetention& lane, model::Sequence from, int count,
+                                       std::uint64_t bytes, bool claimed = true) {
+  std::vector<model::RetentionMark> stored;
+  for (int i = 0; i < count; ++i) {
+    const auto sequence = from + static_cast<model::Sequence>(i);
+    for (const auto& mark :
+         lane.note(sequence, bytes, static_cast<std::int64_t>(sequence) * kSecond, claimed)) {
+      stored.push_back(mark);
+    }
+  }
+  return stored;
+}
+
+TEST(Retention, TheFirstEventIsAlwaysMarked) {
+  LaneRetention lane(kLane, rules({hours(24), 256 * kMega}));
+  const auto marks = lane.note(1, 10, 5, true);
+  ASSERT_EQ(marks.size(), 1U);
+  EXPECT_EQ(marks[0].sequence, 1U);
+  EXPECT_EQ(marks[0].lane, kLane);
+  EXPECT_EQ(marks[0].bytes_before, 0U);
+  EXPECT_TRUE(lane.note(2, 10, 5, true).empty());
+}
+
+TEST(Retention, MarksComeAboutOnceAStepAndTheEndedOneIsStoredAgainWithItsCount) {
+  LaneRetention lane(kLane, rules({hours(24 * 365), 256 * kMega}));
+  const auto marks = note(lane, 1, 40, kMega / 4, false);
+  // One at 1, then one each 4 events, each with the one before it.
+  ASSERT_EQ(marks.size(), 1U + 2U * 9U);
+  EXPECT_EQ(marks[1].sequence, 1U);
+  EXPECT_EQ(marks[1].unclaimed, 4U);
+  EXPECT_EQ(marks[2].sequence, 5U);
+  EXPECT_EQ(marks[2].unclaimed, 0U);
+  EXPECT_EQ(marks[2].bytes_before, kMega);
+  EXPECT_EQ(lane.unclaimed(), 40U);
+}
+
+TEST(Retention, GoesByBytes) {
+  LaneRetention lane(kLane, rules({hours(24), 4 * kMega}));
+  note(lane, 1, 40, kMega / 4);
+  // 10 MiB noted; all but the newest 4 MiB may go, in whole intervals of 1 MiB.
+  EXPECT_EQ(lane.trim(1, 41, 41 * kSecond).trim, 25U);
+}
+
+TEST(Retention, GoesByAge) {
+  LaneRetention lane(kLane, rules({seconds(10), 256 * kMega}));
+  note(lane, 1, 40, 10);
+  const auto trimmed = lane.trim(1, 41, 40 * kSecond);
+  // An interval goes when the one behind it is older than 10 s as well, so that no young event
+  // does.
+  EXPECT_EQ(trimmed.trim, 29U);
+  EXPECT_EQ(lane.trim(trimmed.trim, 41, 40 * kSecond).trim, 29U) << "and not twice";
+}
+
+TEST(Retention, ZeroMeansAtOnceButTheNewestIntervalStays) {
+  for (const auto& zero : {Retention{seconds(0), 256 * kMega}, Retention{hours(24), 0}}) {
+    LaneRetention lane(kLane, rules(zero));
+    note(lane, 1, 40, kMega);
+    EXPECT_EQ(lane.trim(1, 41, 41 * kSecond).trim, 40U);
+  }
+}
+
+TEST(Retention, NothingThatIsOwedGoes) {
+  LaneRetention lane(kLane, rules({seconds(0), 0}, {seconds(0), 0}));
+  note(lane, 1, 40, kMega);
+  EXPECT_EQ(lane.trim(1, 1, 1'000 * kSecond).trim, 1U);
+  EXPECT_EQ(lane.trim(1, 7, 1'000 * kSecond).trim, 7U) << "7 itself is owed";
+  EXPECT_EQ(lane.trim(7, 41, 1'000 * kSecond).trim, 40U);
+}
+
+TEST(Retention, TheTrimPointNeverGoesBack) {
+  LaneRetention lane(kLane, rules({seconds(0), 0}));
+  note(lane, 1, 10, kMega);
+  EXPECT_EQ(lane.trim(20, 5, 100 * kSecond).trim, 20U);
+}
+
+TEST(Retention, UnclaimedEventsStayByTheirOwnRule) {
+  LaneRetention lane(kLane, rules({seconds(0), 0}, {seconds(100), 256 * kMega}));
+  note(lane, 1, 10, kMega);
+  note(lane, 11, 1, kMega, false);
+  note(lane, 12, 10, kMega);
+  EXPECT_EQ(lane.unclaimed(), 1U);
+  auto trimmed = lane.trim(1, 22, 30 * kSecond);
+  EXPECT_EQ(trimmed.trim, 11U) << "stops before the interval of the unclaimed one";
+  EXPECT_EQ(trimmed.unclaimed, 0U);
+  trimmed = lane.trim(11, 22, 200 * kSecond);
+  EXPECT_EQ(trimmed.trim, 21U);
+  EXPECT_EQ(trimmed.unclaimed, 1U) << "and is told as expired";
+  EXPECT_EQ(lane.unclaimed(), 0U);
+}
+
+TEST(Retention, AnEventThatIsClaimedLaterFollowsTheRuleOfSettledOnes) {
+  LaneRetention lane(kLane, rules({seconds(0), 0}, {hours(24), 256 * kMega}));
+  note(lane, 1, 4, kMega, false);
+  EXPECT_EQ(lane.trim(1, 5, 100 * kSecond).trim, 1U);
+  const auto mark = lane.claim(2);
+  ASSERT_TRUE(mark.has_value());
+  EXPECT_EQ(mark->sequence, 2U);
+  EXPECT_EQ(mark->unclaimed, 0U);
+  ASSERT_TRUE(lane.claim(1).has_value());
+  EXPECT_EQ(lane.unclaimed(), 2U);
+  EXPECT_EQ(lane.trim(1, 5, 100 * kSecond).trim, 3U);
+  EXPECT_FALSE(lane.claim(1).has_value()) << "below every mark";
+}
+
+TEST(Retention, StoredMarksAndARecountGiveTheSameState) {
+  const auto same_rules = rules({seconds(5), 3 * kMega}, {seconds(20), 256 * kMega});
+  LaneRetention before(kLane, same_rules);
+  std::vector<model::RetentionMark> stored;
+  const auto keep = [&](const model::RetentionMark& mark) {
+    for (auto& each : stored) {
+      if (each.sequence == mark.sequence) {
+        each = mark;
+        return;
+      }
+    }
+    stored.push_back(mark);
+  };
+  for (model::Sequence i = 1; i <= 50; ++i) {
+    for (const auto& mark :
+         before.note(i, kMega / 3, static_cast<std::int64_t>(i / 3) * kSecond, i % 7 != 0))
+      keep(mark);
+  }
+  LaneRetention after(kLane, same_rules);
+  for (const auto& mark : stored) after.restore(mark);
+  const auto from = after.begin_recount(1);
+  EXPECT_GT(from, 40U) << "only the last interval is read again";
+  for (auto i = from; i <= 50; ++i) {
+    EXPECT_TRUE(
+        after.note(i, kMega / 3, static_cast<std::int64_t>(i / 3) * kSecond, i % 7 != 0).empty());
+  }
+  EXPECT_EQ(after.unclaimed(), before.unclaimed());
+  for (std::int64_t now = 10; now < 60; ++now) {
+    const auto a = before.trim(1, 51, now * kSecond);
+    const auto b = after.trim(1, 51, now * kSecond);
+    ASSERT_EQ(a.trim, b.trim) << now;
+    ASSERT_EQ(a.unclaimed, b.unclaimed) << now;
+  }
+}
+
+TEST(Retention, ARecountWithoutMarksBeginsAtTheTrimPoint) {
+  LaneRetention lane(kLane, rules({}));
+  EXPECT_EQ(lane.begin_recount(17), 17U);
+}
+
+TEST(Retention, ForEverIsForEver) {
+  LaneRetention lane(
+      kLane, rules({std::chrono::seconds::max(), kAll}, {std::chrono::seconds::max(), kAll}));
+  note(lane, 1, 100, kMega);
+  EXPECT_EQ(lane.trim(1, 101, std::numeric_limits<std::int64_t>::max()).trim, 1U);
+}
+
+TEST(Retention, AClockThatWasSetBackTrimsNothing) {
+  LaneRetention lane(kLane, rules({seconds(10), 256 * kMega}));
+  note(lane, 1'000, 10, kMega);
+  EXPECT_EQ(lane.trim(1, 1'010, 3 * kSecond).trim, 1U);
+}
+
+TEST(Retention, KeepsABoundedNumberOfMarks) {
+  LaneRetention lane(kLane, rules({seconds(0), 0}, {hours(24), 256 * kMega}));
+  std::size_t fresh = 0;
+  for (model::Sequence i = 1; i <= 20'000; ++i) {
+    for (const auto& mark : lane.note(i, 100, static_cast<std::int64_t>(i) * kSecond, true)) {
+      fresh += mark.sequence == i ? 1U : 0U;
+    }
+  }
+  EXPECT_LE(fresh, LaneRetention::kMarksMax + 2);
+}
+
+TEST(Retention, FindsWhereATimeBegins) {
+  LaneRetention lane(kLane, rules({hours(24), 256 * kMega}));
+  note(lane, 1, 40, kMega / 4);
+  EXPECT_EQ(lane.at_or_before(0), 1U);
+  for (std::int64_t second = 1; second <= 60; ++second) {
+    const auto sequence = lane.at_or_before(second * kSecond);
+    EXPECT_LE(sequence, static_cast<model::Sequence>(second)) << "never later than the right one";
+  }
+  EXPECT_EQ(lane.at_or_before(1'000 * kSecond), 37U);
+}
+
+}  // namespace
+}  // namespace holdfast::core
