@@ -24,7 +24,7 @@ namespace internal {
 struct DeliveryState;
 }
 
-/// What a handler answers. A value; made by the functions below.
+/// What a handler answers. A value; made by the functions below. Threads: one at a time.
 class Outcome {
  public:
   enum class Kind : std::uint8_t { ack, retry, snooze, reject, stopped };
@@ -89,8 +89,10 @@ class HOLDFAST_EXPORT TxState {
 
  private:
   friend class Tx;
-  explicit TxState(internal::DeliveryState* delivery) noexcept : delivery_(delivery) {}
+  TxState(internal::DeliveryState* delivery, std::string name)
+      : delivery_(delivery), name_(std::move(name)) {}
   internal::DeliveryState* delivery_;
+  std::string name_;
 };
 
 /// What commits in the same atomic write as the ack: follow-up events and user state. Either all of it

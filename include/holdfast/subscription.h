@@ -85,7 +85,7 @@ struct SubscribeOptions {
 
 /// The function that works on events: returns an `Outcome`, or nothing, which is an ack.
 /// A handler that throws is caught and counts as a failed attempt with `what()` as its reason.
-/// Runs on a worker thread of the bus, for up to `concurrency` events at the same time.
+/// Threads: called on worker threads of the bus, for up to `concurrency` events at the same time.
 class Handler {
  public:
   template <typename F>

@@ -58,9 +58,7 @@ void Committer::stop() {
 // --- Handing over ----------------------------------------------------------------------------------
 
 Status Committer::submit(Request& request, bool may_block) {
-  auto status = intake_.push(request, may_block);
-  if (status.ok()) intake_.notify();
-  return status;
+  return intake_.push(request, may_block, true);
 }
 
 Result<Committed> Committer::submit_and_wait(Request& request, bool may_block) {
@@ -73,16 +71,18 @@ Result<Committed> Committer::submit_and_wait(Request& request, bool may_block) {
     waiter.ready.release();
   };
   const bool alone = intake_.idle();
-  if (auto status = intake_.push(request, may_block); !status.ok()) return status;
+  if (auto status = intake_.push(request, may_block, !alone); !status.ok()) return status;
   // Whoever holds a role now may have looked at the intake before this request was in it, so its thread
   // is always told when the role cannot be had here.
   if (alone && commit_role_.try_lock()) {
-    commit_group();
+    commit_group(true);
     commit_role_.unlock();
-    if (written_ != durable_ && sync_role_.try_lock()) {
+    if (sync_role_.try_lock()) {
       sync_once();
+    } else {
+      sync_wanted_.notify_one();
     }
-  } else {
+  } else if (alone) {
     intake_.notify();
   }
   waiter.ready.acquire();
@@ -117,7 +117,7 @@ Status Committer::health() const {
 void Committer::commit_loop() {
   while (intake_.wait_for_work()) {
     const std::lock_guard role(commit_role_);
-    commit_group();
+    commit_group(false);
   }
 }
 
@@ -175,7 +175,7 @@ void Committer::plan_group(core::CommitPlan& plan, Group& group) {
   }
 }
 
-bool Committer::commit_group() {
+void Committer::commit_group(bool caller_syncs) {
   Group group;
   group.requests = intake_.take(kCommitEventsMax, kCommitBytesMax);
   group.outcomes.reserve(group.requests.size());
@@ -184,7 +184,7 @@ bool Committer::commit_group() {
       if (request.done) request.done(status);
     }
     intake_.answers_taken();
-    return false;
+    return;
   }
   for (auto& request : group.requests) {
     group.prepared.push_back(request.prepare ? request.prepare() : Status());
@@ -208,18 +208,15 @@ bool Committer::commit_group() {
   if (work) hooks_.work_offered();
   if (!something) {
     // Nothing to write: what was asked for holds as soon as what is written is durable.
-    complete(group, written());
-    return false;
+    return complete(group, written(), caller_syncs);
   }
   HOLDFAST_FAIL_POINT("commit.planned");
   if (auto status = write(*commit); !status.ok()) {
-    refuse(group, number, status);
-    return false;
+    return refuse(group, number, status);
   }
   HOLDFAST_FAIL_POINT("commit.written");
   counters_.events += plan.event_count();
-  written(number, group);
-  return true;
+  written(number, group, caller_syncs);
 }
 
 Status Committer::write(const model::Commit& commit) {
@@ -232,13 +229,13 @@ Status Committer::write(const model::Commit& commit) {
   return {};
 }
 
-void Committer::written(CommitNumber number, Group& group) {
+void Committer::written(CommitNumber number, Group& group, bool caller_syncs) {
   {
     const std::lock_guard lock(mutex_);
     written_ = number.value;
     if (group.events_need_sync) unsynced_offers_.push_back(number);
   }
-  complete(group, number);
+  complete(group, number, caller_syncs);
   if (!group.events_need_sync) offer();
 }
 
@@ -262,7 +259,7 @@ void Committer::refuse(Group& group, CommitNumber number, const Status& cause) {
   }
 }
 
-void Committer::complete(Group& group, CommitNumber number) {
+void Committer::complete(Group& group, CommitNumber number, bool caller_syncs) {
   std::vector<std::function<void()>> now;
   bool sync_now = group.somebody_waits || group.events_need_sync || !group.settled.empty();
   {
@@ -297,7 +294,7 @@ void Committer::complete(Group& group, CommitNumber number) {
     sync_now = sync_now && !durable_already;
   }
   for (auto& done : now) done();
-  want_sync(sync_now);
+  want_sync(sync_now, caller_syncs);
 }
 
 void Committer::fail(const Status& cause) {
@@ -326,12 +323,13 @@ void Committer::fail(const Status& cause) {
 
 // --- Syncing ---------------------------------------------------------------------------------------
 
-void Committer::want_sync(bool now) {
+void Committer::want_sync(bool now, bool caller_syncs) {
   {
     const std::lock_guard lock(mutex_);
     sync_now_ = sync_now_ || now;
   }
-  sync_wanted_.notify_one();
+  // Told even when it is not urgent: what nobody waits for is synced a little later.
+  if (!caller_syncs) sync_wanted_.notify_one();
 }
 
 void Committer::sync_loop() {
@@ -374,6 +372,7 @@ void Committer::sync_once() {
   }
   ++counters_.syncs;
   std::vector<Notice> reached;
+  bool more = false;
   {
     const std::lock_guard lock(mutex_);
     durable_ = target.value;
@@ -385,11 +384,12 @@ void Committer::sync_once() {
       unsynced_offers_.pop_front();
     }
     // Somebody may have come to wait for a later commit meanwhile.
-    if (!notices_.empty() || !unsynced_offers_.empty()) sync_now_ = true;
+    more = !notices_.empty() || !unsynced_offers_.empty();
+    sync_now_ = sync_now_ || more;
   }
   intake_.set_sync_in_flight(false);
   role.unlock();
-  sync_wanted_.notify_one();
+  if (more) sync_wanted_.notify_one();
   for (auto& notice : reached) notice.done(Status());
   offer();
 }

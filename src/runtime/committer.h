@@ -90,15 +90,16 @@ class Committer {
 
   void commit_loop();
   void sync_loop();
-  bool commit_group();
+  /// With the commit role. `caller_syncs`: whoever calls this will sync, so nobody else is woken for it.
+  void commit_group(bool caller_syncs);
   void plan_group(core::CommitPlan& plan, Group& group);
   void plan_answers(core::CommitPlan& plan, Group& group);
   Status write(const model::Commit& commit);
-  void written(CommitNumber number, Group& group);
+  void written(CommitNumber number, Group& group, bool caller_syncs);
   void refuse(Group& group, CommitNumber number, const Status& cause);
-  void complete(Group& group, CommitNumber number);
+  void complete(Group& group, CommitNumber number, bool caller_syncs);
   void sync_once();
-  void want_sync(bool now);
+  void want_sync(bool now, bool caller_syncs);
   void offer();
   void tell_settled(const std::vector<SettledNote>& notes);
   void fail(const Status& cause);

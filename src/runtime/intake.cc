@@ -16,7 +16,7 @@ bool Intake::has_room(const Request& request) const {
          bytes_ + request.events.bytes() <= most(settings_.bytes_max);
 }
 
-Status Intake::push(Request& request, bool may_block) {
+Status Intake::push(Request& request, bool may_block, bool tell) {
   std::unique_lock lock(mutex_);
   while (closed_.ok() && !has_room(request)) {
     if (!may_block) {
@@ -32,6 +32,10 @@ Status Intake::push(Request& request, bool may_block) {
   bytes_ += request.events.bytes();
   urgent_ = urgent_ || request.durability == Durability::os;
   queue_.push_back(std::move(request));
+  // Not for each event that comes while a sync is under way: the committer would only look and sleep.
+  tell = tell && (urgent_ || !sync_in_flight_ || events_ >= kGroupEvents);
+  lock.unlock();
+  if (tell) work_.notify_one();
   return {};
 }
 

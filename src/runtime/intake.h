@@ -30,8 +30,8 @@ class Intake {
   /// Adds `request`; waits for room if `may_block`. The last sixteenth is kept for critical events, so
   /// that they get in while everything else waits. A request larger than the whole intake is let in
   /// alone. Fails with `resource_exhausted` (full), or the status of `close`; `request` is then
-  /// untouched, and its `done` is not called.
-  Status push(Request& request, bool may_block);
+  /// untouched, and its `done` is not called. `tell`: the committer is woken if this makes a group.
+  Status push(Request& request, bool may_block, bool tell);
 
   /// Up to `events_max` events and `bytes_max` bytes of requests in their order, at least one if any.
   std::vector<Request> take(std::size_t events_max, std::size_t bytes_max);
@@ -43,7 +43,7 @@ class Intake {
   /// A sync is under way: the next group is left to fill meanwhile, unless it is large already.
   void set_sync_in_flight(bool in_flight);
 
-  /// Wakes the committer if something waits for it. Call after `push` unless the caller commits itself.
+  /// Wakes the committer for what was pushed without telling it.
   void notify() { work_.notify_one(); }
 
   /// Blocks until there is something to commit; false once closed and empty.
