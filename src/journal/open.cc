@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+#include "journal/open.h"
+
+#include "journal/memory/memory_journal.h"
+#include "journal/rocks/rocks_journal.h"
+
+namespace holdfast::journal {
+
+Result<std::unique_ptr<Journal>> open_journal(const std::filesystem::path& folder,
+                                              const OpenOptions& options) {
+  if (options.in_memory) return make_memory_journal();
+  RocksOptions rocks;
+  rocks.create_if_missing = options.create_if_missing;
+  rocks.on_damage = options.on_damage;
+  rocks.memory_bytes = options.memory_bytes;
+  rocks.log = options.log;
+  return open_rocks_journal(folder, rocks);
+}
+
+Result<std::unique_ptr<JournalReader>> open_journal_reader(const std::filesystem::path& folder,
+                                                           const base::Log& log) {
+  RocksOptions rocks;
+  rocks.log = log;
+  return open_rocks_reader(folder, rocks);
+}
+
+int journal_owner(const std::filesystem::path& folder) { return rocks_journal_owner(folder); }
+
+}  // namespace holdfast::journal

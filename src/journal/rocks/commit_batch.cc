@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+#include "journal/rocks/commit_batch.h"
+
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "base/assert.h"
+#include "journal/rocks/keys.h"
+#include "model/chunk.h"
+#include "model/state_codec.h"
+
+namespace holdfast::journal {
+
+namespace {
+
+// A batch without timestamps and of one column family takes any operation.
+void check(const rocksdb::Status& status) { HOLDFAST_ASSERT(status.ok()); }
+
+class Encoder {
+ public:
+  Encoder(CommitNumber number, rocksdb::WriteBatch& batch) : number_(number), batch_(batch) {}
+
+  void operator()(const model::Append& append) {
+    const auto& chunk = *append.chunk;
+    put(keys::event({chunk.lane(), chunk.first()}), chunk.bytes());
+  }
+  void operator()(const model::PutSubscription& put_subscription) {
+    encode_to(keys::subscription(put_subscription.record.id), put_subscription.record);
+  }
+  void operator()(const model::EraseSubscription& erase_subscription) {
+    const auto id = erase_subscription.subscription;
+    erase(keys::subscription(id));
+    for (const auto table : {keys::Table::cursor, keys::Table::settlement, keys::Table::parked,
+                             keys::Table::dead_letter}) {
+      const auto from = keys::of_subscription(table, id);
+      check(batch_.DeleteRange(from, keys::end_of(from)));
+    }
+  }
+  void operator()(const model::PutCursor& put_cursor) {
+    encode_to(keys::cursor(put_cursor.record.subscription, put_cursor.record.lane),
+              put_cursor.record);
+  }
+  void operator()(const model::PutSettlement& put_settlement) {
+    const auto& record = put_settlement.record;
+    encode_to(keys::settlement(record.subscription, record.event), record);
+    if (put_settlement.copy != nullptr) {
+      put(keys::parked(record.subscription, record.event), put_settlement.copy->bytes());
+    }
+  }
+  void operator()(const model::EraseSettlement& settlement) {
+    erase(keys::settlement(settlement.subscription, settlement.event));
+    erase(keys::parked(settlement.subscription, settlement.event));
+  }
+  void operator()(const model::PutDeadLetter& dead) {
+    encode_to(keys::dead_letter(dead.record.subscription, dead.record.event), dead.record);
+  }
+  void operator()(const model::EraseDeadLetter& dead) {
+    erase(keys::dead_letter(dead.subscription, dead.event));
+  }
+  void operator()(const model::PutState& state) {
+    const auto key = keys::state(state.name, state.key);
+    put(key, model::encode_state(state.value, number_, key));
+  }
+  void operator()(const model::EraseState& state) { erase(keys::state(state.name, state.key)); }
+  void operator()(const model::PutRetentionMark& mark) {
+    encode_to(keys::retention_mark(mark.mark.lane, mark.mark.sequence), mark.mark);
+  }
+  void operator()(const model::PutLostRange& lost) {
+    encode_to(keys::lost_range(lost.range.lane, lost.range.from), lost.range);
+  }
+
+ private:
+  template <typename Record>
+  void encode_to(const std::string& key, const Record& record) {
+    put(key, model::encode(record, key));
+  }
+  void put(const std::string& key, std::string_view value) {
+    check(batch_.Put(key, rocksdb::Slice(value.data(), value.size())));
+  }
+  void erase(const std::string& key) { check(batch_.Delete(key)); }
+
+  CommitNumber number_;
+  rocksdb::WriteBatch& batch_;
+};
+
+void encode_operations(const model::Commit& commit, rocksdb::WriteBatch& batch) {
+  Encoder encoder(commit.number, batch);
+  for (const auto& operation : commit.operations) std::visit(encoder, operation);
+}
+
+bool has_nul(std::string_view text) { return text.find('\0') != std::string_view::npos; }
+
+}  // namespace
+
+Status check_storable(const model::Commit& commit) {
+  for (const auto& operation : commit.operations) {
+    if (const auto* append = std::get_if<model::Append>(&operation)) {
+      if (append->chunk->count() > model::kChunkEventsMax) {
+        return {StatusCode::invalid_argument,
+                "chunk of " + std::to_string(append->chunk->count()) + " events; at most " +
+                    std::to_string(model::kChunkEventsMax)};
+      }
+      continue;
+    }
+    const auto* put = std::get_if<model::PutState>(&operation);
+    const auto* erase = std::get_if<model::EraseState>(&operation);
+    if ((put != nullptr && has_nul(put->name)) || (erase != nullptr && has_nul(erase->name))) {
+      return {StatusCode::invalid_argument, "the name of a user state holds a NUL byte"};
+    }
+  }
+  return {};
+}
+
+void encode_commit(const model::Commit& commit, rocksdb::WriteBatch& batch) {
+  check(batch.Put(std::string(keys::kCommit), model::encode_meta(commit, keys::kCommit)));
+  encode_operations(commit, batch);
+}
+
+void encode_resuming_commit(const model::Commit& commit, const model::Commit& before,
+                            rocksdb::WriteBatch& batch) {
+  check(batch.Put(std::string(keys::kCommit), model::encode_meta(commit, keys::kCommit)));
+  check(batch.Put(std::string(keys::kResumed), model::encode_meta(before, keys::kResumed)));
+  encode_operations(commit, batch);
+}
+
+}  // namespace holdfast::journal

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <rocksdb/cache.h>
+#include <rocksdb/options.h>
+
+#include <memory>
+
+#include "journal/rocks/rocks_journal.h"
+
+namespace holdfast::journal {
+
+struct EngineOptions {
+  rocksdb::Options options;
+  std::shared_ptr<rocksdb::Cache> cache;
+};
+
+/// How the engine is opened, for writing as well as for reading. Its logger and where its files are
+/// come from `options`, everything else is decided here.
+[[nodiscard]] EngineOptions make_engine_options(const RocksOptions& options);
+
+}  // namespace holdfast::journal

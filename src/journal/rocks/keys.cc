@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+#include "journal/rocks/keys.h"
+
+#include <concepts>
+#include <utility>
+
+namespace holdfast::journal::keys {
+
+namespace {
+
+template <std::unsigned_integral T>
+void put(std::string& key, T value) {
+  for (auto shift = sizeof(T) * 8; shift > 0; shift -= 8) {
+    key += static_cast<char>(static_cast<unsigned char>(std::uint64_t{value} >> (shift - 8)));
+  }
+}
+
+void put(std::string& key, Priority lane) { put(key, static_cast<std::uint8_t>(lane)); }
+void put(std::string& key, model::SubscriptionId id) { put(key, id.value); }
+void put(std::string& key, EventId event) {
+  put(key, event.priority);
+  put(key, event.sequence);
+}
+
+std::string begin(Table table) { return {static_cast<char>(table)}; }
+
+template <typename... Parts>
+std::string join(std::string key, const Parts&... parts) {
+  key.reserve(key.size() + 16);
+  (put(key, parts), ...);
+  return key;
+}
+
+/// Takes the parts of a key from its front, and remembers whether they were there.
+class Cutter {
+ public:
+  explicit Cutter(std::string_view rest) : rest_(rest) {}
+
+  template <std::unsigned_integral T>
+  T number() {
+    if (rest_.size() < sizeof(T)) {
+      good_ = false;
+      return 0;
+    }
+    std::uint64_t value = 0;
+    for (const char c : rest_.substr(0, sizeof(T))) {
+      value = (value << 8U) | static_cast<unsigned char>(c);
+    }
+    rest_.remove_prefix(sizeof(T));
+    return static_cast<T>(value);
+  }
+  Priority lane() {
+    const auto value = number<std::uint8_t>();
+    if (value >= kLaneCount) good_ = false;
+    return static_cast<Priority>(value);
+  }
+  EventId event() {
+    const auto priority = lane();
+    return {priority, number<std::uint64_t>()};
+  }
+  model::SubscriptionId subscription() { return {number<std::uint32_t>()}; }
+  /// Up to the next NUL, which goes as well.
+  std::string_view text() {
+    const auto end = rest_.find('\0');
+    if (end == std::string_view::npos) {
+      good_ = false;
+      return {};
+    }
+    const auto text = rest_.substr(0, end);
+    rest_.remove_prefix(end + 1);
+    return text;
+  }
+  std::string_view rest() { return std::exchange(rest_, {}); }
+  [[nodiscard]] bool done() const { return good_ && rest_.empty(); }
+
+ private:
+  std::string_view rest_;
+  bool good_ = true;
+};
+
+constexpr std::string_view kLostRange = "ml";
+constexpr std::string_view kRetentionMark = "mr";
+
+std::optional<EventId> parse_after(std::string_view prefix, std::string_view key) {
+  if (!key.starts_with(prefix)) return std::nullopt;
+  Cutter cutter(key.substr(prefix.size()));
+  const auto event = cutter.event();
+  if (!cutter.done()) return std::nullopt;
+  return event;
+}
+
+}  // namespace
+
+std::string event(EventId first) { return join(begin(Table::event), first); }
+std::string subscription(model::SubscriptionId id) { return join(begin(Table::subscription), id); }
+std::string cursor(model::SubscriptionId id, Priority lane) {
+  return join(begin(Table::cursor), id, lane);
+}
+std::string settlement(model::SubscriptionId id, EventId event) {
+  return join(begin(Table::settlement), id, event);
+}
+std::string parked(model::SubscriptionId id, EventId event) {
+  return join(begin(Table::parked), id, event);
+}
+std::string dead_letter(model::SubscriptionId id, EventId event) {
+  return join(begin(Table::dead_letter), id, event);
+}
+std::string state(std::string_view name, std::string_view key) {
+  auto full = begin(Table::state);
+  full.append(name).append(1, '\0').append(key);
+  return full;
+}
+std::string lost_range(Priority lane, model::Sequence from) {
+  return join(std::string(kLostRange), lane, from);
+}
+std::string retention_mark(Priority lane, model::Sequence sequence) {
+  return join(std::string(kRetentionMark), lane, sequence);
+}
+
+std::string end_of(std::string_view prefix) {
+  std::string end(prefix);
+  while (!end.empty() && end.back() == '\xff') end.pop_back();
+  // A prefix begins with its table's byte, which is never 0xff: there is something left to count up.
+  end.back() = static_cast<char>(static_cast<unsigned char>(end.back()) + 1);
+  return end;
+}
+
+std::string all(Table table) { return begin(table); }
+std::string of_subscription(Table table, model::SubscriptionId id) { return join(begin(table), id); }
+std::string all_lost_ranges() { return std::string(kLostRange); }
+std::string all_retention_marks() { return std::string(kRetentionMark); }
+
+std::optional<Parsed> parse(std::string_view key) {
+  if (key.empty()) return std::nullopt;
+  Parsed parsed;
+  parsed.table = static_cast<Table>(key.front());
+  Cutter cutter(key.substr(1));
+  switch (parsed.table) {
+    case Table::event:
+      parsed.event = cutter.event();
+      break;
+    case Table::subscription:
+      parsed.subscription = cutter.subscription();
+      break;
+    case Table::cursor:
+      parsed.subscription = cutter.subscription();
+      parsed.event.priority = cutter.lane();
+      break;
+    case Table::settlement:
+    case Table::parked:
+    case Table::dead_letter:
+      parsed.subscription = cutter.subscription();
+      parsed.event = cutter.event();
+      break;
+    case Table::state:
+      parsed.name = cutter.text();
+      parsed.key = cutter.rest();
+      break;
+    case Table::meta:
+      if (key == kJournal || key == kCommit || key == kResumed || parse_lost_range(key) ||
+          parse_retention_mark(key)) {
+        return parsed;
+      }
+      return std::nullopt;
+    default:
+      return std::nullopt;
+  }
+  if (!cutter.done()) return std::nullopt;
+  return parsed;
+}
+
+std::optional<EventId> parse_lost_range(std::string_view key) { return parse_after(kLostRange, key); }
+std::optional<EventId> parse_retention_mark(std::string_view key) {
+  return parse_after(kRetentionMark, key);
+}
+
+}  // namespace holdfast::journal::keys

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "holdfast/types.h"
+#include "model/ids.h"
+
+// The key table, and the only place that knows it; docs/journal-format.md is its prose. The first byte
+// of a key is its table, integers are big-endian, so that keys sort as what they name.
+// On disk since format 1: never renumber, reuse or reorder.
+//
+// Kept free for later: 't' tombstones, 'o' operations, 'k' idempotency keys, 'w' due times.
+
+namespace holdfast::journal::keys {
+
+inline constexpr std::uint32_t kFormat = 1;
+
+enum class Table : char {
+  cursor = 'c',
+  dead_letter = 'd',
+  event = 'e',
+  meta = 'm',
+  subscription = 'n',
+  parked = 'p',
+  settlement = 's',
+  state = 'u',
+};
+
+/// Written once, when the journal is made.
+inline constexpr std::string_view kJournal = "mj";
+/// What the newest commit says of itself. The first operation of every commit's batch, so that
+/// whoever reads the log of the engine finds it at once.
+inline constexpr std::string_view kCommit = "mc";
+/// What the commit said that an open went on from when it skipped numbers: the second operation of the
+/// commit which that open wrote. It is how a jump in the commit numbers is told from a hole.
+inline constexpr std::string_view kResumed = "mo";
+
+std::string event(EventId first);
+std::string subscription(model::SubscriptionId id);
+std::string cursor(model::SubscriptionId id, Priority lane);
+std::string settlement(model::SubscriptionId id, EventId event);
+std::string parked(model::SubscriptionId id, EventId event);
+std::string dead_letter(model::SubscriptionId id, EventId event);
+/// `name` must not contain a NUL: it ends the name.
+std::string state(std::string_view name, std::string_view key);
+std::string lost_range(Priority lane, model::Sequence from);
+std::string retention_mark(Priority lane, model::Sequence sequence);
+
+/// All keys that begin with `prefix`: [prefix, end_of(prefix)).
+std::string end_of(std::string_view prefix);
+
+std::string all(Table table);
+/// Of the tables that are keyed by subscription.
+std::string of_subscription(Table table, model::SubscriptionId id);
+std::string all_lost_ranges();
+std::string all_retention_marks();
+
+/// A key taken apart. Only what its table has is set.
+struct Parsed {
+  Table table{};
+  model::SubscriptionId subscription;
+  EventId event;          ///< Of a cursor only the lane.
+  std::string_view name;  ///< Of a user state.
+  std::string_view key;
+};
+/// Nothing for a key that no table of format 1 has.
+std::optional<Parsed> parse(std::string_view key);
+/// The same for the two kinds of meta record that have a lane and a sequence.
+std::optional<EventId> parse_lost_range(std::string_view key);
+std::optional<EventId> parse_retention_mark(std::string_view key);
+
+}  // namespace holdfast::journal::keys

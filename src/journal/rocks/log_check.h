@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "holdfast/result.h"
+#include "holdfast/types.h"
+#include "journal/rocks/files.h"
+
+namespace holdfast::journal {
+
+/// Names of the engine's log files in `folder`, oldest first.
+Result<std::vector<std::string>> log_files(const Files& files, const std::string& folder);
+
+/// What the log holds behind the tables, found out by reading it.
+///
+///     tables ... | commits that follow one another | hole | commits that lead nowhere
+///                                                ^ end
+struct LogReport {
+  CommitNumber end;            ///< The newest commit that everything before it is there of.
+  CommitNumber durable_known;  ///< Newest that any intact commit, before or behind a hole, calls durable.
+  struct Hole {
+    std::string file;  ///< Where it begins: name and offset.
+    std::uint64_t offset = 0;
+    std::string why;
+    CommitNumber behind;  ///< First intact commit behind it; 0 = none.
+  };
+  std::optional<Hole> hole;
+};
+
+/// Follows the commits of the log on from `tables_end`, the newest commit in the tables. An error is one
+/// of reading; damage is in the report.
+Result<LogReport> check_log(const Files& files, const std::string& folder, CommitNumber tables_end);
+
+struct LogCut {
+  std::uint64_t bytes = 0;
+  std::string copy;  ///< The folder with the log files as they were.
+};
+/// Takes everything from the hole on out of the log, after putting a copy under `<folder>/cut`.
+Result<LogCut> cut_log(const Files& files, const std::string& folder, const LogReport::Hole& hole);
+
+}  // namespace holdfast::journal

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+#include "journal/rocks/log_file.h"
+
+#include <rocksdb/env.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "base/status_or.h"
+#include "journal/rocks/crc32c.h"
+#include "journal/rocks/status_map.h"
+
+namespace holdfast::journal {
+
+namespace {
+
+constexpr std::size_t kBlockBytes = 32768;
+constexpr std::size_t kHeaderBytes = 7;         // checksum 4, length 2, type 1
+constexpr std::size_t kRecyclableHeaderBytes = 11;  // and the log's number 4
+
+enum Type : unsigned char { zero = 0, full = 1, first = 2, middle = 3, last = 4 };
+constexpr unsigned char kRecyclable = 4;  // types 5 to 8 are 1 to 4 with the longer header
+constexpr unsigned char kSetCompression = 9;
+
+std::uint32_t number_at(std::string_view bytes) {
+  std::uint32_t value = 0;
+  std::memcpy(&value, bytes.data(), sizeof(value));
+  return value;
+}
+
+std::uint32_t unmasked(std::uint32_t crc) {
+  const auto rotated = crc - 0xa282ead8U;
+  return (rotated >> 17U) | (rotated << 15U);
+}
+
+/// Puts the fragments of the blocks together to records.
+class Assembler {
+ public:
+  explicit Assembler(const LogVisitor& visitor) : visitor_(visitor) {}
+
+  /// One block, which begins at `offset` in the file.
+  void block(std::string_view block, std::uint64_t offset) {
+    std::size_t at = 0;
+    while (block.size() - at >= kHeaderBytes) {
+      const auto taken = fragment(block.substr(at), offset + at);
+      if (taken == 0) return;  // lengths in this block cannot be trusted any more
+      at += taken;
+    }
+    // Less than a header is left: in a whole block that is padding.
+    if (block.size() < kBlockBytes && at < block.size()) damage(offset + at, "is cut off");
+  }
+
+  void finish() {
+    if (is_open_) damage(begin_, "is cut off");
+  }
+
+ private:
+  /// How many bytes the fragment at the front of `rest` has; 0 when it is damaged.
+  std::size_t fragment(std::string_view rest, std::uint64_t offset) {
+    const auto length = static_cast<std::size_t>(static_cast<unsigned char>(rest[4])) |
+                        static_cast<std::size_t>(static_cast<unsigned char>(rest[5])) << 8U;
+    auto type = static_cast<unsigned char>(rest[6]);
+    auto header_bytes = kHeaderBytes;
+    if (type > Type::last && type < kSetCompression) {
+      header_bytes = kRecyclableHeaderBytes;
+      type = static_cast<unsigned char>(type - kRecyclable);
+    }
+    if (type == Type::zero && length == 0 && number_at(rest) == 0) {
+      return damage(offset, "is zeros");
+    }
+    if (type == Type::zero || type > kSetCompression) return damage(offset, "has no known type");
+    if (rest.size() < header_bytes || rest.size() - header_bytes < length) {
+      return damage(offset, "is cut off");
+    }
+    if (crc32c(rest.substr(6, header_bytes - 6 + length)) != unmasked(number_at(rest))) {
+      return damage(offset, "has a wrong checksum");
+    }
+    take(static_cast<Type>(type), rest.substr(header_bytes, length), offset,
+         offset + header_bytes + length);
+    return header_bytes + length;
+  }
+
+  void take(Type type, std::string_view bytes, std::uint64_t begin, std::uint64_t end) {
+    if (type == kSetCompression) return;
+    const bool begins = type == Type::full || type == Type::first;
+    if (begins) {
+      if (is_open_) damage(begin_, "has no end");
+      is_open_ = true;
+      is_skipping_ = false;
+      begin_ = begin;
+      head_.clear();
+    } else if (!is_open_) {
+      // The rest of a record whose beginning was damaged has been told already.
+      if (!is_skipping_) damage(begin, "has no beginning");
+      is_skipping_ = true;
+      return;
+    }
+    head_.append(bytes.substr(0, kLogHeadBytes - std::min(kLogHeadBytes, head_.size())));
+    if (type == Type::full || type == Type::last) {
+      is_open_ = false;
+      visitor_.record({begin_, end, head_});
+    }
+  }
+
+  std::size_t damage(std::uint64_t offset, const char* why) {
+    visitor_.damage({is_open_ ? begin_ : offset, why});
+    is_open_ = false;
+    is_skipping_ = true;
+    return 0;
+  }
+
+  const LogVisitor& visitor_;
+  bool is_open_ = false;      // fragments of a record have come, its last has not
+  bool is_skipping_ = false;  // what follows belongs to a record that is damaged
+  std::uint64_t begin_ = 0;
+  std::string head_;
+};
+
+}  // namespace
+
+Status read_log_file(const Files& files, const std::string& path, const LogVisitor& visitor) {
+  std::unique_ptr<rocksdb::SequentialFile> file;
+  const auto doing = "reading " + path;
+  HOLDFAST_TRY(from_rocks(files.env().NewSequentialFile(path, &file, rocksdb::EnvOptions()), doing));
+  Assembler assembler(visitor);
+  std::vector<char> buffer(kBlockBytes);
+  for (std::uint64_t offset = 0;;) {
+    // A short read is not yet the end of the file.
+    std::size_t filled = 0;
+    while (filled < kBlockBytes) {
+      rocksdb::Slice piece;
+      HOLDFAST_TRY(from_rocks(
+          file->Read(kBlockBytes - filled, &piece, buffer.data() + filled), doing));
+      if (piece.empty()) break;
+      if (piece.data() != buffer.data() + filled) {
+        std::memcpy(buffer.data() + filled, piece.data(), piece.size());
+      }
+      filled += piece.size();
+    }
+    assembler.block({buffer.data(), filled}, offset);
+    offset += filled;
+    if (filled < kBlockBytes) break;
+  }
+  assembler.finish();
+  return {};
+}
+
+}  // namespace holdfast::journal

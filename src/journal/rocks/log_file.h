@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "holdfast/status.h"
+#include "journal/rocks/files.h"
+
+namespace holdfast::journal {
+
+/// A whole record of one of the engine's log files; its checksums were right.
+struct LogRecord {
+  std::uint64_t begin = 0;  ///< Offset in the file.
+  std::uint64_t end = 0;
+  std::string_view head;  ///< The first bytes of what it carries, at most `kLogHeadBytes`.
+};
+inline constexpr std::size_t kLogHeadBytes = 1024;
+
+/// Bytes that are no whole record, and where the record that they should have been begins.
+struct LogDamage {
+  std::uint64_t offset = 0;
+  std::string why;
+};
+
+struct LogVisitor {
+  std::function<void(const LogRecord&)> record;
+  std::function<void(const LogDamage&)> damage;
+};
+
+/// Reads a log file of the engine by its published format (blocks of 32 KiB, each record with a header
+/// of checksum, length and type), without the engine and without changing anything. Goes on behind
+/// damage at the next block, which is what the engine never does: only what is still there behind it
+/// tells a torn end from a hole. An error is one of reading.
+Status read_log_file(const Files& files, const std::string& path, const LogVisitor& visitor);
+
+}  // namespace holdfast::journal

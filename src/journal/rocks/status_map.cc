@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#include "journal/rocks/status_map.h"
+
+#include <string>
+
+namespace holdfast::journal {
+
+namespace {
+
+StatusCode code_of(const rocksdb::Status& status) {
+  switch (status.code()) {
+    case rocksdb::Status::kOk:
+      return StatusCode::ok;
+    case rocksdb::Status::kCorruption:
+    case rocksdb::Status::kNotFound:
+    case rocksdb::Status::kTryAgain:
+      return StatusCode::data_loss;
+    case rocksdb::Status::kIOError:
+      // A file that the engine knows of is not there: that is damage, not a disk that is busy.
+      return status.IsPathNotFound() ? StatusCode::data_loss : StatusCode::unavailable;
+    case rocksdb::Status::kInvalidArgument:
+      return StatusCode::invalid_argument;
+    case rocksdb::Status::kNotSupported:
+      return StatusCode::unimplemented;
+    case rocksdb::Status::kBusy:
+      return StatusCode::locked;
+    case rocksdb::Status::kTimedOut:
+    case rocksdb::Status::kShutdownInProgress:
+    case rocksdb::Status::kAborted:
+    case rocksdb::Status::kIncomplete:
+      return StatusCode::unavailable;
+    default:
+      return StatusCode::internal;
+  }
+}
+
+}  // namespace
+
+Status from_rocks(const rocksdb::Status& status, std::string_view doing) {
+  if (status.ok()) return {};
+  return {code_of(status), std::string(doing) + ": " + status.ToString()};
+}
+
+}  // namespace holdfast::journal

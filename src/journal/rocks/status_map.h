@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <rocksdb/status.h>
+
+#include <string_view>
+
+#include "holdfast/status.h"
+
+namespace holdfast::journal {
+
+/// What the engine answered to `doing`, in our words. Ok stays ok.
+[[nodiscard]] Status from_rocks(const rocksdb::Status& status, std::string_view doing);
+
+}  // namespace holdfast::journal
