@@ -178,33 +178,34 @@ CommitPlan::Settlement CommitPlan::answer(Answer& answer) {
   auto* subscription = ledger_.find(answer.lease.subscription);
   if (subscription == nullptr || !holds(*subscription, answer)) return {Effect::stale, {}, {}};
   const auto& lease = answer.lease;
+  std::vector<EventId> published;
+  // Only what ends the event keeps the tx.
+  if (answer.tx != nullptr &&
+      (answer.kind == Answer::Kind::ack || answer.kind == Answer::Kind::reject)) {
+    if (!answer.tx->status.ok()) {
+      return fail(*subscription, lease, std::nullopt, answer.tx->status.to_string());
+    }
+    if (ledger_.state_versions.changed_since(answer.tx->reads)) {
+      ++subscription->refused_tx;
+      return {Effect::run_again, {}, {}};
+    }
+    publish(answer.tx->events, false, published);
+    for (auto& write : answer.tx->state) {
+      put_state(std::move(write.name), std::move(write.key), std::move(write.value));
+    }
+  }
   switch (answer.kind) {
-    case Answer::Kind::ack: {
-      Settlement done{Effect::settled, Settled::acked, {}};
-      if (answer.tx != nullptr) {
-        if (!answer.tx->status.ok()) {
-          return fail(*subscription, lease, std::nullopt, answer.tx->status.to_string());
-        }
-        if (ledger_.state_versions.changed_since(answer.tx->reads)) {
-          ++subscription->refused_tx;
-          return {Effect::run_again, {}, {}};
-        }
-        publish(answer.tx->events, false, done.published);
-        for (auto& write : answer.tx->state) {
-          put_state(std::move(write.name), std::move(write.key), std::move(write.value));
-        }
-      }
+    case Answer::Kind::ack:
       ++subscription->acked;
       settle(*subscription, lease);
-      return done;
-    }
+      return {Effect::settled, Settled::acked, std::move(published)};
     case Answer::Kind::skip:
       ++subscription->skipped;
       settle(*subscription, lease);
       return {Effect::settled, Settled::skipped, {}};
     case Answer::Kind::reject:
       bury(*subscription, lease, lease.attempt, answer.reason);
-      return {Effect::settled, Settled::dead, {}};
+      return {Effect::settled, Settled::dead, std::move(published)};
     case Answer::Kind::retry:
       return fail(*subscription, lease, answer.delay, answer.reason);
     case Answer::Kind::snooze:
