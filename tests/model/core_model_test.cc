@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+// Goal: whatever happens in whatever order, each subscription is given exactly what it is owed.
+// Method: seeded random steps in a CoreWorld, each held against the oracle; at the end of each run
+// everything is drained. HOLDFAST_MODEL_SEED runs one seed, HOLDFAST_MODEL_STEPS sets the steps of
+// all runs together.
+
+#include <cstdlib>
+#include <iostream>
+#include <map>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "support/core_world.h"
+
+namespace holdfast::testing {
+namespace {
+
+std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);  // NOLINT(concurrency-mt-unsafe)
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+Profile profile_of(std::uint64_t seed) {
+  Profile profile;
+  profile.refills_at_once = seed % 3 == 0;
+  profile.clock_jumps = seed % 5 == 0;
+  profile.crowded = seed % 16 == 7;
+  if (seed % 4 == 1) profile.resident_bytes_max = 3'000;
+  if (seed % 2 == 1) profile.dead_letters_max = 6;
+  return profile;
+}
+
+TEST(CoreModel, EachSubscriptionIsGivenExactlyWhatItIsOwed) {
+  const auto only = from_environment("HOLDFAST_MODEL_SEED", 0);
+  const auto steps = from_environment("HOLDFAST_MODEL_STEPS", only == 0 ? 60'000 : 3'000);
+  std::map<std::string, std::uint64_t> counts;
+  std::uint64_t done = 0;
+  for (auto seed = only == 0 ? 1 : only; done < steps; ++seed) {
+    std::uint64_t step = 0;
+    CoreWorld world(seed, profile_of(seed));
+    try {
+      for (const auto end = std::min<std::uint64_t>(1'000 + 500 * (seed % 5), steps - done);
+           step < end; ++step) {
+        world.step();
+      }
+      world.drain();
+    } catch (const Violation& violation) {
+      FAIL() << violation.what() << "\nHOLDFAST_MODEL_SEED=" << seed << " at step " << step;
+    }
+    done += step;
+    for (const auto& [name, count] : world.counts) counts[name] += count;
+    if (only != 0) break;
+  }
+  for (const auto& [name, count] : counts) std::cout << name << ": " << count << '\n';
+  if (only != 0 || steps < 60'000) return;
+  for (const auto* name : {"publish",      "batch",          "crowd",
+                           "subscribe",    "ephemeral",      "change filter",
+                           "attach again", "detach",         "remove",
+                           "ack",          "ack with tx",    "conflict",
+                           "failed tx",    "retry",          "snooze",
+                           "reject",       "reject with tx", "release",
+                           "skip",         "stale",          "twice",
+                           "dead",         "redrive",        "dropped dead letter",
+                           "housekeeping", "trim",           "expired unclaimed",
+                           "crash",        "power loss",     "lost commits",
+                           "lost range",   "clean end",      "suspect",
+                           "suspect dead", "suspect taken",  "overdue",
+                           "late refill",  "stale refill",   "critical slot",
+                           "tx event",     "run again",      "idle check"}) {
+    EXPECT_GT(counts[name], 0U) << name << " never happened";
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::testing

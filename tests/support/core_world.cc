@@ -1,0 +1,546 @@
+// SPDX-License-Identifier: MIT
+#include "support/core_world.h"
+
+#include <cmath>
+
+#include "model/event_codec.h"
+
+namespace holdfast::testing {
+
+using core::CommitPlan;
+using model::PerLane;
+using model::Sequence;
+using model::SubscriptionId;
+
+namespace {
+
+constexpr std::int64_t kMillisecond = 1'000'000;
+constexpr std::int64_t kSecond = 1'000 * kMillisecond;
+constexpr std::int64_t kThirtyDays = 30 * 24 * 3'600 * kSecond;
+const RetryPolicy kRetry{.attempts_max = 3,
+                         .backoff_first = std::chrono::milliseconds(100),
+                         .backoff_max = std::chrono::milliseconds(5'000)};
+
+}  // namespace
+
+// --- Commits
+// ---------------------------------------------------------------------------------------
+
+void CoreWorld::commit(const std::function<void(CommitPlan&)>& fill) {
+  facts_.clear();
+  expected_settlements_.clear();
+  expected_redrives_.clear();
+  CommitPlan plan(*ledger_, {epoch_, {number_ + 1}, {durable_}}, now_, [this] { return unit(); });
+  fill(plan);
+  if (plan.empty()) {
+    require(facts_.empty(), "a commit that says nothing changed something");
+    return;
+  }
+  const auto& made = plan.finish();
+  require(made.number.value == number_ + 1 && made.epoch == epoch_, "commit has another number");
+  inspect(made);
+  ++number_;
+  log_.push_back(made);
+  store_.apply(made);
+  log_facts_.push_back(facts_);
+  encoded_.clear();
+  answers_.clear();
+}
+
+void CoreWorld::inspect(const model::Commit& made) {
+  for (const auto lane : kAllPriorities) {
+    require(made.next[lane] == oracle_.next[lane], "a sequence was skipped or used twice");
+  }
+  for (const auto& operation : made.operations) {
+    if (const auto* put = std::get_if<model::PutSettlement>(&operation)) {
+      const auto id = put->record.subscription.value;
+      const auto event = put->record.event;
+      if (expected_settlements_.contains({put->record.subscription, event})) continue;
+      // Parked for having held up the floor: only what was taken, was never tried before and is
+      // behind thousands of others.
+      auto* subscription = oracle_.find(id);
+      require(subscription != nullptr && subscription->owed.contains(event),
+              "parked unasked: " + name(id, event));
+      const auto& owed = subscription->owed.at(event);
+      require(!owed.parked && (owed.taken || owed.again) && put->record.attempts == 0 &&
+                  put->copy != nullptr &&
+                  made.next[event.priority] - event.sequence > core::DeliveryLane::kTakenSoftMax,
+              "parked unasked: " + name(id, event));
+      fact([=, now = now_](Oracle& oracle) { oracle.park(id, event, 0, 0, now, false); });
+      ++counts["overdue"];
+    } else if (const auto* erase = std::get_if<model::EraseDeadLetter>(&operation)) {
+      const RecordStore::Name letter{erase->subscription, erase->event};
+      const auto id = erase->subscription.value;
+      if (expected_redrives_.contains(letter)) continue;
+      std::size_t dead = 0;
+      for (const auto& [other, subscription] : oracle_.subscriptions) {
+        for (const auto& [event, attempts] : subscription.dead) {
+          ++dead;
+          require(died_.at(letter).first <= died_.at({SubscriptionId{other}, event}).first,
+                  "a dead letter was dropped that is not the oldest");
+        }
+      }
+      require(dead > settings_.dead_letters_max, "a dead letter was dropped without need");
+      fact([=, event = erase->event](Oracle& oracle) { oracle.find(id)->dead.erase(event); });
+      ++counts["dropped dead letter"];
+    }
+  }
+  for (const auto lane : kAllPriorities) {
+    const auto to = made.trim[lane];
+    if (to == store_.trim[lane]) continue;
+    require(to > store_.trim[lane] && to <= made.next[lane],
+            "the trim point moved back, or past the end");
+    for (const auto& [id, subscription] : oracle_.subscriptions) {
+      const auto owed =
+          std::find_if(subscription.owed.lower_bound({lane, 0}), subscription.owed.end(),
+                       [](const auto& each) { return !each.second.parked; });
+      require(owed == subscription.owed.end() || owed->first.priority != lane ||
+                  owed->first.sequence >= to,
+              "trimmed what is owed");
+    }
+    for (const auto& [event, known] : oracle_.events) {
+      if (event.priority != lane || event.sequence >= to) continue;
+      require(known.commit <= offered_, "trimmed what has not been offered");
+      if (known.ever_claimed || removed_any_ || profile_.clock_jumps) continue;
+      ++counts["expired unclaimed"];
+      require(now_.wall - known.published_at > settings_.retention.unclaimed.age.count() * kSecond,
+              "an unclaimed event was trimmed early: " + to_string(event));
+    }
+    fact([=](Oracle& oracle) { oracle.trim(lane, to); });
+    ++counts["trim"];
+  }
+}
+
+// --- Publishing
+// ------------------------------------------------------------------------------------
+
+model::EncodedEvents& CoreWorld::encode(std::size_t count) {
+  static constexpr std::array<const char*, 6> kTypes = {"a.x", "a.y", "b.x", "b.y.z", "c", "a.x.z"};
+  static const std::array<std::vector<MetadataPair>, 2> kColors = {
+      std::vector<MetadataPair>{{"color", "red"}},
+      std::vector<MetadataPair>{{"other", "1"}, {"color", "blue"}}};
+  auto& events = encoded_.emplace_back();
+  const auto lane = any_lane();
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto& color = kColors[below(2)];
+    events.add({.type = kTypes[below(kTypes.size())],
+                .payload = std::string(below(40), 'p'),
+                .priority = count > 100 ? lane : any_lane(),
+                .metadata = color},
+               now_.wall);
+  }
+  return events;
+}
+
+void CoreWorld::note_published(const model::EncodedEvents& events, const std::vector<EventId>& ids,
+                               std::uint64_t commit) {
+  require(ids.size() == events.size(), "not every event got its id");
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const auto id = ids[i];
+    require(id.priority == events.entry(i).lane && id.sequence == oracle_.next[id.priority],
+            "a sequence was skipped or used twice: " + to_string(id));
+    const auto view = model::read_event(events.record(i));
+    OracleEvent event{.type = std::string(view.type),
+                      .color = std::string(*view.metadata.find("color")),
+                      .commit = commit,
+                      .published_at = now_.wall};
+    fact([id, event](Oracle& oracle) { oracle.publish(id, event); });
+  }
+}
+
+void CoreWorld::publish(CommitPlan& plan) {
+  const bool crowd = profile_.crowded && chance(3);
+  const bool batch = chance(40);
+  const auto& events = encode(crowd ? 1'000 + below(5'000) : batch ? 2 + below(6) : 1);
+  std::vector<EventId> ids;
+  plan.publish(events, batch, ids);
+  note_published(events, ids, plan.number().value);
+  ++counts[crowd ? "crowd" : batch ? "batch" : "publish"];
+  if (chance(10)) {
+    const Oracle::StateKey key{"shared", "k" + std::to_string(below(6))};
+    std::optional<std::string> value;
+    if (chance(70)) value = std::to_string(below(1'000));
+    plan.put_state(key.first, key.second, value);
+    fact([=, number = plan.number().value](Oracle& oracle) {
+      oracle.write_state(key, value, number);
+    });
+  }
+}
+
+// --- Answers
+// ---------------------------------------------------------------------------------------
+
+void CoreWorld::finish(Held& held) {
+  if (std::exchange(held.finished, true)) return;
+  scheduler_->finish(held.lease);
+  if (held.serial == suspect_serial_) suspect_running_ = false;
+  auto* subscription = oracle_.find(held.lease.subscription.value);
+  if (subscription == nullptr || subscription->generation != held.lease.generation) return;
+  --subscription->in_flight;
+  if (held.lease.event.priority != Priority::critical) --subscription->in_flight_less_urgent;
+}
+
+void CoreWorld::answer_some(CommitPlan& plan) {
+  for (auto left = below(profile_.crowded ? 400 : 5); left > 0 && !held_.empty(); --left) {
+    const auto at = held_.begin() + static_cast<std::ptrdiff_t>(below(held_.size()));
+    // In a crowd some handlers take very long, so that the row behind them grows.
+    if (profile_.crowded && at->serial % 701 == 0 && !chance(1)) continue;
+    const auto held = *at;
+    held_.erase(at);
+    answer(plan, held);
+  }
+  while (!late_.empty() && chance(30)) {
+    const auto held = late_.back();
+    late_.pop_back();
+    answer(plan, held);
+  }
+}
+
+std::unique_ptr<core::TxWrites> CoreWorld::any_tx(const Held& held, bool& conflict) {
+  auto tx = std::make_unique<core::TxWrites>();
+  for (auto left = below(3); left > 0; --left) {
+    const auto& one = encode(1);
+    const auto view = model::read_event(one.record(0));
+    std::vector<MetadataPair> metadata{{"color", *view.metadata.find("color")}};
+    tx->events.add(
+        {.type = view.type, .payload = "tx", .priority = one.entry(0).lane, .metadata = metadata},
+        now_.wall);
+  }
+  for (auto left = below(3); left > 0; --left) {
+    std::optional<std::string> value;
+    if (chance(70)) value = std::to_string(below(1'000));
+    tx->state.push_back({pick({"shared", "own"}), "k" + std::to_string(below(6)), value});
+  }
+  for (auto left = below(3); left > 0; --left) {
+    const bool prefix = chance(30);
+    const Oracle::StateKey key{pick({"shared", "own"}),
+                               prefix ? pick({"k", ""}) : "k" + std::to_string(below(6))};
+    tx->reads.reads.push_back(
+        {core::StateVersions::full_key(key.first, key.second), prefix, {held.visible}});
+    conflict = conflict || oracle_.conflicts(key, prefix, held.visible);
+  }
+  if (chance(10)) tx->status = {StatusCode::invalid_argument, "a tx that is too large"};
+  return tx;
+}
+
+void CoreWorld::answer(CommitPlan& plan, Held held) {
+  static constexpr std::array<Kind, 12> kKinds = {
+      Kind::ack,   Kind::ack,   Kind::ack,    Kind::ack,    Kind::ack,     Kind::ack,
+      Kind::retry, Kind::retry, Kind::snooze, Kind::reject, Kind::release, Kind::skip};
+  auto& answer = answers_.emplace_back();
+  const auto id = held.lease.subscription.value;
+  const auto event = held.lease.event;
+  auto* subscription = oracle_.find(id);
+  const auto owed = subscription == nullptr ? nullptr : [&]() -> Owed* {
+    const auto found = subscription->owed.find(event);
+    return found == subscription->owed.end() ? nullptr : &found->second;
+  }();
+  const bool valid = owed != nullptr && owed->holder == held.serial;
+  if (chance(80)) finish(held);
+  answer.lease = held.lease;
+  answer.kind = kKinds[below(kKinds.size())];
+  if (chance(30)) answer.reason = "why";
+  if (answer.kind == Kind::snooze || (answer.kind == Kind::retry && chance(40))) {
+    answer.delay =
+        pick<std::int64_t>({0, 50 * kMillisecond, 2 * kSecond, 40 * kSecond, 2 * kThirtyDays, -5});
+    if (*answer.delay > kThirtyDays && !chance(10)) answer.delay = kSecond;
+  }
+  bool conflict = false;
+  if (chance(35)) answer.tx = any_tx(held, conflict);
+  const auto* tx = answer.tx.get();
+  const bool keeps_tx = tx != nullptr && (answer.kind == Kind::ack || answer.kind == Kind::reject);
+  const auto writes = tx == nullptr ? std::vector<core::TxWrites::StateWrite>() : tx->state;
+
+  const auto before = plan.event_count();
+  const auto settlement = plan.answer(answer);
+  const auto expect = [&](Effect effect, const std::string& what) {
+    require(settlement.effect == effect, what + " had another effect: " + name(id, event));
+    ++counts[what];
+  };
+  if (!valid) {
+    expect(Effect::stale, "stale");
+    require(plan.event_count() == before, "a stale answer published something");
+    return finish(held);
+  }
+  if (keeps_tx && !tx->status.ok()) {
+    ++counts["failed tx"];
+    fail(held, std::nullopt, settlement);
+  } else if (keeps_tx && conflict) {
+    expect(Effect::run_again, "conflict");
+    require(plan.event_count() == before, "a refused tx published something");
+    scheduler_->run_again(held.lease);
+    owed->again = true;
+    owed->taken = false;
+    owed->holder = 0;
+    ++counts["run again"];
+  } else {
+    if (keeps_tx) {
+      note_published(tx->events, settlement.published, plan.number().value);
+      counts["tx event"] += settlement.published.size();
+      for (const auto& write : writes) {
+        fact([=, number = plan.number().value](Oracle& oracle) {
+          oracle.write_state({write.name, write.key}, write.value, number);
+        });
+      }
+    }
+    switch (answer.kind) {
+      case Kind::ack:
+        expect(Effect::settled, keeps_tx ? "ack with tx" : "ack");
+        require(settlement.how == Settled::acked, "an ack did not end as one");
+        settled(held, false);
+        break;
+      case Kind::skip:
+        expect(Effect::settled, "skip");
+        require(settlement.how == Settled::skipped, "a skip did not end as one");
+        settled(held, false);
+        break;
+      case Kind::reject:
+        expect(Effect::settled, keeps_tx ? "reject with tx" : "reject");
+        require(settlement.how == Settled::dead, "a reject did not end as one");
+        settled(held, true);
+        break;
+      case Kind::retry:
+        ++counts["retry"];
+        fail(held, answer.delay, settlement);
+        break;
+      case Kind::snooze: {
+        expect(Effect::parked, "snooze");
+        const auto delay = std::clamp<std::int64_t>(*answer.delay, 0, kThirtyDays);
+        expected_settlements_.insert({held.lease.subscription, event});
+        fact_of(id, [=, attempts = held.lease.attempt - 1, now = now_](Oracle& oracle) {
+          oracle.park(id, event, attempts, delay, now, false);
+        });
+        owed->taken = false;
+        owed->holder = 0;
+        break;
+      }
+      case Kind::release:
+        expect(Effect::released, "release");
+        owed->holder = 0;
+        // A bus that goes on may start it over; one that ends leaves it for the next attachment,
+        // which an ephemeral subscription never has.
+        if (!subscription->durable || chance(50)) {
+          scheduler_->run_again(held.lease);
+          owed->again = true;
+          owed->taken = false;
+        }
+        break;
+    }
+    if (settlement.effect == Effect::settled && chance(20)) {
+      auto& twice = answers_.emplace_back();
+      twice.lease = held.lease;
+      twice.kind = kKinds[below(kKinds.size())];
+      require(plan.answer(twice).effect == Effect::stale, "answered twice: " + name(id, event));
+      ++counts["twice"];
+    }
+  }
+  finish(held);
+}
+
+void CoreWorld::settled(const Held& held, bool dead) {
+  const auto id = held.lease.subscription.value;
+  const auto event = held.lease.event;
+  if (dead) {
+    ++counts["dead"];
+    died_[{held.lease.subscription, event}] = {now_.wall, number_ + 1};
+    fact_of(id, [=, attempts = held.lease.attempt](Oracle& oracle) {
+      oracle.die(id, event, attempts);
+    });
+  } else {
+    fact_of(id, [=](Oracle& oracle) { oracle.settle(id, event); });
+  }
+}
+
+void CoreWorld::fail(const Held& held, std::optional<std::int64_t> delay,
+                     const CommitPlan::Settlement& settlement) {
+  const auto id = held.lease.subscription.value;
+  const auto event = held.lease.event;
+  if (held.lease.attempt >= kRetry.attempts_max) {
+    require(settlement.effect == Effect::settled && settlement.how == Settled::dead,
+            "more attempts than allowed: " + name(id, event));
+    return settled(held, true);
+  }
+  require(settlement.effect == Effect::parked, "given up on too early: " + name(id, event));
+  if (!delay.has_value()) {
+    const auto base = std::min(100e6 * std::pow(2.0, held.lease.attempt - 1), 5'000e6);
+    delay = static_cast<std::int64_t>(base * (1.0 + kRetry.jitter * (2.0 * last_unit_ - 1.0)));
+  }
+  delay = std::clamp<std::int64_t>(*delay, 0, kThirtyDays);
+  expected_settlements_.insert({held.lease.subscription, event});
+  fact_of(id, [=, wait = *delay, attempts = held.lease.attempt, now = now_](Oracle& oracle) {
+    oracle.park(id, event, attempts, wait, now, false);
+  });
+  auto& owed = oracle_.subscriptions.at(id).owed.at(event);
+  owed.taken = false;
+  owed.holder = 0;
+}
+
+// --- Taking
+// ----------------------------------------------------------------------------------------
+
+bool CoreWorld::take() {
+  if (profile_.refills_at_once) refill_all();
+  const auto worker_class =
+      pick({Priority::critical, Priority::high, Priority::normal, Priority::low, Priority::low});
+  auto lease = scheduler_->take(worker_class);
+  if (!lease.has_value()) {
+    if (profile_.refills_at_once && (!profile_.crowded || chance(10))) {
+      check_nothing_to_take(worker_class);
+    }
+    return false;
+  }
+  require(lease->event.priority <= worker_class, "a worker was given a lane that is not for it");
+  check_taken(*lease);
+
+  const auto id = lease->subscription.value;
+  auto& subscription = oracle_.subscriptions.at(id);
+  auto& owed = subscription.owed.at(lease->event);
+  if (lease->chunk == nullptr) {
+    const auto copy = store_.parked.find({lease->subscription, lease->event});
+    require(copy != store_.parked.end(),
+            "the copy of a parked event is missing: " + name(id, lease->event));
+    lease->chunk = copy->second;
+  }
+  const auto view = lease->chunk->event(lease->event.sequence);
+  require(view.id == lease->event, "another event was delivered: " + name(id, lease->event));
+  const auto known = oracle_.events.find(lease->event);
+  require(known == oracle_.events.end() || view.type == known->second.type,
+          "another event was delivered");
+
+  owed.taken = true;
+  owed.again = false;
+  owed.holder = ++serial_;
+  ++subscription.in_flight;
+  if (lease->event.priority != Priority::critical) ++subscription.in_flight_less_urgent;
+  if (subscription.concurrency > 1 && subscription.in_flight == subscription.concurrency)
+    ++counts["critical slot"];
+  if (lease->suspect) {
+    suspect_running_ = true;
+    suspect_serial_ = serial_;
+    ++counts["suspect taken"];
+  }
+  held_.push_back({*lease, serial_, number_, false});
+  ++counts["take"];
+  return true;
+}
+
+void CoreWorld::check_taken(const core::Lease& lease) {
+  const auto id = lease.subscription.value;
+  const auto event = lease.event;
+  const auto what = name(id, event);
+  auto* subscription = oracle_.find(id);
+  require(subscription != nullptr && subscription->attached, "given to nobody: " + what);
+  require(lease.generation == subscription->generation, "a new lease is stale: " + what);
+  const auto found = subscription->owed.find(event);
+  require(found != subscription->owed.end(), "delivered though it is not owed: " + what);
+  const auto& owed = found->second;
+  require(!owed.taken, "delivered twice at once: " + what);
+  require(owed.attempts + 1 == lease.attempt, "attempts are counted wrong: " + what);
+  require(owed.suspect == lease.suspect, "not the one that is suspect: " + what);
+  require(!lease.suspect || !suspect_running_, "two suspects run at once: " + what);
+  require(Oracle::has_slot(*subscription, event.priority),
+          "more at once than concurrency allows: " + what);
+
+  // In a crowd the oracle's long walks are only sometimes worth their time.
+  if (profile_.crowded && !chance(10)) return;
+  const auto ready = oracle_.ready(*subscription, event.priority, now_.boot, offered_);
+  if (suspect_may_run(*subscription, ready.out_of_turn)) {
+    require(ready.out_of_turn == event,
+            "passed over " + to_string(*ready.out_of_turn) + ": " + what);
+  } else {
+    require(ready.in_turn == event, "out of order, or before it was offered, or not due: " + what);
+  }
+  for (const auto lane : kAllPriorities) {
+    if (lane >= event.priority) break;
+    for (const auto& [other_id, other] : oracle_.subscriptions) {
+      if (other_id != id &&
+          (!profile_.refills_at_once || !other.attached || !Oracle::has_slot(other, lane)))
+        continue;
+      const auto urgent = oracle_.ready(other, lane, now_.boot, offered_);
+      if (urgent.out_of_turn.has_value() && !suspect_may_run(other, urgent.out_of_turn)) continue;
+      require(!urgent.in_turn.has_value() && !urgent.out_of_turn.has_value(),
+              "given before something more urgent: " + what);
+    }
+  }
+}
+
+void CoreWorld::check_nothing_to_take(Priority worker_class) {
+  ++counts["idle check"];
+  for (const auto& [id, subscription] : oracle_.subscriptions) {
+    if (!subscription.attached) continue;
+    for (const auto lane : kAllPriorities) {
+      if (lane > worker_class) break;
+      if (!Oracle::has_slot(subscription, lane)) continue;
+      const auto ready = oracle_.ready(subscription, lane, now_.boot, offered_);
+      const bool due = suspect_may_run(subscription, ready.out_of_turn);
+      if (!due && !ready.in_turn.has_value()) continue;
+      throw Violation("a worker found nothing though there is " +
+                      name(id, due ? *ready.out_of_turn : *ready.in_turn));
+    }
+  }
+}
+
+// --- Reading the backlog
+// ----------------------------------------------------------------------------
+
+void CoreWorld::read_backlog(const core::Scheduler::Refill& refill) {
+  std::vector<core::Span> spans;
+  auto reached = std::max(refill.from, refill.to);
+  const auto most =
+      chance(50) ? std::min<std::size_t>(refill.events_max, 1 + below(40)) : refill.events_max;
+  std::size_t events = 0;
+  std::size_t bytes = 0;
+  const auto& kept = store_.chunks[refill.lane];
+  auto at = kept.upper_bound(refill.from);
+  if (at != kept.begin() && std::prev(at)->second->contains(refill.from)) --at;
+  for (; at != kept.end() && at->first < refill.to; ++at) {
+    const auto chunk = ledger_->metered(at->second);
+    if (events >= most || (bytes > 0 && bytes + chunk->bytes().size() > refill.bytes_max)) {
+      reached = std::max(at->first, refill.from);
+      break;
+    }
+    bytes += chunk->bytes().size();
+    for (auto sequence = std::max(chunk->first(), refill.from);
+         sequence <= chunk->last() && sequence < refill.to; ++sequence) {
+      if (events >= most) {
+        reached = sequence;
+        scheduler_->refilled(refill, std::move(spans), reached);
+        return;
+      }
+      if (!refill.interest->wants(chunk->event(sequence))) continue;
+      ++events;
+      if (!spans.empty() && spans.back().chunk == chunk && spans.back().end == sequence) {
+        ++spans.back().end;
+      } else {
+        spans.push_back({chunk, sequence, sequence + 1});
+      }
+    }
+  }
+  scheduler_->refilled(refill, std::move(spans), reached);
+}
+
+void CoreWorld::refill_all() {
+  while (!refills_.empty()) {
+    const auto refill = refills_.back();
+    refills_.pop_back();
+    const auto* subscription = oracle_.find(refill.subscription.value);
+    ++counts[subscription != nullptr && subscription->generation == refill.generation
+                 ? "late refill"
+                 : "stale refill"];
+    read_backlog(refill);
+  }
+  while (const auto refill = scheduler_->next_refill(Priority::low)) read_backlog(*refill);
+}
+
+void CoreWorld::offer(std::uint64_t commit) {
+  offered_ = commit;
+  scheduler_->offer({commit});
+}
+
+void CoreWorld::advance(std::int64_t nanoseconds) {
+  now_.boot += nanoseconds;
+  now_.wall += nanoseconds;
+  scheduler_->advance(now_.boot);
+}
+
+}  // namespace holdfast::testing

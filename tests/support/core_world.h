@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// A small world around the core: a clock, dice, a journal that is a list of commits, and an oracle
+// that is asked at every step what must happen. It plays the runtime's part in the runtime's order
+// (changes, answers, publishing; a slot is free before its answer is committed) and takes every
+// liberty the core allows: answers come late or twice, refills are slow, durability lags, and the
+// process or the machine dies between any two steps.
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/attachment.h"
+#include "core/commit_plan.h"
+#include "core/recovery.h"
+#include "core/scheduler.h"
+#include "support/oracle.h"
+#include "support/record_store.h"
+
+namespace holdfast::testing {
+
+struct Violation : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// What a run is made of; each profile reaches what the others do not.
+struct Profile {
+  bool refills_at_once = false;  // then strict order over all subscriptions can be told
+  bool crowded = false;          // thousands of events at a time, and handlers that never come back
+  bool clock_jumps = false;
+  std::size_t resident_bytes_max = std::size_t{8} << 20U;
+  std::size_t dead_letters_max = 100'000;
+};
+
+class CoreWorld {
+ public:
+  using Id = Oracle::Id;
+
+  CoreWorld(std::uint64_t seed, const Profile& profile) : dice_(seed), profile_(profile) {
+    settings_.retention.settled = {std::chrono::seconds(pick({0, 5, 60})),
+                                   pick<std::uint64_t>({0, 4'000, 1U << 20U})};
+    settings_.retention.unclaimed = {std::chrono::seconds(pick({30, 600})),
+                                     std::uint64_t{1} << 30U};
+    settings_.resident_bytes_max = profile.resident_bytes_max;
+    settings_.dead_letters_max = profile.dead_letters_max;
+    start_process();
+  }
+
+  void step();
+  /// Everything that is owed gets delivered; then nothing is left.
+  void drain();
+  void compare();
+
+  std::map<std::string, std::uint64_t> counts;
+
+ private:
+  using Fact = std::function<void(Oracle&)>;
+  using Effect = core::CommitPlan::Settlement::Effect;
+  using Kind = core::Answer::Kind;
+
+  struct Held {
+    core::Lease lease;
+    std::uint64_t serial = 0;
+    std::uint64_t visible = 0;  // the newest commit its handler can have seen
+    bool finished = false;
+  };
+
+  // --- Dice
+  // ---------------------------------------------------------------------------------------
+  std::uint64_t below(std::uint64_t end) { return end == 0 ? 0 : dice_() % end; }
+  bool chance(unsigned percent) { return below(100) < percent; }
+  double unit() { return last_unit_ = static_cast<double>(dice_() >> 11U) * 0x1.0p-53; }
+  template <typename T>
+  T pick(std::initializer_list<T> from) {
+    return *(from.begin() + below(from.size()));
+  }
+  Priority any_lane() { return static_cast<Priority>(below(kLaneCount)); }
+  Wish any_wish();
+  static model::FilterRecord filter_of(const Wish& wish);
+
+  static void require(bool good, const std::string& what) {
+    if (!good) throw Violation(what);
+  }
+  static std::string name(Id id, EventId event) {
+    return "subscription " + std::to_string(id) + ", " + to_string(event);
+  }
+
+  // --- Commits
+  // --------------------------------------------------------------------------------------
+  void commit(const std::function<void(core::CommitPlan&)>& fill);
+  void inspect(const model::Commit& commit);
+  /// Happens now, and again whenever the journal is read after this commit.
+  void fact(Fact fact) {
+    fact(oracle_);
+    facts_.push_back(std::move(fact));
+  }
+  /// Of an ephemeral subscription nothing is written.
+  void fact_of(Id id, Fact what) {
+    if (oracle_.subscriptions.at(id).durable) return fact(std::move(what));
+    what(oracle_);
+  }
+
+  void publish(core::CommitPlan& plan);
+  void note_published(const model::EncodedEvents& events, const std::vector<EventId>& ids,
+                      std::uint64_t commit);
+  model::EncodedEvents& encode(std::size_t count);
+  void answer_some(core::CommitPlan& plan);
+  void answer(core::CommitPlan& plan, Held held);
+  void fail(const Held& held, std::optional<std::int64_t> delay,
+            const core::CommitPlan::Settlement& settlement);
+  void settled(const Held& held, bool dead);
+  std::unique_ptr<core::TxWrites> any_tx(const Held& held, bool& conflict);
+  void finish(Held& held);
+
+  void subscribe(core::CommitPlan& plan);
+  void subscribe_ephemeral();
+  void reattach(core::CommitPlan& plan);
+  void attach(Id id);
+  void detach(Id id);
+  void remove(core::CommitPlan& plan);
+  void redrive(core::CommitPlan& plan);
+  std::optional<Id> any_subscription(const std::function<bool(const OracleSubscription&)>& which);
+
+  // --- The rest of the world
+  // ------------------------------------------------------------------------
+  void start_process();
+  void crash();
+  void accuse(core::CommitPlan& plan, const std::vector<std::pair<Held, bool>>& running);
+  bool take();
+  void check_taken(const core::Lease& lease);
+  void check_nothing_to_take(Priority worker_class);
+  void offer(std::uint64_t commit);
+  void read_backlog(const core::Scheduler::Refill& refill);
+  void refill_all();
+  void advance(std::int64_t nanoseconds);
+  core::SubscriptionState& state_of(Id id) { return *ledger_->find(model::SubscriptionId{id}); }
+  bool suspect_may_run(const OracleSubscription& subscription,
+                       const std::optional<EventId>& event) const {
+    return event.has_value() && !(subscription.owed.at(*event).suspect && suspect_running_);
+  }
+
+  std::mt19937_64 dice_;
+  double last_unit_ = 0;
+  Profile profile_;
+  core::LedgerSettings settings_;
+  base::Now now_{.wall = 1'700'000'000'000'000'000, .boot = 5'000'000'000};
+  bool rebooted_ = false;
+  bool removed_any_ = false;
+
+  std::unique_ptr<core::Ledger> ledger_;
+  std::unique_ptr<core::Scheduler> scheduler_;
+
+  std::vector<model::Commit> log_;
+  std::vector<std::vector<Fact>> log_facts_;
+  std::vector<Fact> facts_;  // of the commit being made
+  RecordStore store_;
+  std::uint64_t epoch_ = 1;
+  std::uint64_t number_ = 0;
+  std::uint64_t durable_ = 0;
+  std::uint64_t offered_ = 0;
+
+  Oracle oracle_;
+  std::set<RecordStore::Name> expected_settlements_;
+  std::set<RecordStore::Name> expected_redrives_;
+  std::map<RecordStore::Name, std::pair<WallTime, std::uint64_t>> died_;
+
+  std::deque<model::EncodedEvents> encoded_;
+  std::deque<core::Answer> answers_;
+  std::vector<Held> held_;
+  std::vector<Held> late_;  // of earlier attachments and removed subscriptions
+  std::vector<core::Scheduler::Refill> refills_;
+  std::uint64_t serial_ = 0;
+  bool suspect_running_ = false;
+  std::uint64_t suspect_serial_ = 0;
+  std::uint64_t names_ = 0;
+};
+
+}  // namespace holdfast::testing

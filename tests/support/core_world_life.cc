@@ -1,0 +1,505 @@
+// SPDX-License-Identifier: MIT
+// The part of the world in which subscriptions come and go, and processes die.
+#include <utility>
+
+#include "support/core_world.h"
+
+namespace holdfast::testing {
+
+using core::CommitPlan;
+using model::PerLane;
+using model::Sequence;
+using model::SubscriptionId;
+
+namespace {
+
+constexpr std::int64_t kMillisecond = 1'000'000;
+constexpr std::int64_t kSecond = 1'000 * kMillisecond;
+const RetryPolicy kRetry{.attempts_max = 3,
+                         .backoff_first = std::chrono::milliseconds(100),
+                         .backoff_max = std::chrono::milliseconds(5'000)};
+
+}  // namespace
+
+// --- Subscriptions
+// ---------------------------------------------------------------------------------
+
+Wish CoreWorld::any_wish() {
+  Wish wish;
+  for (auto left = below(3); left > 0; --left)
+    wish.types.emplace_back(pick({"a.*", ">", "b.>", "c", "*.x", "a.x", "*.*.z"}));
+  if (chance(20)) wish.priorities = {any_lane(), any_lane()};
+  if (chance(20)) wish.color = pick({"red", "blue"});
+  return wish;
+}
+
+model::FilterRecord CoreWorld::filter_of(const Wish& wish) {
+  model::FilterRecord filter{wish.types, {.priorities = wish.priorities}};
+  if (wish.color.has_value()) filter.match.metadata_equals.emplace_back("color", *wish.color);
+  return filter;
+}
+
+std::optional<CoreWorld::Id> CoreWorld::any_subscription(
+    const std::function<bool(const OracleSubscription&)>& which) {
+  std::vector<Id> found;
+  for (const auto& [id, subscription] : oracle_.subscriptions) {
+    if (which(subscription)) found.push_back(id);
+  }
+  if (found.empty()) return std::nullopt;
+  return found[below(found.size())];
+}
+
+void CoreWorld::attach(Id id) {
+  // What earlier handlers hold may still be answered, and must change nothing.
+  std::erase_if(held_, [&](const Held& each) {
+    if (each.lease.subscription.value != id) return false;
+    late_.push_back(each);
+    return true;
+  });
+  const auto concurrency = profile_.crowded ? 200U : pick({1U, 2U, 3U, 8U});
+  const auto& subscription = oracle_.subscriptions.at(id);
+  core::attach(*ledger_, *scheduler_, state_of(id), concurrency, kRetry,
+               subscription.durable ? store_.settlements_of(SubscriptionId{id})
+                                    : std::vector<model::SettlementRecord>(),
+               now_, rebooted_);
+  oracle_.attach(id, concurrency, now_, rebooted_);
+}
+
+void CoreWorld::detach(Id id) {
+  core::detach(*ledger_, state_of(id));
+  oracle_.subscriptions.at(id).attached = false;
+  ++counts["detach"];
+}
+
+void CoreWorld::subscribe(CommitPlan& plan) {
+  model::SubscriptionRecord record;
+  record.id = ledger_->next_id();
+  record.name = "s" + std::to_string(++names_);
+  const auto wish = any_wish();
+  record.filter = filter_of(wish);
+  record.attempts_max = kRetry.attempts_max;
+  const auto from = below(3);
+  for (const auto lane : kAllPriorities) {
+    const auto& bus_lane = ledger_->lanes[lane];
+    record.start[lane] = from == 0   ? bus_lane.trim
+                         : from == 1 ? bus_lane.next
+                                     : bus_lane.trim + below(bus_lane.next - bus_lane.trim + 1);
+  }
+  const core::Interest interest(record);
+  PerLane<CommitPlan::Backlog> backlog;
+  for (const auto lane : kAllPriorities) {
+    for (const auto& [first, chunk] : store_.chunks[lane]) {
+      for (auto sequence = std::max(first, record.start[lane]); sequence <= chunk->last();
+           ++sequence) {
+        const auto event = chunk->event(sequence);
+        if (!interest.wants(event)) continue;
+        ++backlog[lane].owed;
+        const bool claimed = std::any_of(
+            ledger_->subscriptions.begin(), ledger_->subscriptions.end(), [&](const auto& each) {
+              return each.second->durable && each.second->interest->wants(event);
+            });
+        if (!claimed) backlog[lane].claimed.push_back(sequence);
+      }
+    }
+  }
+  const auto id = record.id.value;
+  const auto start = record.start;
+  plan.create(std::move(record), backlog);
+  fact([=](Oracle& oracle) { oracle.create(id, wish, true, kRetry.attempts_max, start); });
+  attach(id);
+  ++counts["subscribe"];
+}
+
+void CoreWorld::subscribe_ephemeral() {
+  model::SubscriptionRecord record;
+  record.id = ledger_->next_id();
+  const auto wish = any_wish();
+  record.filter = filter_of(wish);
+  for (const auto lane : kAllPriorities) record.start[lane] = ledger_->lanes[lane].next;
+  const auto id = record.id.value;
+  ledger_->add(std::move(record), false);
+  oracle_.create(id, wish, false, kRetry.attempts_max, {});
+  attach(id);
+  ++counts["ephemeral"];
+}
+
+void CoreWorld::reattach(CommitPlan& plan) {
+  const auto id = any_subscription([](const auto& each) { return each.durable; });
+  if (!id.has_value()) return;
+  auto& state = state_of(*id);
+  if (state.attached && chance(80)) detach(*id);
+  if (chance(40)) {
+    PerLane<Sequence> floor;
+    PerLane<Sequence> next;
+    for (const auto lane : kAllPriorities) {
+      const auto& bus_lane = ledger_->lanes[lane];
+      floor[lane] = std::max(state.lanes[lane].floor(bus_lane.offered), bus_lane.trim);
+      next[lane] = bus_lane.next;
+    }
+    const auto wish = any_wish();
+    const auto record = core::with_filter(state.record, filter_of(wish), floor, next);
+    const core::Interest interest(record);
+    PerLane<std::uint64_t> owed;
+    for (const auto lane : kAllPriorities) {
+      const auto ahead = state.lanes[lane].ahead(floor[lane]);
+      for (const auto& [first, chunk] : store_.chunks[lane]) {
+        for (auto sequence = std::max(first, floor[lane]); sequence <= chunk->last(); ++sequence) {
+          if (interest.wants(chunk->event(sequence)) &&
+              !std::binary_search(ahead.begin(), ahead.end(), sequence)) {
+            ++owed[lane];
+          }
+        }
+      }
+    }
+    plan.change(state, record, owed);
+    fact([=, id = *id](Oracle& oracle) { oracle.change(id, wish, kRetry.attempts_max); });
+    ++counts["change filter"];
+  }
+  attach(*id);
+  ++counts["attach again"];
+}
+
+void CoreWorld::remove(CommitPlan& plan) {
+  const auto id = any_subscription([](const auto&) { return true; });
+  if (!id.has_value()) return;
+  std::erase_if(held_, [&](const Held& each) {
+    if (each.lease.subscription.value != *id) return false;
+    late_.push_back(each);
+    return true;
+  });
+  detach(*id);
+  if (!oracle_.subscriptions.at(*id).durable) {
+    ledger_->erase(SubscriptionId{*id});
+    oracle_.remove(*id);
+    return;
+  }
+  plan.remove(SubscriptionId{*id});
+  fact([id = *id](Oracle& oracle) { oracle.remove(id); });
+  removed_any_ = true;
+  ++counts["remove"];
+}
+
+void CoreWorld::redrive(CommitPlan& plan) {
+  const auto id = any_subscription([](const auto& each) { return !each.dead.empty(); });
+  if (!id.has_value()) return;
+  const auto& dead = oracle_.subscriptions.at(*id).dead;
+  const auto event =
+      std::next(dead.begin(), static_cast<std::ptrdiff_t>(below(dead.size())))->first;
+  const RecordStore::Name letter{SubscriptionId{*id}, event};
+  require(store_.dead.contains(letter), "a dead letter is missing: " + name(*id, event));
+  plan.redrive(store_.dead.at(letter));
+  expected_redrives_.insert(letter);
+  expected_settlements_.insert(letter);
+  fact([=, id = *id, now = now_](Oracle& oracle) { oracle.redrive(id, event, now); });
+  ++counts["redrive"];
+}
+
+// --- Life and death of the process
+// -------------------------------------------------------------------
+
+void CoreWorld::start_process() {
+  ledger_ = std::make_unique<core::Ledger>(settings_);
+  scheduler_ = std::make_unique<core::Scheduler>(*ledger_);
+  core::Recovery recovery(*ledger_, store_.next, store_.trim);
+  const auto add = [&](const auto& records) {
+    for (const auto& [name, record] : records)
+      require(recovery.add(record).ok(), "recovery refused a record");
+  };
+  add(store_.subscriptions);
+  add(store_.cursors);
+  add(store_.marks);
+  add(store_.dead);
+  for (const auto lane : kAllPriorities) {
+    const auto from = recovery.tail_from(lane);
+    for (const auto& [first, chunk] : store_.chunks[lane]) {
+      if (chunk->last() >= from) recovery.add_chunk(chunk);
+    }
+  }
+  recovery.finish();
+  held_.clear();
+  late_.clear();
+  refills_.clear();
+  suspect_running_ = false;
+}
+
+void CoreWorld::crash() {
+  ++counts["crash"];
+  const bool clean = chance(15);
+  const bool power = !clean && chance(60);
+  if (clean) {
+    commit([](CommitPlan& plan) {
+      plan.refresh_cursors(0);
+      plan.mark_clean();
+    });
+    ++counts["clean end"];
+  }
+  auto kept = number_;
+  if (power) {
+    kept = durable_ + below(number_ - durable_ + 1);
+    if (kept < number_) ++counts["lost commits"];
+    ++counts["power loss"];
+    now_.boot = static_cast<std::int64_t>(below(100)) * kSecond;
+  }
+  if (profile_.clock_jumps)
+    now_.wall += static_cast<std::int64_t>(below(4'000)) * kSecond - 2'000 * kSecond;
+  now_.wall += kSecond;
+  now_.boot += kSecond;
+  // What the slots of the workers say: some handlers were running, a deferred one was not.
+  std::vector<std::pair<Held, bool>> running;
+  for (const auto& each : held_) {
+    if (!each.finished && !clean && !power && chance(60)) running.emplace_back(each, chance(80));
+  }
+
+  log_.resize(kept);
+  log_facts_.resize(kept);
+  store_ = {};
+  for (const auto& each : log_) store_.apply(each);
+  oracle_ = {};
+  for (const auto& facts : log_facts_) {
+    for (const auto& fact : facts) fact(oracle_);
+  }
+  number_ = durable_ = offered_ = kept;
+  rebooted_ = power;
+  ++epoch_;
+  if (chance(15)) {
+    const auto lane = any_lane();
+    store_.next[lane] += 1 + below(5);
+    oracle_.next[lane] = store_.next[lane];
+    ++counts["lost range"];
+  }
+  start_process();
+  compare();
+  commit([&](CommitPlan& plan) {
+    accuse(plan, running);
+    // The first commit of a process is written even if it says nothing else; it also keeps a lost
+    // range.
+    plan.put_state("epoch", "epoch", std::to_string(epoch_));
+    fact([epoch = epoch_, number = number_ + 1, next = store_.next](Oracle& oracle) {
+      oracle.write_state({"epoch", "epoch"}, std::to_string(epoch), number);
+      oracle.next = next;
+    });
+  });
+  compare();
+}
+
+void CoreWorld::accuse(CommitPlan& plan, const std::vector<std::pair<Held, bool>>& running) {
+  for (const auto& [held, counted] : running) {
+    const auto id = held.lease.subscription.value;
+    const auto event = held.lease.event;
+    auto* state = ledger_->find(held.lease.subscription);
+    if (state == nullptr) continue;
+    CommitPlan::Suspect suspect{
+        .subscription = held.lease.subscription, .event = event, .counted = counted};
+    const RecordStore::Name name{held.lease.subscription, event};
+    const auto known = oracle_.find(id)->owed.find(event);
+    const bool owed = known != oracle_.find(id)->owed.end();
+    if (const auto settlement = store_.settlements.find(name);
+        settlement != store_.settlements.end()) {
+      suspect.parked = true;
+      suspect.attempts = settlement->second.attempts;
+      suspect.chunk = store_.parked.at(name);
+    } else {
+      suspect.chunk = store_.chunk_of(event);
+      const bool standing = suspect.chunk != nullptr &&
+                            ledger_->standing(*state, suspect.chunk->event(event.sequence)) ==
+                                core::Ledger::Standing::owed;
+      require(standing == owed, "recovery knows another standing: " + CoreWorld::name(id, event));
+      if (!standing) continue;
+    }
+    require(owed, "recovery kept what was settled: " + CoreWorld::name(id, event));
+    const auto attempts = known->second.attempts + (counted ? 1U : 0U);
+    const bool dead = plan.accuse(suspect);
+    require(dead == (attempts >= kRetry.attempts_max), "a suspect has another number of attempts");
+    ++counts[dead ? "suspect dead" : "suspect"];
+    if (dead) {
+      died_[name] = {now_.wall, number_ + 1};
+      fact([=](Oracle& oracle) { oracle.die(id, event, attempts); });
+    } else {
+      expected_settlements_.insert(name);
+      fact([=, now = now_](Oracle& oracle) { oracle.park(id, event, attempts, 0, now, true); });
+    }
+  }
+}
+
+// --- Steps
+// -----------------------------------------------------------------------------------------
+
+void CoreWorld::step() {
+  const auto what = below(1'000);
+  if (what < 330) {
+    for (auto left = profile_.crowded ? below(200) : 1; left > 0; --left) take();
+  } else if (what < 640) {
+    commit([this](CommitPlan& plan) {
+      // In the order of the runtime: changes, answers, publishing.
+      if (chance(6) && ledger_->subscriptions.size() < 6) subscribe(plan);
+      if (chance(6)) reattach(plan);
+      if (chance(8)) redrive(plan);
+      if (chance(70)) answer_some(plan);
+      if (chance(45)) publish(plan);
+    });
+  } else if (what < 650 && ledger_->subscriptions.size() < 7) {
+    subscribe_ephemeral();
+  } else if (what < 660) {
+    if (const auto id =
+            any_subscription([](const auto& each) { return each.attached && each.durable; }))
+      detach(*id);
+  } else if (what < 663) {
+    commit([this](CommitPlan& plan) { remove(plan); });
+  } else if (what < 740) {
+    offer(offered_ + below(number_ - offered_ + 1));
+  } else if (what < 790) {
+    durable_ += below(number_ - durable_ + 1);
+    offer(std::max(offered_, durable_));
+  } else if (what < 860) {
+    if (const auto refill = scheduler_->next_refill(any_lane())) {
+      if (chance(50)) {
+        refills_.push_back(*refill);
+      } else {
+        read_backlog(*refill);
+      }
+    }
+    if (chance(40)) refill_all();
+  } else if (what < 940) {
+    advance(static_cast<std::int64_t>(below(2'000)) * kMillisecond * pick({1, 1, 1, 20}));
+    if (profile_.clock_jumps && chance(20))
+      now_.wall += static_cast<std::int64_t>(below(4'000)) * kSecond - 2'000 * kSecond;
+  } else if (what < 975) {
+    commit([this](CommitPlan& plan) {
+      plan.trim();
+      plan.refresh_cursors(below(50));
+    });
+    ++counts["housekeeping"];
+  } else if (what < 979) {
+    crash();
+  } else if (what < 999) {
+    if (profile_.crowded && !chance(10)) return;
+    compare();
+  }
+  scheduler_->advance(now_.boot);
+}
+
+void CoreWorld::drain() {
+  compare();
+  durable_ = number_;
+  offer(number_);
+  int idle = 0;
+  while (idle < 3) {
+    commit([this, idle](CommitPlan& plan) {
+      for (const auto& [id, subscription] : oracle_.subscriptions) {
+        if (subscription.durable && (!subscription.attached || idle > 0)) attach(id);
+      }
+      auto late = std::exchange(late_, {});
+      for (auto& each : late) finish(each);
+      auto held = std::exchange(held_, {});
+      for (auto& each : held) {
+        auto& answer = answers_.emplace_back();
+        answer.lease = each.lease;
+        require(plan.answer(answer).effect == Effect::settled,
+                "an ack was refused: " + name(each.lease.subscription.value, each.lease.event));
+        settled(each, false);
+        finish(each);
+      }
+    });
+    offer(number_);
+    refill_all();
+    bool found = false;
+    for (int missed = 0; missed < 20;) {
+      if (profile_.resident_bytes_max < 10'000) refill_all();
+      if (take()) {
+        found = true;
+      } else {
+        ++missed;
+      }
+    }
+    idle = found ? 0 : idle + 1;
+    if (!found) advance(31 * 24 * 3'600 * kSecond);
+  }
+  for (const auto& [id, subscription] : oracle_.subscriptions) {
+    require(subscription.owed.empty(),
+            "forgotten: " +
+                name(id, subscription.owed.empty() ? EventId{} : subscription.owed.begin()->first));
+  }
+  compare();
+}
+
+void CoreWorld::compare() {
+  require(ledger_->subscriptions.size() == oracle_.subscriptions.size(),
+          "not the same subscriptions");
+  for (const auto& [id, subscription] : oracle_.subscriptions) {
+    PerLane<std::uint64_t> owed;
+    PerLane<std::uint64_t> parked;
+    PerLane<std::uint64_t> dead;
+    PerLane<std::optional<Sequence>> lowest;
+    for (const auto& [event, each] : subscription.owed) {
+      ++owed[event.priority];
+      if (each.parked) ++parked[event.priority];
+      if (!each.parked && !lowest[event.priority].has_value())
+        lowest[event.priority] = event.sequence;
+      if (!subscription.durable || !each.parked) continue;
+      const auto stored = store_.settlements.find({SubscriptionId{id}, event});
+      require(stored != store_.settlements.end(),
+              "a parked event is not stored: " + name(id, event));
+      require(stored->second.attempts == each.attempts && stored->second.suspect == each.suspect &&
+                  stored->second.delay == each.delay && stored->second.due_boot == each.due_boot &&
+                  stored->second.due_wall == each.due_wall,
+              "a parked event is stored differently: " + name(id, event));
+      require(store_.parked.contains({SubscriptionId{id}, event}),
+              "a parked event has no copy: " + name(id, event));
+    }
+    for (const auto& [event, attempts] : subscription.dead) {
+      ++dead[event.priority];
+      const auto stored = store_.dead.find({SubscriptionId{id}, event});
+      require(stored != store_.dead.end() && stored->second.attempts == attempts &&
+                  stored->second.chunk->event(event.sequence).id == event,
+              "a dead letter is stored differently: " + name(id, event));
+    }
+    for (const auto lane : kAllPriorities) {
+      const auto& state = state_of(id).lanes[lane];
+      const auto where =
+          "subscription " + std::to_string(id) + ", lane " + std::string(to_string(lane));
+      const auto same = [&](std::uint64_t core, std::uint64_t oracle, const char* what) {
+        require(core == oracle, where + ": " + what + " is " + std::to_string(core) + ", not " +
+                                    std::to_string(oracle));
+      };
+      same(state.owed, owed[lane], "owed");
+      same(state.parked, parked[lane], "parked");
+      same(state.dead, dead[lane], "dead");
+      require(
+          !lowest[lane].has_value() || state.floor(ledger_->lanes[lane].offered) <= *lowest[lane],
+          where + ": its floor passed what is owed");
+    }
+  }
+  std::size_t settlements = 0;
+  std::size_t dead = 0;
+  for (const auto& [id, subscription] : oracle_.subscriptions) {
+    if (!subscription.durable) continue;
+    dead += subscription.dead.size();
+    settlements += static_cast<std::size_t>(
+        std::count_if(subscription.owed.begin(), subscription.owed.end(),
+                      [](const auto& each) { return each.second.parked; }));
+  }
+  require(store_.settlements.size() == settlements && store_.parked.size() == settlements,
+          "a settlement is left over");
+  require(store_.dead.size() == dead, "a dead letter is left over");
+  require(store_.state == oracle_.state, "user state differs: a tx was not all or nothing");
+
+  for (const auto lane : kAllPriorities) {
+    require(ledger_->lanes[lane].next == oracle_.next[lane], "the next sequence differs");
+    std::uint64_t never_claimed = 0;
+    for (const auto& [event, known] : oracle_.events) {
+      if (event.priority == lane && !known.ever_claimed) ++never_claimed;
+    }
+    const auto unclaimed = ledger_->lanes[lane].retention->unclaimed();
+    require(removed_any_ || counts["change filter"] > 0 || unclaimed == never_claimed,
+            "lane " + std::string(to_string(lane)) + ": unclaimed is " + std::to_string(unclaimed) +
+                ", not " + std::to_string(never_claimed));
+  }
+  for (const auto& [id, subscription] : oracle_.subscriptions) {
+    if (!subscription.attached) continue;
+    require(state_of(id).in_flight == subscription.in_flight &&
+                state_of(id).in_flight_less_urgent == subscription.in_flight_less_urgent,
+            "slots are counted wrong: subscription " + std::to_string(id));
+  }
+}
+
+}  // namespace holdfast::testing

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "model/commit.h"
+#include "model/records.h"
+
+namespace holdfast::testing {
+
+/// What a journal holds after some commits, folded in the plainest way: one map a kind of record.
+/// What lies below the trim point is really gone, so that whoever still needs it finds out.
+class RecordStore {
+ public:
+  using Name = std::pair<model::SubscriptionId, EventId>;
+
+  void apply(const model::Commit& commit) {
+    for (const auto& operation : commit.operations) {
+      std::visit([&](const auto& each) { put(each, commit); }, operation);
+    }
+    next = commit.next;
+    trim = commit.trim;
+    for (const auto lane : kAllPriorities) {
+      auto& kept = chunks[lane];
+      while (!kept.empty() && kept.begin()->second->last() < trim[lane]) kept.erase(kept.begin());
+    }
+  }
+
+  /// Nothing when it is not in the store (any more).
+  [[nodiscard]] model::ChunkPtr chunk_of(EventId event) const {
+    const auto& kept = chunks[event.priority];
+    const auto behind = kept.upper_bound(event.sequence);
+    if (behind == kept.begin()) return nullptr;
+    const auto& chunk = std::prev(behind)->second;
+    return chunk->contains(event.sequence) ? chunk : nullptr;
+  }
+  [[nodiscard]] std::vector<model::SettlementRecord> settlements_of(
+      model::SubscriptionId id) const {
+    std::vector<model::SettlementRecord> found;
+    for (auto it = settlements.lower_bound({id, {Priority::critical, 0}});
+         it != settlements.end() && it->first.first == id; ++it) {
+      found.push_back(it->second);
+    }
+    return found;
+  }
+
+  model::PerLane<std::map<model::Sequence, model::ChunkPtr>> chunks;
+  std::map<model::SubscriptionId, model::SubscriptionRecord> subscriptions;
+  std::map<std::pair<model::SubscriptionId, Priority>, model::CursorRecord> cursors;
+  std::map<Name, model::SettlementRecord> settlements;
+  std::map<Name, model::ChunkPtr> parked;
+  std::map<Name, model::DeadLetterRecord> dead;
+  std::map<std::pair<std::string, std::string>, std::string> state;
+  std::map<std::pair<Priority, model::Sequence>, model::RetentionMark> marks;
+  model::PerLane<model::Sequence> next{{1, 1, 1, 1}};
+  model::PerLane<model::Sequence> trim{{1, 1, 1, 1}};
+
+ private:
+  template <typename Map>
+  static void erase_of(Map& map, model::SubscriptionId id) {
+    std::erase_if(map, [&](const auto& each) { return each.first.first == id; });
+  }
+
+  void put(const model::Append& each, const model::Commit&) {
+    chunks[each.chunk->lane()].emplace(each.chunk->first(), each.chunk);
+  }
+  void put(const model::PutSubscription& each, const model::Commit&) {
+    subscriptions.insert_or_assign(each.record.id, each.record);
+  }
+  void put(const model::EraseSubscription& each, const model::Commit&) {
+    subscriptions.erase(each.subscription);
+    erase_of(cursors, each.subscription);
+    erase_of(settlements, each.subscription);
+    erase_of(parked, each.subscription);
+    erase_of(dead, each.subscription);
+  }
+  void put(const model::PutCursor& each, const model::Commit&) {
+    cursors.insert_or_assign({each.record.subscription, each.record.lane}, each.record);
+  }
+  void put(const model::PutSettlement& each, const model::Commit&) {
+    const Name name{each.record.subscription, each.record.event};
+    settlements.insert_or_assign(name, each.record);
+    if (each.copy != nullptr) parked.insert_or_assign(name, each.copy);
+  }
+  void put(const model::EraseSettlement& each, const model::Commit&) {
+    settlements.erase({each.subscription, each.event});
+    parked.erase({each.subscription, each.event});
+  }
+  void put(const model::PutDeadLetter& each, const model::Commit&) {
+    dead.insert_or_assign({each.record.subscription, each.record.event}, each.record);
+  }
+  void put(const model::EraseDeadLetter& each, const model::Commit&) {
+    dead.erase({each.subscription, each.event});
+  }
+  void put(const model::PutState& each, const model::Commit&) {
+    state.insert_or_assign({each.name, each.key}, each.value);
+  }
+  void put(const model::EraseState& each, const model::Commit&) {
+    state.erase({each.name, each.key});
+  }
+  void put(const model::PutRetentionMark& each, const model::Commit&) {
+    marks.insert_or_assign({each.mark.lane, each.mark.sequence}, each.mark);
+  }
+  void put(const model::PutLostRange&, const model::Commit&) {}
+};
+
+}  // namespace holdfast::testing
