@@ -8,6 +8,7 @@
 #include <mutex>
 #include <set>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/ledger.h"
@@ -22,14 +23,17 @@ struct SettleWaiter {
   std::set<model::SubscriptionId> settled;  // since this waiter was registered
   bool complete = false;                    // `owed` has been found out
   bool told = false;
+  bool closed = false;                      // the wait ends because the bus does
   std::function<void()> done;               // called once, under the lock
 
+  /// It has settled the event, or is gone.
   void note(model::SubscriptionId subscription) {
     settled.insert(subscription);
-    owed.erase(subscription);
-    if (!complete || !owed.empty() || told) return;
-    told = true;
-    done();
+    const bool was_owed = owed.erase(subscription) > 0 || owed.empty();
+    if (complete && was_owed && owed.empty()) tell();
+  }
+  void tell() {
+    if (!std::exchange(told, true)) done();
   }
 };
 

@@ -331,7 +331,12 @@ Status Engine::remove_subscription(std::string_view name) {
       return {StatusCode::conflict,
               "subscription \"" + std::string(name) + "\" has a handler; end it first"};
     }
-    plan.remove(subscription->record.id);
+    const auto id = subscription->record.id;
+    plan.remove(id);
+    // Whoever waits for an event that only this one was owed has nothing to wait for any more.
+    for (auto& [event, waiter] : state_.settle_waiters) {
+      if (waiter->owed.contains(id)) waiter->note(id);
+    }
     return {};
   };
   return run(request).status();
@@ -399,6 +404,7 @@ Status Engine::wait_settled(EventId id, std::chrono::nanoseconds timeout) {
   // Told between the time-out and the lock: then it is settled after all, and nobody may tell again.
   if (waiter->told && status == StatusCode::deadline_exceeded) status = {};
   waiter->told = true;
+  if (waiter->closed) return {StatusCode::unavailable, "the bus is closed"};
   return status;
 }
 

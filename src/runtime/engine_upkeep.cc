@@ -195,6 +195,14 @@ Status Engine::close() {
     return {};
   };
   auto status = flush();
+  {
+    const std::lock_guard lock(state_.mutex);
+    for (auto& [event, waiter] : state_.settle_waiters) {
+      if (waiter->told) continue;
+      waiter->closed = true;
+      waiter->tell();
+    }
+  }
   if (status.ok()) status = committer_->submit_and_wait(last, true).status();
   committer_->stop();
   const std::lock_guard lock(journal_mutex_);
