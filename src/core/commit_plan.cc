@@ -179,9 +179,8 @@ CommitPlan::Settlement CommitPlan::answer(Answer& answer) {
   if (subscription == nullptr || !holds(*subscription, answer)) return {Effect::stale, {}, {}};
   const auto& lease = answer.lease;
   std::vector<EventId> published;
-  // Only what ends the event keeps the tx.
-  if (answer.tx != nullptr &&
-      (answer.kind == Answer::Kind::ack || answer.kind == Answer::Kind::reject)) {
+  // With the ack alone: a rejected event can be redriven, and then its effect would happen twice.
+  if (answer.tx != nullptr && answer.kind == Answer::Kind::ack) {
     if (!answer.tx->status.ok()) {
       return fail(*subscription, lease, std::nullopt, answer.tx->status.to_string());
     }
@@ -205,7 +204,7 @@ CommitPlan::Settlement CommitPlan::answer(Answer& answer) {
       return {Effect::settled, Settled::skipped, {}};
     case Answer::Kind::reject:
       bury(*subscription, lease, lease.attempt, answer.reason);
-      return {Effect::settled, Settled::dead, std::move(published)};
+      return {Effect::settled, Settled::dead, {}};
     case Answer::Kind::retry:
       return fail(*subscription, lease, answer.delay, answer.reason);
     case Answer::Kind::snooze:

@@ -248,7 +248,7 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
   bool conflict = false;
   if (chance(35)) answer.tx = any_tx(held, conflict);
   const auto* tx = answer.tx.get();
-  const bool keeps_tx = tx != nullptr && (answer.kind == Kind::ack || answer.kind == Kind::reject);
+  const bool keeps_tx = tx != nullptr && answer.kind == Kind::ack;
   const auto writes = tx == nullptr ? std::vector<core::TxWrites::StateWrite>() : tx->state;
 
   const auto before = plan.event_count();
@@ -295,7 +295,7 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
         settled(held, false);
         break;
       case Kind::reject:
-        expect(Effect::settled, keeps_tx ? "reject with tx" : "reject");
+        expect(Effect::settled, tx != nullptr ? "reject with tx" : "reject");
         require(settlement.how == Settled::dead, "a reject did not end as one");
         settled(held, true);
         break;
