@@ -3,10 +3,10 @@
 
 // The seam between the bus and whatever keeps its bytes.
 //
-// A journal is an ordered set of commits. Nothing above this file knows how they are stored; nothing
-// below it knows what a lease or a handler is. Each sentence here has a test in tests/conformance, and a
-// store is finished when that suite passes. Someone who wants another method first says which test needs
-// it.
+// A journal is an ordered set of commits. Nothing above this file knows how they are stored;
+// nothing below it knows what a lease or a handler is. Each sentence here has a test in
+// tests/conformance, and a store is finished when that suite passes. Someone who wants another
+// method first says which test needs it.
 
 #include <cstdint>
 #include <filesystem>
@@ -29,15 +29,16 @@ namespace holdfast::journal {
 struct JournalState {
   model::Uuid uuid{};
   std::uint32_t format = 0;
-  /// The one to write commits with: one more than the last writer's. A reader gets the last writer's.
+  /// The one to write commits with: one more than the last writer's. A reader gets the last
+  /// writer's.
   std::uint64_t epoch = 0;
   CommitNumber last_commit;  ///< 0 = none yet.
   model::PerLane<model::Sequence> next{{1, 1, 1, 1}};
   model::PerLane<model::Sequence> trim{{1, 1, 1, 1}};
   bool created = false;   ///< By this open.
   bool clean = true;      ///< The last commit was that of a proper close, or there is none.
-  bool rebooted = false;  ///< The machine was booted since the last writer opened it: unsynced data may
-                          ///< be gone, and boot times that were stored mean nothing.
+  bool rebooted = false;  ///< The machine was booted since the last writer opened it: unsynced data
+                          ///< may be gone, and boot times that were stored mean nothing.
   std::uint64_t bytes_cut = 0;  ///< Of unsynced data at the end of the log.
   std::string cut_copy;         ///< Where they were kept.
   std::string damage;           ///< What `DamagePolicy::keep_good_prefix` gave up.
@@ -46,12 +47,13 @@ struct JournalState {
 };
 
 struct JournalStats {
-  std::size_t memory_bytes = 0;     ///< Of the engine: buffers, caches, tables.
-  std::uint64_t disk_bytes = 0;     ///< Of the folder.
+  std::size_t memory_bytes = 0;       ///< Of the engine: buffers, caches, tables.
+  std::uint64_t disk_bytes = 0;       ///< Of the folder.
   std::uint64_t disk_free_bytes = 0;  ///< Of its file system; max when it has none.
 };
 
-// --- What can be looked up ------------------------------------------------------------------------
+// --- What can be looked up
+// ------------------------------------------------------------------------
 
 struct EventRef {
   EventId event;
@@ -74,10 +76,11 @@ struct StateRef {
 };
 using RecordRef = std::variant<EventRef, SettlementRef, ParkedRef, DeadLetterRef, StateRef>;
 
-// --- What can be scanned, each in key order -------------------------------------------------------
+// --- What can be scanned, each in key order
+// -------------------------------------------------------
 
-/// Chunks with any event in [from, to), clamped to what the lane holds now. They may begin before `from`
-/// and end behind `to`. A gap that is not a lost range ends the scan with `data_loss`.
+/// Chunks with any event in [from, to), clamped to what the lane holds now. They may begin before
+/// `from` and end behind `to`. A gap that is not a lost range ends the scan with `data_loss`.
 struct EventRange {
   Priority lane = Priority::normal;
   model::Sequence from = 1;
@@ -97,10 +100,11 @@ struct StateRange {
   std::string name;
   std::string prefix;
 };
+/// Those at or above the trim of their lane.
 struct RetentionMarks {};
 struct LostRanges {};
-using ScanSpec = std::variant<EventRange, Subscriptions, Cursors, Settlements, DeadLetters, StateRange,
-                              RetentionMarks, LostRanges>;
+using ScanSpec = std::variant<EventRange, Subscriptions, Cursors, Settlements, DeadLetters,
+                              StateRange, RetentionMarks, LostRanges>;
 
 /// Receives records until it returns false.
 using Sink = std::function<bool(model::Record&& record)>;
@@ -128,22 +132,25 @@ class JournalReader {
 /// concurrently with it.
 class Journal : public JournalReader {
  public:
-  /// Writes every operation of `commit`, in order, or none of them, also when the process or the machine
-  /// dies in between. On ok it is visible to `find` and to scans that start later, and has `durability`:
-  /// with `os` it survives this process, with `durable` power loss as well, and so does every commit
-  /// before it.
+  /// Writes every operation of `commit`, in order, or none of them, also when the process or the
+  /// machine dies in between. On ok it is visible to `find` and to scans that start later, and has
+  /// `durability`: with `os` it survives this process, with `durable` power loss as well, and so
+  /// does every commit before it.
   ///
-  /// A commit whose epoch is not this journal's or whose number is not the next is refused with `fenced`
-  /// and changes nothing. On any other error nobody can know whether it was written; the journal then
-  /// answers every later write and sync with `poisoned`. A failed sync is never tried again: the kernel
-  /// may have dropped the dirty pages and would report success.
+  /// A commit whose epoch is not this journal's or whose number is not the next is refused with
+  /// `fenced` and changes nothing; one that cannot be stored as it is (a NUL byte in the name of a
+  /// user state, a chunk of more than `kChunkEventsMax` events) likewise with `invalid_argument`.
+  /// On any other error nobody can know whether it was written; the journal then answers every
+  /// later write and sync with `poisoned`. A failed sync is never tried again: the kernel may have
+  /// dropped the dirty pages and would report success.
   virtual Status commit(const model::Commit& commit, Durability durability) = 0;
 
   /// Makes every commit that had returned before the call durable. Errors as for `commit`.
   virtual Status sync() = 0;
 
-  /// A consistent copy of everything committed before the call, that can be opened as a journal of its
-  /// own, in `folder`, which must not exist. `already_exists`, `unimplemented` (a store without files).
+  /// A consistent copy of everything committed before the call, that can be opened as a journal of
+  /// its own, in `folder`, which must not exist. `already_exists`, `unimplemented` (a store without
+  /// files).
   virtual Status checkpoint(const std::filesystem::path& folder) = 0;
 };
 

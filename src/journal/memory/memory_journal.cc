@@ -196,10 +196,11 @@ MemoryJournal::Events MemoryJournal::events(const EventRange& range) const {
   Events found;
   auto expected = std::max(range.from, trim_[range.lane]);
   const auto end = std::min(range.to, next_[range.lane]);
+  if (expected >= end) return found;
   const auto missing = [&](Sequence to) {
-    return Status(StatusCode::data_loss,
-                  "events " + to_string(EventId{range.lane, expected}) + " to " +
-                      to_string(EventId{range.lane, to - 1}) + " are missing from the journal");
+    return Status(StatusCode::data_loss, "events " + to_string(EventId{range.lane, expected}) +
+                                             " to " + to_string(EventId{range.lane, to - 1}) +
+                                             " are missing from the journal");
   };
   const auto& chunks = tables_.events[range.lane];
   auto at = chunks.upper_bound(expected);
@@ -244,8 +245,7 @@ Result<std::optional<Record>> MemoryJournal::find(const RecordRef& ref) const {
   const auto& parked = std::get<ParkedRef>(ref);
   const auto at = tables_.parked.find({parked.subscription, parked.event});
   if (at == tables_.parked.end()) return std::optional<Record>();
-  return std::optional<Record>(
-      model::ParkedEvent{parked.subscription, parked.event, at->second});
+  return std::optional<Record>(model::ParkedEvent{parked.subscription, parked.event, at->second});
 }
 
 std::vector<Record> MemoryJournal::records(const ScanSpec& spec) const {

@@ -97,9 +97,9 @@ Status check_storable(const model::Commit& commit) {
   for (const auto& operation : commit.operations) {
     if (const auto* append = std::get_if<model::Append>(&operation)) {
       if (append->chunk->count() > model::kChunkEventsMax) {
-        return {StatusCode::invalid_argument,
-                "chunk of " + std::to_string(append->chunk->count()) + " events; at most " +
-                    std::to_string(model::kChunkEventsMax)};
+        return {StatusCode::invalid_argument, "chunk of " + std::to_string(append->chunk->count()) +
+                                                  " events; at most " +
+                                                  std::to_string(model::kChunkEventsMax)};
       }
       continue;
     }

@@ -8,7 +8,8 @@
 
 namespace holdfast::journal {
 
-/// Whether `commit` can be stored as it is: what would have to be refused before anything is written.
+/// Whether `commit` can be stored as it is: what would have to be refused before anything is
+/// written.
 [[nodiscard]] Status check_storable(const model::Commit& commit);
 
 /// Adds all of `commit` to `batch`, in order, its own record first. It must be storable.

@@ -42,7 +42,8 @@ std::uint32_t crc32c(std::string_view bytes, std::uint32_t crc) noexcept {
     for (unsigned i = 0; i < 8; ++i) crc ^= kTable[7 - i][(word >> (8 * i)) & 0xffU];
     bytes.remove_prefix(8);
   }
-  for (const char c : bytes) crc = (crc >> 8U) ^ kTable[0][(crc ^ static_cast<unsigned char>(c)) & 0xffU];
+  for (const char c : bytes)
+    crc = (crc >> 8U) ^ kTable[0][(crc ^ static_cast<unsigned char>(c)) & 0xffU];
   return ~crc;
 }
 

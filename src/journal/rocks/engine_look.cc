@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "journal/rocks/engine_look.h"
 
-#include <rocksdb/db.h>
-#include <rocksdb/env.h>
-#include <rocksdb/file_system.h>
-
 #include <memory>
 #include <string_view>
 #include <vector>
+
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
 
 #include "base/status_or.h"
 #include "journal/rocks/engine_options.h"
@@ -30,9 +30,8 @@ class WithoutLogs final : public rocksdb::FileSystemWrapper {
                                 std::vector<std::string>* names,
                                 rocksdb::IODebugContext* context) override {
     auto status = FileSystemWrapper::GetChildren(folder, options, names, context);
-    std::erase_if(*names, [](const std::string& name) {
-      return std::string_view(name).ends_with(".log");
-    });
+    std::erase_if(*names,
+                  [](const std::string& name) { return std::string_view(name).ends_with(".log"); });
     return status;
   }
 };

@@ -22,8 +22,8 @@ struct JournalHead {
 /// Reads it. Fails with `invalid_argument` for a newer format.
 Result<JournalHead> read_head(const Lookup& lookup);
 
-/// Reads it from the tables alone, as if there were no log, and changes nothing: what the log must go
-/// on from. Only so can be told that the oldest log is missing.
+/// Reads it from the tables alone, as if there were no log, and changes nothing: what the log must
+/// go on from. Only so can be told that the oldest log is missing.
 Result<JournalHead> look_at_tables(const std::string& folder, const RocksOptions& options);
 
 }  // namespace holdfast::journal

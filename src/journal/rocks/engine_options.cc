@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "journal/rocks/engine_options.h"
 
+#include <algorithm>
+
 #include <rocksdb/convenience.h>
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
-
-#include <algorithm>
 
 #include "journal/rocks/engine_log.h"
 
@@ -35,8 +35,8 @@ EngineOptions make_engine_options(const RocksOptions& options) {
   // Recovery. A tail torn in the middle of a record is normal; anything else in the log is refused.
   // The default mode takes a flipped bit for the end of the log and deletes what comes behind it.
   out.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
-  // Together with SyncWAL this version can report a log as missing that is not; what it would find is
-  // found by our own reading of the log before the engine opens it.
+  // Together with SyncWAL this version can report a log as missing that is not; what it would find
+  // is found by our own reading of the log before the engine opens it.
   out.track_and_verify_wals_in_manifest = false;
   out.paranoid_checks = true;
   // Every open writes what it replayed into a table: the next one replays only its own log, and a

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <memory>
+
 #include <rocksdb/cache.h>
 #include <rocksdb/options.h>
-
-#include <memory>
 
 #include "journal/rocks/rocks_journal.h"
 

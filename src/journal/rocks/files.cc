@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "journal/rocks/files.h"
 
-#include <rocksdb/env.h>
-
 #include <memory>
 #include <utility>
+
+#include <rocksdb/env.h>
 
 #include "base/status_or.h"
 #include "journal/rocks/status_map.h"

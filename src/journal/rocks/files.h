@@ -15,8 +15,8 @@ class Env;
 
 namespace holdfast::journal {
 
-/// What the journal does with files of its own, through the engine's environment, so that tests which
-/// take power away or fill the disk meet these as well. Messages name the path.
+/// What the journal does with files of its own, through the engine's environment, so that tests
+/// which take power away or fill the disk meet these as well. Messages name the path.
 class Files {
  public:
   explicit Files(rocksdb::Env& env) : env_(env) {}
@@ -27,7 +27,8 @@ class Files {
   [[nodiscard]] Result<std::vector<std::string>> list(const std::string& folder) const;
   [[nodiscard]] Result<std::uint64_t> size(const std::string& path) const;
   [[nodiscard]] Result<std::string> read(const std::string& path) const;
-  /// Puts `bytes` in place of `path`, all or nothing, also when power is lost, and durable on return.
+  /// Puts `bytes` in place of `path`, all or nothing, also when power is lost, and durable on
+  /// return.
   Status replace(const std::string& path, std::string_view bytes) const;
   Status make_folder(const std::string& folder) const;
   /// Makes the names in `folder` durable.

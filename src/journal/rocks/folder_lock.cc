@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: MIT
 #include "journal/rocks/folder_lock.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <system_error>
+#include <unistd.h>
 
 namespace holdfast::journal {
 
 namespace {
 
-// Two locks. The one on the folder itself decides: nobody can delete it away. The one on the file that
-// names the owner can be asked about without being taken.
+// Two locks. The one on the folder itself decides: nobody can delete it away. The one on the file
+// that names the owner can be asked about without being taken.
 
 Status failed(const std::string& what) {
   return {StatusCode::unavailable, what + ": " + std::generic_category().message(errno)};

@@ -8,8 +8,9 @@
 
 namespace holdfast::journal {
 
-/// Keeps a journal's folder to one opener, also within a process. Our own, because the engine's lock is
-/// on a file that can be deleted under it. Given up by the destructor or by the end of the process.
+/// Keeps a journal's folder to one opener, also within a process. Our own, because the engine's
+/// lock is on a file that can be deleted under it. Given up by the destructor or by the end of the
+/// process.
 class FolderLock {
  public:
   /// Fails with `locked`, naming the owner's pid.

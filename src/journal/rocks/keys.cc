@@ -120,13 +120,16 @@ std::string retention_mark(Priority lane, model::Sequence sequence) {
 std::string end_of(std::string_view prefix) {
   std::string end(prefix);
   while (!end.empty() && end.back() == '\xff') end.pop_back();
-  // A prefix begins with its table's byte, which is never 0xff: there is something left to count up.
+  // A prefix begins with its table's byte, which is never 0xff: there is something left to count
+  // up.
   end.back() = static_cast<char>(static_cast<unsigned char>(end.back()) + 1);
   return end;
 }
 
 std::string all(Table table) { return begin(table); }
-std::string of_subscription(Table table, model::SubscriptionId id) { return join(begin(table), id); }
+std::string of_subscription(Table table, model::SubscriptionId id) {
+  return join(begin(table), id);
+}
 std::string all_lost_ranges() { return std::string(kLostRange); }
 std::string all_retention_marks() { return std::string(kRetentionMark); }
 
@@ -136,12 +139,8 @@ std::optional<Parsed> parse(std::string_view key) {
   parsed.table = static_cast<Table>(key.front());
   Cutter cutter(key.substr(1));
   switch (parsed.table) {
-    case Table::event:
-      parsed.event = cutter.event();
-      break;
-    case Table::subscription:
-      parsed.subscription = cutter.subscription();
-      break;
+    case Table::event: parsed.event = cutter.event(); break;
+    case Table::subscription: parsed.subscription = cutter.subscription(); break;
     case Table::cursor:
       parsed.subscription = cutter.subscription();
       parsed.event.priority = cutter.lane();
@@ -162,14 +161,15 @@ std::optional<Parsed> parse(std::string_view key) {
         return parsed;
       }
       return std::nullopt;
-    default:
-      return std::nullopt;
+    default: return std::nullopt;
   }
   if (!cutter.done()) return std::nullopt;
   return parsed;
 }
 
-std::optional<EventId> parse_lost_range(std::string_view key) { return parse_after(kLostRange, key); }
+std::optional<EventId> parse_lost_range(std::string_view key) {
+  return parse_after(kLostRange, key);
+}
 std::optional<EventId> parse_retention_mark(std::string_view key) {
   return parse_after(kRetentionMark, key);
 }

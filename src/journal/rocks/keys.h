@@ -9,9 +9,9 @@
 #include "holdfast/types.h"
 #include "model/ids.h"
 
-// The key table, and the only place that knows it; docs/journal-format.md is its prose. The first byte
-// of a key is its table, integers are big-endian, so that keys sort as what they name.
-// On disk since format 1: never renumber, reuse or reorder.
+// The key table, and the only place that knows it; docs/journal-format.md is its prose. The first
+// byte of a key is its table, integers are big-endian, so that keys sort as what they name. On disk
+// since format 1: never renumber, reuse or reorder.
 //
 // Kept free for later: 't' tombstones, 'o' operations, 'k' idempotency keys, 'w' due times.
 
@@ -35,8 +35,8 @@ inline constexpr std::string_view kJournal = "mj";
 /// What the newest commit says of itself. The first operation of every commit's batch, so that
 /// whoever reads the log of the engine finds it at once.
 inline constexpr std::string_view kCommit = "mc";
-/// What the commit said that an open went on from when it skipped numbers: the second operation of the
-/// commit which that open wrote. It is how a jump in the commit numbers is told from a hole.
+/// What the commit said that an open went on from when it skipped numbers: the second operation of
+/// the commit which that open wrote. It is how a jump in the commit numbers is told from a hole.
 inline constexpr std::string_view kResumed = "mo";
 
 std::string event(EventId first);

@@ -16,8 +16,8 @@ namespace holdfast::journal {
 
 namespace {
 
-// A batch in the engine's log: its sequence number 8, its count 4, then its operations; a put is its
-// tag 1, and key and value, each with its length before it.
+// A batch in the engine's log: its sequence number 8, its count 4, then its operations; a put is
+// its tag 1, and key and value, each with its length before it.
 constexpr std::size_t kBatchHeaderBytes = 12;
 constexpr char kPutTag = 1;
 
@@ -94,9 +94,9 @@ class Follower {
       report_.end = commit->number;
       return;
     }
-    report_.hole = damage_ ? *damage_
-                           : LogReport::Hole{file, record.begin,
-                                             "does not follow the commit before it", {}};
+    report_.hole =
+        damage_ ? *damage_
+                : LogReport::Hole{file, record.begin, "does not follow the commit before it", {}};
     report_.hole->behind = commit->number;
   }
 
@@ -128,7 +128,8 @@ Result<std::vector<std::string>> log_files(const Files& files, const std::string
     const std::string_view text(name);
     if (!text.ends_with(".log") || text.size() <= 4) continue;
     const auto number = text.substr(0, text.size() - 4);
-    if (std::all_of(number.begin(), number.end(), [](unsigned char c) { return std::isdigit(c) != 0; })) {
+    if (std::all_of(number.begin(), number.end(),
+                    [](unsigned char c) { return std::isdigit(c) != 0; })) {
       names.push_back(name);
     }
   }
@@ -138,7 +139,8 @@ Result<std::vector<std::string>> log_files(const Files& files, const std::string
   return names;
 }
 
-Result<LogReport> check_log(const Files& files, const std::string& folder, CommitNumber tables_end) {
+Result<LogReport> check_log(const Files& files, const std::string& folder,
+                            CommitNumber tables_end) {
   HOLDFAST_ASSIGN(const auto names, log_files(files, folder));
   Follower follower(tables_end);
   for (const auto& name : names) {

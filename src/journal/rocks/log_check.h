@@ -20,8 +20,9 @@ Result<std::vector<std::string>> log_files(const Files& files, const std::string
 ///     tables ... | commits that follow one another | hole | commits that lead nowhere
 ///                                                ^ end
 struct LogReport {
-  CommitNumber end;            ///< The newest commit that everything before it is there of.
-  CommitNumber durable_known;  ///< Newest that any intact commit, before or behind a hole, calls durable.
+  CommitNumber end;  ///< The newest commit that everything before it is there of.
+  CommitNumber
+      durable_known;  ///< Newest that any intact commit, before or behind a hole, calls durable.
   struct Hole {
     std::string file;  ///< Where it begins: name and offset.
     std::uint64_t offset = 0;
@@ -31,8 +32,8 @@ struct LogReport {
   std::optional<Hole> hole;
 };
 
-/// Follows the commits of the log on from `tables_end`, the newest commit in the tables. An error is one
-/// of reading; damage is in the report.
+/// Follows the commits of the log on from `tables_end`, the newest commit in the tables. An error
+/// is one of reading; damage is in the report.
 Result<LogReport> check_log(const Files& files, const std::string& folder, CommitNumber tables_end);
 
 struct LogCut {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "journal/rocks/log_file.h"
 
-#include <rocksdb/env.h>
-
 #include <algorithm>
 #include <cstring>
 #include <memory>
 #include <vector>
+
+#include <rocksdb/env.h>
 
 #include "base/status_or.h"
 #include "journal/rocks/crc32c.h"
@@ -17,7 +17,7 @@ namespace holdfast::journal {
 namespace {
 
 constexpr std::size_t kBlockBytes = 32768;
-constexpr std::size_t kHeaderBytes = 7;         // checksum 4, length 2, type 1
+constexpr std::size_t kHeaderBytes = 7;             // checksum 4, length 2, type 1
 constexpr std::size_t kRecyclableHeaderBytes = 11;  // and the log's number 4
 
 enum Type : unsigned char { zero = 0, full = 1, first = 2, middle = 3, last = 4 };
@@ -123,7 +123,8 @@ class Assembler {
 Status read_log_file(const Files& files, const std::string& path, const LogVisitor& visitor) {
   std::unique_ptr<rocksdb::SequentialFile> file;
   const auto doing = "reading " + path;
-  HOLDFAST_TRY(from_rocks(files.env().NewSequentialFile(path, &file, rocksdb::EnvOptions()), doing));
+  HOLDFAST_TRY(
+      from_rocks(files.env().NewSequentialFile(path, &file, rocksdb::EnvOptions()), doing));
   Assembler assembler(visitor);
   std::vector<char> buffer(kBlockBytes);
   for (std::uint64_t offset = 0;;) {
@@ -131,8 +132,8 @@ Status read_log_file(const Files& files, const std::string& path, const LogVisit
     std::size_t filled = 0;
     while (filled < kBlockBytes) {
       rocksdb::Slice piece;
-      HOLDFAST_TRY(from_rocks(
-          file->Read(kBlockBytes - filled, &piece, buffer.data() + filled), doing));
+      HOLDFAST_TRY(
+          from_rocks(file->Read(kBlockBytes - filled, &piece, buffer.data() + filled), doing));
       if (piece.empty()) break;
       if (piece.data() != buffer.data() + filled) {
         std::memcpy(buffer.data() + filled, piece.data(), piece.size());

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "journal/rocks/lookup.h"
 
-#include <rocksdb/db.h>
-
 #include <algorithm>
 #include <utility>
+
+#include <rocksdb/db.h>
 
 #include "base/status_or.h"
 #include "journal/rocks/keys.h"
@@ -39,7 +39,8 @@ std::string key_of(const RecordRef& ref) {
   return std::visit(Key{}, ref);
 }
 
-/// A walk over [from, end). The bounds keep the engine from wading through what was deleted outside.
+/// A walk over [from, end). The bounds keep the engine from wading through what was deleted
+/// outside.
 class Walk {
  public:
   Walk(rocksdb::DB& db, std::string from, std::string end, bool fill_cache = false)
@@ -64,8 +65,9 @@ class Walk {
   std::unique_ptr<rocksdb::Iterator> iterator_;
 };
 
-/// Where a chunk that holds `sequence` may begin at the earliest. Searching from here on, and not from
-/// the start of the lane, is what keeps a lane with much that is trimmed as fast as an empty one.
+/// Where a chunk that holds `sequence` may begin at the earliest. Searching from here on, and not
+/// from the start of the lane, is what keeps a lane with much that is trimmed as fast as an empty
+/// one.
 Sequence earliest_first(Sequence sequence) {
   return sequence > model::kChunkEventsMax ? sequence - model::kChunkEventsMax + 1 : 1;
 }
@@ -145,7 +147,9 @@ Status Lookup::scan(const ScanSpec& spec, const Sink& sink) const {
     const Sink& sink;
 
     Status operator()(const EventRange& range) const { return lookup.scan_events(range, sink); }
-    Status operator()(const Subscriptions&) const { return all(keys::all(keys::Table::subscription)); }
+    Status operator()(const Subscriptions&) const {
+      return all(keys::all(keys::Table::subscription));
+    }
     Status operator()(const Cursors&) const { return all(keys::all(keys::Table::cursor)); }
     Status operator()(const Settlements& spec) const {
       if (!spec.subscription) return all(keys::all(keys::Table::settlement));
@@ -197,9 +201,9 @@ Status Lookup::scan_marks(const Sink& sink) const {
   });
 }
 
-// What has to be there is everything between the trim and the next sequence but what was lost. The next
-// sequence is taken before the walk begins and the trim after, so that both are true of what the walk
-// sees while commits go on.
+// What has to be there is everything between the trim and the next sequence but what was lost. The
+// next sequence is taken before the walk begins and the trim after, so that both are true of what
+// the walk sees while commits go on.
 Status Lookup::scan_events(const EventRange& range, const Sink& sink) const {
   const auto lane = range.lane;
   const auto before = tail_.read();

@@ -13,8 +13,8 @@ class DB;
 
 namespace holdfast::journal {
 
-/// Finding and scanning, the same for a journal and for a reader. Every value is verified by the model's
-/// codec before anybody sees it. Borrows both. Threads: any.
+/// Finding and scanning, the same for a journal and for a reader. Every value is verified by the
+/// model's codec before anybody sees it. Borrows both. Threads: any.
 class Lookup {
  public:
   Lookup(rocksdb::DB& db, const Tail& tail) : db_(db), tail_(tail) {}
@@ -22,7 +22,8 @@ class Lookup {
   [[nodiscard]] Result<std::optional<model::Record>> find(const RecordRef& ref) const;
   Status scan(const ScanSpec& spec, const Sink& sink) const;
 
-  /// The first chunk with any event at or behind `event` in its lane, whatever is missing before it.
+  /// The first chunk with any event at or behind `event` in its lane, whatever is missing before
+  /// it.
   [[nodiscard]] Result<std::optional<model::ChunkPtr>> first_chunk_reaching(EventId event) const;
 
   /// A raw value; nothing when there is none.

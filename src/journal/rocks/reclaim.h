@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <rocksdb/compaction_filter.h>
-
 #include <array>
 #include <atomic>
 #include <memory>
+
+#include <rocksdb/compaction_filter.h>
 
 #include "model/ids.h"
 
 namespace holdfast::journal {
 
-/// How far each lane may be reclaimed: its trim in a commit that is known to be fsynced. With the trim
-/// of a younger one, power loss could bring a cursor back to events that are gone. Threads: any.
+/// How far each lane may be reclaimed: its trim in a commit that is known to be fsynced. With the
+/// trim of a younger one, power loss could bring a cursor back to events that are gone. Threads:
+/// any.
 class DurableTrims {
  public:
   void raise(const model::PerLane<model::Sequence>& trim) {
@@ -31,8 +32,8 @@ class DurableTrims {
   std::array<std::atomic<model::Sequence>, kLaneCount> trims_{};
 };
 
-/// Drops chunks and retention marks below the durable trims whenever the engine writes a table, also
-/// when it flushes: an event that is settled quickly never gets into a table at all.
+/// Drops chunks and retention marks below the durable trims whenever the engine writes a table,
+/// also when it flushes: an event that is settled quickly never gets into a table at all.
 [[nodiscard]] std::shared_ptr<rocksdb::CompactionFilterFactory> make_reclaim_filter(
     std::shared_ptr<const DurableTrims> trims);
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "journal/rocks/reclaimer.h"
 
-#include <rocksdb/convenience.h>
-#include <rocksdb/db.h>
-
 #include <string>
 #include <utility>
+
+#include <rocksdb/convenience.h>
+#include <rocksdb/db.h>
 
 #include "journal/rocks/keys.h"
 #include "model/chunk.h"
@@ -19,8 +19,7 @@ std::uint64_t bytes_in_tables(rocksdb::DB& db, const rocksdb::Range& range) {
   rocksdb::SizeApproximationOptions options;
   options.include_memtables = false;
   options.include_files = true;
-  const auto status =
-      db.GetApproximateSizes(options, db.DefaultColumnFamily(), &range, 1, &bytes);
+  const auto status = db.GetApproximateSizes(options, db.DefaultColumnFamily(), &range, 1, &bytes);
   return status.ok() ? bytes : 0;
 }
 
@@ -69,12 +68,13 @@ void Reclaimer::reclaim(Priority lane) {
   // roughly) would not get less by another one.
   if (bytes < kept_[lane] + config_.bytes_min) return;
 
-  // Whole tables of the lane go without being read. The last chunk may reach over the trim, so the end
-  // is where a chunk begins that certainly does not.
+  // Whole tables of the lane go without being read. The last chunk may reach over the trim, so the
+  // end is where a chunk begins that certainly does not.
   if (trim > model::kChunkEventsMax) {
     const auto last_key = keys::event({lane, trim - model::kChunkEventsMax});
     const rocksdb::Slice last(last_key);
-    auto status = rocksdb::DeleteFilesInRange(&db_, db_.DefaultColumnFamily(), &begin, &last, false);
+    auto status =
+        rocksdb::DeleteFilesInRange(&db_, db_.DefaultColumnFamily(), &begin, &last, false);
     if (!status.ok()) config_.log.warn("reclaiming: " + status.ToString());
   }
   rocksdb::CompactRangeOptions options;

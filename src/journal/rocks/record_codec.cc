@@ -56,12 +56,12 @@ Result<model::Record> decode_meta_record(std::string_view key, std::string_view 
 Result<model::Record> decode_record(std::string_view key, std::string_view value) {
   const auto parsed = keys::parse(key);
   if (!parsed) {
-    return Status(StatusCode::data_loss, "key " + printable(key) + " is none of format " +
-                                             std::to_string(keys::kFormat));
+    return Status(StatusCode::data_loss,
+                  "key " + printable(key) + " is none of format " + std::to_string(keys::kFormat));
   }
   const auto id = parsed->subscription;
-  const auto of_event = " of subscription " + std::to_string(id.value) + ", event " +
-                        to_string(parsed->event);
+  const auto of_event =
+      " of subscription " + std::to_string(id.value) + ", event " + to_string(parsed->event);
   switch (parsed->table) {
     case keys::Table::event:
       return as_record(model::Chunk::decode(value, parsed->event), "journal");
@@ -87,8 +87,7 @@ Result<model::Record> decode_record(std::string_view key, std::string_view value
       return as_record(
           model::decode_state(key, value, std::string(parsed->name), std::string(parsed->key)),
           "user state");
-    case keys::Table::meta:
-      return decode_meta_record(key, value);
+    case keys::Table::meta: return decode_meta_record(key, value);
   }
   return Status(StatusCode::internal, "a table without a decoder");
 }

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT
-// The strict open. Everything that could be a reason to refuse is looked at before the engine is let at
-// the files, since opening it for writing replays the log and deletes it:
+// The strict open. Everything that could be a reason to refuse is looked at before the engine is
+// let at the files, since opening it for writing replays the log and deletes it:
 //
 //     lock -> watermark -> tables alone -> log against both -> cut what may be cut -> open -> go on
 //
-// docs/journal-format.md says what is found damaged, and what is a torn end that was never promised.
-
-#include <rocksdb/write_batch.h>
-#include <sys/stat.h>
+// docs/journal-format.md says what is found damaged, and what is a torn end that was never
+// promised.
 
 #include <algorithm>
 #include <cerrno>
 #include <random>
+#include <sys/stat.h>
 #include <system_error>
 #include <utility>
+
+#include <rocksdb/write_batch.h>
 
 #include "base/clock.h"
 #include "base/status_or.h"
@@ -86,7 +87,7 @@ class Opening {
   Files files_;
   const std::string boot_id_;
   OpenedEngine engine_;
-  std::optional<LogReport> report_;   // when there was any reason to read the log
+  std::optional<LogReport> report_;    // when there was any reason to read the log
   std::optional<model::Commit> last_;  // the newest that was recovered
   bool has_cut_ = false;
 };
@@ -142,8 +143,8 @@ Status Opening::take_watermark() {
   if (!options_.create_if_missing) {
     return refuse(StatusCode::not_found, "there is no journal in this folder");
   }
-  // With epoch 0 it says that a journal is being made here: whatever the engine's files are, nothing
-  // was in them yet. It is replaced once there is something to lose.
+  // With epoch 0 it says that a journal is being made here: whatever the engine's files are,
+  // nothing was in them yet. It is replaced once there is something to lose.
   engine_.watermark.uuid = random_uuid();
   engine_.watermark.boot_id = boot_id_;
   return write_watermark(files_, folder(), engine_.watermark);
@@ -189,8 +190,8 @@ Status Opening::judge(const LogReport& report) {
   const auto durable = std::max(engine_.watermark.durable, report.durable_known);
   const auto first_missing = CommitNumber{report.end.value + 1};
   if (report.end < durable) {
-    std::string what = "commit " + number(durable) + " was durable, and the journal ends at commit " +
-                       number(report.end);
+    std::string what = "commit " + number(durable) +
+                       " was durable, and the journal ends at commit " + number(report.end);
     if (report.hole) {
       what += ": " + report.hole->file + " at offset " + std::to_string(report.hole->offset) + " " +
               report.hole->why;
@@ -204,10 +205,10 @@ Status Opening::judge(const LogReport& report) {
   has_cut_ = true;
   engine_.state.bytes_cut = cut.bytes;
   engine_.state.cut_copy = std::move(cut.copy);
-  options_.log.warn(folder() + ": the log is damaged from commit " + number(first_missing) + " on (" +
-                    report.hole->file + " at offset " + std::to_string(report.hole->offset) + " " +
-                    report.hole->why + "), behind what was durable; cut, copy in " +
-                    engine_.state.cut_copy);
+  options_.log.warn(folder() + ": the log is damaged from commit " + number(first_missing) +
+                    " on (" + report.hole->file + " at offset " +
+                    std::to_string(report.hole->offset) + " " + report.hole->why +
+                    "), behind what was durable; cut, copy in " + engine_.state.cut_copy);
   return {};
 }
 
@@ -283,7 +284,8 @@ Status Opening::read_state() {
   auto& watermark = engine_.watermark;
   if (watermark.epoch == 0) HOLDFAST_TRY(create_head(lookup));
   HOLDFAST_ASSIGN(const auto head, read_head(lookup));
-  if (!head.meta) return refuse(StatusCode::data_loss, "the record of the journal itself is missing");
+  if (!head.meta)
+    return refuse(StatusCode::data_loss, "the record of the journal itself is missing");
   if (head.meta->uuid != watermark.uuid) {
     return refuse(StatusCode::data_loss, "the watermark file is that of another journal");
   }
@@ -306,8 +308,8 @@ Status Opening::read_state() {
   return {};
 }
 
-/// Chunks that were reclaimed under a trim which a commit said that is lost now: they were settled, and
-/// must not look like a hole.
+/// Chunks that were reclaimed under a trim which a commit said that is lost now: they were settled,
+/// and must not look like a hole.
 Result<std::vector<model::LostRange>> Opening::lost_heads(const model::Commit& commit) const {
   std::vector<model::LostRange> lost;
   Tail tail;
@@ -322,8 +324,8 @@ Result<std::vector<model::LostRange>> Opening::lost_heads(const model::Commit& c
   return lost;
 }
 
-/// Goes on behind everything that may have been given out, and records what that skips. The reserve in
-/// the watermark bounds it; without one, what a reserve can be at most.
+/// Goes on behind everything that may have been given out, and records what that skips. The reserve
+/// in the watermark bounds it; without one, what a reserve can be at most.
 Status Opening::skip_numbers(model::Commit& commit) {
   const auto& watermark = engine_.watermark;
   const Tail tail;
@@ -336,15 +338,15 @@ Status Opening::skip_numbers(model::Commit& commit) {
   });
   const bool is_reserve_known = watermark.reserved_number.value > 1;
   for (const auto lane : kAllPriorities) {
-    const auto reserved = is_reserve_known ? watermark.reserved[lane]
-                                           : commit.next[lane] + options_.reserve;
+    const auto reserved =
+        is_reserve_known ? watermark.reserved[lane] : commit.next[lane] + options_.reserve;
     if (reserved <= commit.next[lane]) continue;
     lost.push_back({.lane = lane, .from = commit.next[lane], .to = reserved - 1});
     commit.next[lane] = reserved;
   }
-  commit.number = {std::max(commit.number.value,
-                            is_reserve_known ? watermark.reserved_number.value
-                                             : commit.number.value + options_.reserve)};
+  commit.number = {std::max(commit.number.value, is_reserve_known
+                                                     ? watermark.reserved_number.value
+                                                     : commit.number.value + options_.reserve)};
   for (const auto& range : lost) commit.operations.emplace_back(model::PutLostRange{range});
   return {};
 }
@@ -387,7 +389,8 @@ Status Opening::go_on() {
   watermark.reserved_number = {
       std::max(watermark.reserved_number.value, end.number.value + 1 + options_.reserve)};
   for (const auto lane : kAllPriorities) {
-    watermark.reserved[lane] = std::max(watermark.reserved[lane], end.next[lane] + options_.reserve);
+    watermark.reserved[lane] =
+        std::max(watermark.reserved[lane], end.next[lane] + options_.reserve);
   }
   HOLDFAST_TRY(write_watermark(files_, folder(), watermark));
   return files_.remove_folder(folder() + kEvidence);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include <rocksdb/db.h>
-
 #include <chrono>
 #include <thread>
 #include <utility>
+
+#include <rocksdb/db.h>
 
 #include "base/clock.h"
 #include "base/status_or.h"
@@ -54,10 +54,9 @@ Status fill_state(OpenedEngine& engine) {
                 .trim = state.trim,
                 .lost = std::make_shared<const std::vector<model::LostRange>>(state.lost)};
   if (state.last_commit < engine.watermark.durable) {
-    return {StatusCode::data_loss,
-            "commit " + std::to_string(engine.watermark.durable.value) +
-                " was durable, and the journal ends at commit " +
-                std::to_string(state.last_commit.value)};
+    return {StatusCode::data_loss, "commit " + std::to_string(engine.watermark.durable.value) +
+                                       " was durable, and the journal ends at commit " +
+                                       std::to_string(state.last_commit.value)};
   }
   return {};
 }
@@ -75,7 +74,8 @@ Status attempt(OpenedEngine& engine, const Files& files) {
   HOLDFAST_ASSIGN(const auto before, log_files(files, engine.folder));
   HOLDFAST_TRY(read_engine(engine));
   HOLDFAST_TRY(fill_state(engine));
-  // A log that went meanwhile was flushed into a table that the engine did not know of when it began.
+  // A log that went meanwhile was flushed into a table that the engine did not know of when it
+  // began.
   for (const auto& name : before) {
     if (!files.exists(engine.folder + "/" + name)) {
       return {StatusCode::unavailable, "the writer has replaced a log while it was read"};
@@ -90,7 +90,8 @@ Result<std::unique_ptr<JournalReader>> open_rocks_reader(const std::filesystem::
                                                          const RocksOptions& options) {
   const Files files(options.env != nullptr ? *options.env : *rocksdb::Env::Default());
   const auto path = folder.lexically_normal().string();
-  if (!files.exists(path)) return Status(StatusCode::not_found, path + ": there is no such journal");
+  if (!files.exists(path))
+    return Status(StatusCode::not_found, path + ": there is no such journal");
   constexpr int kAttempts = 10;
   Status status;
   for (int i = 0; i < kAttempts; ++i) {
@@ -99,7 +100,8 @@ Result<std::unique_ptr<JournalReader>> open_rocks_reader(const std::filesystem::
     engine.folder = path;
     engine.options = options;
     status = attempt(engine, files);
-    if (status.ok()) return std::unique_ptr<JournalReader>(std::make_unique<RocksReader>(std::move(engine)));
+    if (status.ok())
+      return std::unique_ptr<JournalReader>(std::make_unique<RocksReader>(std::move(engine)));
     if (status == StatusCode::invalid_argument) break;
   }
   return status.with_context(path);

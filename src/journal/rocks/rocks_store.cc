@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "journal/rocks/rocks_store.h"
 
-#include <rocksdb/cache.h>
-#include <rocksdb/utilities/checkpoint.h>
-#include <sys/statvfs.h>
-
 #include <exception>
 #include <limits>
+#include <sys/statvfs.h>
 #include <utility>
+
+#include <rocksdb/cache.h>
+#include <rocksdb/utilities/checkpoint.h>
 
 #include "base/status_or.h"
 #include "journal/rocks/commit_batch.h"
@@ -17,7 +17,8 @@ namespace holdfast::journal {
 
 JournalStats engine_stats(const OpenedEngine& engine) {
   JournalStats stats;
-  for (const auto* property : {"rocksdb.size-all-mem-tables", "rocksdb.estimate-table-readers-mem"}) {
+  for (const auto* property :
+       {"rocksdb.size-all-mem-tables", "rocksdb.estimate-table-readers-mem"}) {
     std::uint64_t bytes = 0;
     if (engine.db->GetIntProperty(property, &bytes)) stats.memory_bytes += bytes;
   }
@@ -67,8 +68,8 @@ RocksJournal::~RocksJournal() {
     static_cast<void>(keeper_.close(std::nullopt));
     return;
   }
-  // The engine itself only flushes what is in no log. With everything in tables the next open replays
-  // nothing. A disk too full for that is no loss: the log has it.
+  // The engine itself only flushes what is in no log. With everything in tables the next open
+  // replays nothing. A disk too full for that is no loss: the log has it.
   rocksdb::FlushOptions flush;
   flush.allow_write_stall = true;
   auto closing = engine_.db->Flush(flush);
@@ -94,11 +95,10 @@ Status RocksJournal::commit(const model::Commit& commit, Durability durability) 
   HOLDFAST_TRY(poisoned());
   const auto before = tail_.read();
   if (commit.epoch != engine_.state.epoch || commit.number.value != before.number.value + 1) {
-    return {StatusCode::fenced,
-            "commit " + std::to_string(commit.number.value) + " of epoch " +
-                std::to_string(commit.epoch) + " is not the next; that is " +
-                std::to_string(before.number.value + 1) + " of epoch " +
-                std::to_string(engine_.state.epoch)};
+    return {StatusCode::fenced, "commit " + std::to_string(commit.number.value) + " of epoch " +
+                                    std::to_string(commit.epoch) + " is not the next; that is " +
+                                    std::to_string(before.number.value + 1) + " of epoch " +
+                                    std::to_string(engine_.state.epoch)};
   }
   HOLDFAST_TRY(check_storable(commit));
   if (const auto reserved = keeper_.reserve(commit.number, commit.next); !reserved.ok()) {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <rocksdb/db.h>
-#include <rocksdb/write_batch.h>
-
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+
+#include <rocksdb/db.h>
+#include <rocksdb/write_batch.h>
 
 #include "journal/rocks/engine_options.h"
 #include "journal/rocks/files.h"
@@ -41,8 +41,8 @@ Result<std::vector<model::LostRange>> read_lost_ranges(const Lookup& lookup);
 class RocksJournal final : public Journal {
  public:
   explicit RocksJournal(OpenedEngine engine);
-  /// Makes everything durable, writes it into tables and says so in the watermark, unless a write or
-  /// sync has failed.
+  /// Makes everything durable, writes it into tables and says so in the watermark, unless a write
+  /// or sync has failed.
   ~RocksJournal() override;
 
   [[nodiscard]] const JournalState& state() const override { return engine_.state; }

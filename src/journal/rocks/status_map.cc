@@ -9,28 +9,21 @@ namespace {
 
 StatusCode code_of(const rocksdb::Status& status) {
   switch (status.code()) {
-    case rocksdb::Status::kOk:
-      return StatusCode::ok;
+    case rocksdb::Status::kOk: return StatusCode::ok;
     case rocksdb::Status::kCorruption:
     case rocksdb::Status::kNotFound:
-    case rocksdb::Status::kTryAgain:
-      return StatusCode::data_loss;
+    case rocksdb::Status::kTryAgain: return StatusCode::data_loss;
     case rocksdb::Status::kIOError:
       // A file that the engine knows of is not there: that is damage, not a disk that is busy.
       return status.IsPathNotFound() ? StatusCode::data_loss : StatusCode::unavailable;
-    case rocksdb::Status::kInvalidArgument:
-      return StatusCode::invalid_argument;
-    case rocksdb::Status::kNotSupported:
-      return StatusCode::unimplemented;
-    case rocksdb::Status::kBusy:
-      return StatusCode::locked;
+    case rocksdb::Status::kInvalidArgument: return StatusCode::invalid_argument;
+    case rocksdb::Status::kNotSupported: return StatusCode::unimplemented;
+    case rocksdb::Status::kBusy: return StatusCode::locked;
     case rocksdb::Status::kTimedOut:
     case rocksdb::Status::kShutdownInProgress:
     case rocksdb::Status::kAborted:
-    case rocksdb::Status::kIncomplete:
-      return StatusCode::unavailable;
-    default:
-      return StatusCode::internal;
+    case rocksdb::Status::kIncomplete: return StatusCode::unavailable;
+    default: return StatusCode::internal;
   }
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <rocksdb/status.h>
-
 #include <string_view>
+
+#include <rocksdb/status.h>
 
 #include "holdfast/status.h"
 

@@ -32,8 +32,7 @@ static_assert(sizeof(Layout) == 192 && std::is_trivially_copyable_v<Layout>);
 constexpr std::array<char, 8> kMagic = {'H', 'F', 'W', 'A', 'T', 'E', 'R', '1'};
 
 std::uint64_t checksum_of(const Layout& layout) {
-  return base::checksum(
-      {reinterpret_cast<const char*>(&layout), offsetof(Layout, checksum)});
+  return base::checksum({reinterpret_cast<const char*>(&layout), offsetof(Layout, checksum)});
 }
 
 }  // namespace

@@ -13,8 +13,8 @@
 
 namespace holdfast::journal {
 
-/// What is known durable, kept in a file beside the engine. The engine opens happily when its newest
-/// log is missing or cut; a journal that ends before its watermark is how that is found out.
+/// What is known durable, kept in a file beside the engine. The engine opens happily when its
+/// newest log is missing or cut; a journal that ends before its watermark is how that is found out.
 struct Watermark {
   model::Uuid uuid{};
   std::uint64_t epoch = 0;  ///< Of the writer; 0 while the journal is being made.

@@ -37,9 +37,8 @@ Status WatermarkKeeper::reserve(CommitNumber number, const model::PerLane<model:
     changed_.notify_all();
   }
   const auto attempts = attempts_;
-  changed_.wait(lock, [&] {
-    return covers(number, next, 0) || (attempts_ > attempts && !failure_.ok());
-  });
+  changed_.wait(
+      lock, [&] { return covers(number, next, 0) || (attempts_ > attempts && !failure_.ok()); });
   return covers(number, next, 0) ? Status() : failure_;
 }
 
