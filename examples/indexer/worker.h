@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <chrono>
+#include <string>
+
+namespace indexer {
+
+struct WorkOptions {
+  std::string journal;
+  std::string root;  ///< Absolute.
+  std::chrono::microseconds hold{};
+};
+
+/// The host, and all that a real program would consist of: opens the journal, starts both parts,
+/// and ends when everything is indexed. It may be killed at any moment and simply be started again;
+/// there is no code in it for that. Returns the exit status.
+///
+/// Says how it stands on standard output, one line at a time, for whoever started it:
+///
+///     open RECOVERED RUNNING    after opening: events still to be handled, and how many of them
+///     were
+///                               with a handler when the last process ended
+///     progress FOUND LEFT       files published so far, and those not hashed yet
+///     done                      everything is indexed, durably, and the journal closed
+int work(const WorkOptions& options);
+
+}  // namespace indexer

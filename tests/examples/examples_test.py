@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""Goal: the examples do what they say, since people copy them.
+
+Method: run the programs as a user would, in folders of their own, over trees with every kind of name and
+entry that a file system allows. After each test no process and no temporary file may be left behind.
+
+The programs are named by the environment: MINIMAL, INDEXER.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import unittest
+
+FILES = {
+    b"plain": b"hello",
+    b"empty": b"",
+    b"big": bytes(range(256)) * 4096,
+    b"with space/a  b ": b"1",
+    b"new\nline/x\ny": b"2",
+    b"\xff\xfe/\x80z": b"3",
+    "\u00fc/\u00df".encode(): b"4",
+    b"back\\slash": b"5",
+    b"-n": b"6",
+    b"*": b"7",
+    # A path that is longer than any key may be.
+    b"/".join([b"d" * 200] * 3): b"8",
+}
+# As the demo prints it, and why.
+DEAD = {
+    "dang\\nling": "dangling link: No such file or directory",
+    "loop": "Too many levels of symbolic links",
+    "pipe": "not a regular file",
+    "zero": "not a regular file",
+}
+# Of the dead, `find` takes the dangling link alone for a file.
+DEAD_FILES = 1
+
+
+def make_tree(root):
+    """Returns how many files are in it, links to files included."""
+    for name, content in FILES.items():
+        path = os.path.join(root, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(content)
+    os.makedirs(os.path.join(root, b"nothing in it"))
+    os.symlink(b"plain", os.path.join(root, b"link"))
+    os.symlink(b".", os.path.join(root, b"folder link"))
+    os.symlink(b"nowhere", os.path.join(root, b"dang\nling"))
+    os.symlink(b"loop", os.path.join(root, b"loop"))
+    os.symlink(b"/dev/zero", os.path.join(root, b"zero"))
+    os.mkfifo(os.path.join(root, b"pipe"))
+    return len(FILES) + 1
+
+
+class Example(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="holdfast-examples-")
+        self.addCleanup(folder.cleanup)
+        self.folder = os.fsencode(folder.name)
+        self.temporary = os.path.join(self.folder, b"tmp")
+        self.tree = os.path.join(self.folder, b"tree of\nmine")
+        os.mkdir(self.temporary)
+        os.mkdir(self.tree)
+
+    def start(self, *arguments):
+        environment = {**os.environb, b"TMPDIR": self.temporary}
+        # A session of its own: what it leaves behind can be found by the group.
+        return subprocess.Popen(
+            arguments, cwd=self.folder, env=environment, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def end(self, process):
+        output = process.communicate()[0].decode()
+        with self.assertRaises(ProcessLookupError, msg="a process is left behind"):
+            os.killpg(process.pid, 0)
+        self.assertEqual(os.listdir(self.temporary), [], output)
+        return process.returncode, output
+
+    def run_it(self, *arguments):
+        return self.end(self.start(*arguments))
+
+
+class Minimal(Example):
+    def test_each_run_handles_the_one_event_it_publishes(self):
+        for _ in range(2):
+            self.assertEqual(self.run_it(os.environ["MINIMAL"]), (0, "mail: one kettle\n"))
+
+    def test_says_why_it_cannot_open(self):
+        with open(os.path.join(self.folder, b"journal"), "w", encoding="ascii"):
+            pass
+        status, output = self.run_it(os.environ["MINIMAL"])
+        self.assertEqual(status, 1)
+        self.assertIn("invalid_argument: ", output)
+
+
+class Worker(Example):
+    def work(self, tree):
+        return self.run_it(os.environ["INDEXER"], "work", b"journal", tree)
+
+    def test_goes_on_where_it_was_and_finds_nothing_left(self):
+        count = make_tree(self.tree)
+        status, output = self.work(self.tree)
+        self.assertEqual(status, 0, output)
+        self.assertTrue(output.startswith("open 0 0\n"), output)
+        self.assertTrue(output.endswith(f"progress {count + len(DEAD)} 0\ndone\n"), output)
+        status, output = self.work(self.tree)
+        self.assertEqual(status, 0, output)
+        self.assertEqual(output, f"open 0 0\nprogress {count + len(DEAD)} 0\ndone\n")
+
+    def test_refuses_the_journal_of_another_tree(self):
+        self.work(self.tree)
+        status, output = self.work(self.folder)
+        self.assertEqual(status, 1)
+        self.assertIn("this journal is the index of", output)
+
+    def test_publishes_a_large_folder_in_pages(self):
+        count = 4500
+        for i in range(count):
+            with open(os.path.join(self.tree, b"%d" % i), "w", encoding="ascii") as file:
+                file.write(str(i))
+        status, output = self.work(self.tree)
+        self.assertEqual(status, 0, output)
+        self.assertTrue(output.endswith(f"progress {count} 0\ndone\n"), output[-200:])
+
+
+class Demo(Example):
+    def row(self, output, name):
+        return int(re.search(rf"^  {name} +(\d+)", output, re.M).group(1))
+
+    def demo(self, *arguments):
+        return self.start(os.environ["INDEXER"], "demo", "--seed", "1", *arguments)
+
+    def test_all_agree_whatever_the_names(self):
+        count = make_tree(self.tree)
+        status, output = self.end(self.demo(self.tree))
+        self.assertEqual(status, 0, output)
+        self.assertEqual(self.row(output, "files"), count + DEAD_FILES, output)
+        self.assertEqual(self.row(output, "identical"), count)
+        self.assertEqual(self.row(output, "unreadable"), DEAD_FILES)
+        self.assertEqual(self.row(output, "sum of counts"), count)
+        for wrong in ("different", "missing", "counted twice"):
+            self.assertEqual(self.row(output, wrong), 0)
+        for name, reason in DEAD.items():
+            self.assertRegex(output, re.escape(f"/{name}: {reason}\n"))
+        self.assertIn(f"dead letters: {len(DEAD)}\n", output)
+        hits = re.findall(r"^kill \d+ after \d+ of \d+ files: handlers running ([1-9]\d*),", output, re.M)
+        self.assertGreaterEqual(len(hits), 3)
+        self.assertNotIn("\x1b", output)
+
+    def test_tells_what_came_while_it_ran(self):
+        make_tree(self.tree)
+        process = self.demo(self.tree)
+        # Its second look at the tree comes after all the kills.
+        self.assertIn(b"indexing ", process.stdout.readline())
+        with open(os.path.join(self.tree, b"late"), "w", encoding="ascii"):
+            pass
+        status, output = self.end(process)
+        self.assertEqual(status, 1, output)
+        self.assertEqual(self.row(output, "changed"), 1)
+        self.assertIn("/late\n", output)
+
+    @unittest.skipIf(os.geteuid() == 0, "root reads everything")
+    def test_what_may_not_be_read_is_a_dead_letter(self):
+        make_tree(self.tree)
+        secret = os.path.join(self.tree, b"secret")
+        os.mkdir(secret)
+        os.chmod(secret, 0)
+        os.chmod(os.path.join(self.tree, b"plain"), 0)
+        status, output = self.end(self.demo(self.tree))
+        self.assertEqual(status, 0, output)
+        self.assertRegex(output, r"walker high:\d+ .*/secret: Permission denied\n")
+        self.assertRegex(output, r"hasher normal:\d+ .*/plain: Permission denied\n")
+
+    def test_cleans_up_when_interrupted(self):
+        make_tree(self.tree)
+        process = self.demo(self.tree)
+        while b"kill 1 " not in (line := process.stdout.readline()):
+            self.assertTrue(line, "it ended before it was killed once")
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.end(process)[0], 130)
+
+    def test_an_empty_tree_shows_nothing(self):
+        status, output = self.end(self.demo(self.tree))
+        self.assertEqual(status, 1)
+        self.assertIn("nothing to index", output)
+
+    def test_says_what_is_no_folder(self):
+        status, output = self.end(self.demo(b"nowhere"))
+        self.assertEqual(status, 1)
+        self.assertIn("No such file or directory", output)
+        self.assertEqual(self.end(self.demo("--nonsense"))[0], 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
