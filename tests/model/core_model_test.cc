@@ -25,6 +25,7 @@ Profile profile_of(std::uint64_t seed) {
   Profile profile;
   profile.refills_at_once = seed % 3 == 0;
   profile.clock_jumps = seed % 5 == 0;
+  profile.steady = seed % 6 == 2;
   profile.crowded = seed % 16 == 7;
   if (seed % 4 == 1) profile.resident_bytes_max = 3'000;
   if (seed % 2 == 1) profile.dead_letters_max = 6;

@@ -41,6 +41,7 @@ struct Profile {
   bool refills_at_once = false;  // then strict order over all subscriptions can be told
   bool crowded = false;          // thousands of events at a time, and handlers that never come back
   bool clock_jumps = false;
+  bool steady = false;  // no filter changes and no subscription is removed: claims are told exactly
   std::size_t resident_bytes_max = std::size_t{8} << 20U;
   std::size_t dead_letters_max = 100'000;
 };
@@ -158,7 +159,7 @@ class CoreWorld {
   core::LedgerSettings settings_;
   base::Now now_{.wall = 1'700'000'000'000'000'000, .boot = 5'000'000'000};
   bool rebooted_ = false;
-  bool removed_any_ = false;
+  bool claims_forgotten_ = false;
 
   std::unique_ptr<core::Ledger> ledger_;
   std::unique_ptr<core::Scheduler> scheduler_;
