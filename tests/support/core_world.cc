@@ -242,6 +242,10 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
   if (chance(80)) finish(held);
   answer.lease = held.lease;
   answer.kind = kKinds[below(kKinds.size())];
+  // An ephemeral subscription has no later attachment that a release could wait for.
+  if (answer.kind == Kind::release && subscription != nullptr && !subscription->durable) {
+    answer.kind = Kind::ack;
+  }
   if (chance(30)) answer.reason = "why";
   if (answer.kind == Kind::snooze || (answer.kind == Kind::retry && chance(40))) {
     answer.delay =
@@ -319,14 +323,8 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
       }
       case Kind::release:
         expect(Effect::released, "release");
+        // Given to nobody until the next attachment.
         owed->holder = 0;
-        // A bus that goes on may start it over; one that ends leaves it for the next attachment,
-        // which an ephemeral subscription never has.
-        if (!subscription->durable || chance(50)) {
-          scheduler_->run_again(held.lease);
-          owed->again = true;
-          owed->taken = false;
-        }
         break;
     }
     if (settlement.effect == Effect::settled && chance(20)) {
