@@ -200,8 +200,10 @@ void FaultFs::restore(std::mt19937_64& random) {
     }
     static_cast<void>(rocksdb::WriteStringToFile(target(), content, path));
   }
-  for (auto change = names_.rbegin(); change != names_.rend(); ++change) {
-    if (random() % 2 == 0) continue;  // it may have got there all the same
+  // Some may have got there all the same. File systems journal names in order: never a later one
+  // alone.
+  const auto kept_names = static_cast<std::ptrdiff_t>(random() % (names_.size() + 1));
+  for (auto change = names_.rbegin(); change != names_.rend() - kept_names; ++change) {
     if (change->existed) {
       static_cast<void>(rocksdb::WriteStringToFile(target(), change->content, change->path));
     } else {

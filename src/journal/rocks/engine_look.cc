@@ -2,41 +2,19 @@
 #include "journal/rocks/engine_look.h"
 
 #include <memory>
-#include <string_view>
-#include <vector>
 
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
-#include <rocksdb/file_system.h>
 
 #include "base/status_or.h"
 #include "journal/rocks/engine_options.h"
 #include "journal/rocks/keys.h"
+#include "journal/rocks/log_view.h"
 #include "journal/rocks/lookup.h"
 #include "journal/rocks/status_map.h"
 #include "journal/rocks/tail.h"
 
 namespace holdfast::journal {
-
-namespace {
-
-/// The same files, without the logs.
-class WithoutLogs final : public rocksdb::FileSystemWrapper {
- public:
-  using rocksdb::FileSystemWrapper::FileSystemWrapper;
-  [[nodiscard]] const char* Name() const override { return "holdfast.without_logs"; }
-
-  rocksdb::IOStatus GetChildren(const std::string& folder, const rocksdb::IOOptions& options,
-                                std::vector<std::string>* names,
-                                rocksdb::IODebugContext* context) override {
-    auto status = FileSystemWrapper::GetChildren(folder, options, names, context);
-    std::erase_if(*names,
-                  [](const std::string& name) { return std::string_view(name).ends_with(".log"); });
-    return status;
-  }
-};
-
-}  // namespace
 
 Result<JournalHead> read_head(const Lookup& lookup) {
   JournalHead head;
@@ -58,7 +36,7 @@ Result<JournalHead> read_head(const Lookup& lookup) {
 
 Result<JournalHead> look_at_tables(const std::string& folder, const RocksOptions& options) {
   auto engine = make_engine_options(options);
-  const auto files = std::make_shared<WithoutLogs>(engine.options.env->GetFileSystem());
+  const auto files = std::make_shared<LogView>(engine.options.env->GetFileSystem());
   const auto env = rocksdb::NewCompositeEnv(files);
   engine.options.env = env.get();
   engine.options.create_if_missing = false;

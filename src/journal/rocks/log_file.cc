@@ -35,6 +35,35 @@ std::uint32_t unmasked(std::uint32_t crc) {
   return (rotated >> 17U) | (rotated << 15U);
 }
 
+struct Fragment {
+  Type type = Type::zero;
+  std::string_view bytes;
+  std::size_t size = 0;       // with its header
+  const char* why = nullptr;  // it is damaged; null = it is not
+};
+
+/// The fragment at the front of `rest`, which has room for a header and ends with its block.
+Fragment fragment_at(std::string_view rest) {
+  const auto length = static_cast<std::size_t>(static_cast<unsigned char>(rest[4])) |
+                      static_cast<std::size_t>(static_cast<unsigned char>(rest[5])) << 8U;
+  auto type = static_cast<unsigned char>(rest[6]);
+  auto header_bytes = kHeaderBytes;
+  if (type > Type::last && type < kSetCompression) {
+    header_bytes = kRecyclableHeaderBytes;
+    type = static_cast<unsigned char>(type - kRecyclable);
+  }
+  if (type == Type::zero && length == 0 && number_at(rest) == 0) return {.why = "is zeros"};
+  if (type == Type::zero || type > kSetCompression) return {.why = "has no known type"};
+  if (rest.size() < header_bytes || rest.size() - header_bytes < length) {
+    return {.why = "is cut off"};
+  }
+  if (crc32c(rest.substr(6, header_bytes - 6 + length)) != unmasked(number_at(rest))) {
+    return {.why = "has a wrong checksum"};
+  }
+  return {static_cast<Type>(type), rest.substr(header_bytes, length), header_bytes + length,
+          nullptr};
+}
+
 /// Puts the fragments of the blocks together to records.
 class Assembler {
  public:
@@ -44,12 +73,22 @@ class Assembler {
   void block(std::string_view block, std::uint64_t offset) {
     std::size_t at = 0;
     while (block.size() - at >= kHeaderBytes) {
-      const auto taken = fragment(block.substr(at), offset + at);
-      if (taken == 0) return;  // lengths in this block cannot be trusted any more
-      at += taken;
+      const auto fragment = fragment_at(block.substr(at));
+      if (fragment.why == nullptr) {
+        take(fragment.type, fragment.bytes, offset + at, offset + at + fragment.size);
+        at += fragment.size;
+        continue;
+      }
+      damage(offset + at, fragment.why);
+      // The length is part of what cannot be trusted. The next whole record may begin anywhere.
+      do {
+        ++at;
+      } while (block.size() - at >= kHeaderBytes && !begins_record(block.substr(at)));
     }
     // Less than a header is left: in a whole block that is padding.
-    if (block.size() < kBlockBytes && at < block.size()) damage(offset + at, "is cut off");
+    if (block.size() < kBlockBytes && at < block.size() && !is_skipping_) {
+      damage(offset + at, "is cut off");
+    }
   }
 
   void finish() {
@@ -57,29 +96,10 @@ class Assembler {
   }
 
  private:
-  /// How many bytes the fragment at the front of `rest` has; 0 when it is damaged.
-  std::size_t fragment(std::string_view rest, std::uint64_t offset) {
-    const auto length = static_cast<std::size_t>(static_cast<unsigned char>(rest[4])) |
-                        static_cast<std::size_t>(static_cast<unsigned char>(rest[5])) << 8U;
-    auto type = static_cast<unsigned char>(rest[6]);
-    auto header_bytes = kHeaderBytes;
-    if (type > Type::last && type < kSetCompression) {
-      header_bytes = kRecyclableHeaderBytes;
-      type = static_cast<unsigned char>(type - kRecyclable);
-    }
-    if (type == Type::zero && length == 0 && number_at(rest) == 0) {
-      return damage(offset, "is zeros");
-    }
-    if (type == Type::zero || type > kSetCompression) return damage(offset, "has no known type");
-    if (rest.size() < header_bytes || rest.size() - header_bytes < length) {
-      return damage(offset, "is cut off");
-    }
-    if (crc32c(rest.substr(6, header_bytes - 6 + length)) != unmasked(number_at(rest))) {
-      return damage(offset, "has a wrong checksum");
-    }
-    take(static_cast<Type>(type), rest.substr(header_bytes, length), offset,
-         offset + header_bytes + length);
-    return header_bytes + length;
+  static bool begins_record(std::string_view rest) {
+    // Asked at every byte: the checksum only where it could be one.
+    if (rest[6] != Type::full && rest[6] != Type::first) return false;
+    return fragment_at(rest).why == nullptr;
   }
 
   void take(Type type, std::string_view bytes, std::uint64_t begin, std::uint64_t end) {
@@ -104,11 +124,10 @@ class Assembler {
     }
   }
 
-  std::size_t damage(std::uint64_t offset, const char* why) {
+  void damage(std::uint64_t offset, const char* why) {
     visitor_.damage({is_open_ ? begin_ : offset, why});
     is_open_ = false;
     is_skipping_ = true;
-    return 0;
   }
 
   const LogVisitor& visitor_;

@@ -32,8 +32,8 @@ struct LogVisitor {
 
 /// Reads a log file of the engine by its published format (blocks of 32 KiB, each record with a
 /// header of checksum, length and type), without the engine and without changing anything. Goes on
-/// behind damage at the next block, which is what the engine never does: only what is still there
-/// behind it tells a torn end from a hole. An error is one of reading.
+/// behind damage at the next record that is whole, which is what the engine never does: only what
+/// is still there behind it tells a torn end from a hole. An error is one of reading.
 Status read_log_file(const Files& files, const std::string& path, const LogVisitor& visitor);
 
 }  // namespace holdfast::journal

@@ -72,7 +72,7 @@ class Opening {
   Status keep_evidence();
   void drop_redundant_evidence() const;
   Status open_engine();
-  Status create_head(const Lookup& lookup);
+  Status create_head();
   Status read_state();
   Status go_on();
   Status skip_numbers(model::Commit& commit);
@@ -252,6 +252,11 @@ Status Opening::open_engine() {
   engine_.trims = std::make_shared<DurableTrims>();
   engine.options.compaction_filter_factory = make_reclaim_filter(engine_.trims);
   engine.options.create_if_missing = engine_.watermark.epoch == 0;
+  if (engine_.watermark.epoch == 0) {
+    // What an open left that was interrupted while it made the journal. It had not returned, so
+    // nothing is in it, and the engine may not be able to go on from half of its first files.
+    HOLDFAST_TRY(from_rocks(rocksdb::DestroyDB(folder(), engine.options), "creating"));
+  }
   rocksdb::DB* raw = nullptr;
   auto opened = from_rocks(rocksdb::DB::Open(engine.options, folder(), &raw), "opening");
   engine_.db.reset(raw);
@@ -262,18 +267,15 @@ Status Opening::open_engine() {
   return {};
 }
 
-Status Opening::create_head(const Lookup& lookup) {
-  HOLDFAST_ASSIGN(const auto found, lookup.get(keys::kJournal));
-  if (!found) {
-    const model::JournalMeta meta{.format = keys::kFormat,
-                                  .uuid = engine_.watermark.uuid,
-                                  .created_at = base::system_clock().now().wall};
-    HOLDFAST_TRY(from_rocks(
-        engine_.db->Put({}, std::string(keys::kJournal), model::encode(meta, keys::kJournal)),
-        "creating"));
-    // Into a table: what the log may lose must not make it look like no journal at all.
-    HOLDFAST_TRY(from_rocks(engine_.db->Flush({}), "creating"));
-  }
+Status Opening::create_head() {
+  const model::JournalMeta meta{.format = keys::kFormat,
+                                .uuid = engine_.watermark.uuid,
+                                .created_at = base::system_clock().now().wall};
+  HOLDFAST_TRY(from_rocks(
+      engine_.db->Put({}, std::string(keys::kJournal), model::encode(meta, keys::kJournal)),
+      "creating"));
+  // Into a table: what the log may lose must not make it look like no journal at all.
+  HOLDFAST_TRY(from_rocks(engine_.db->Flush({}), "creating"));
   engine_.state.created = true;
   return {};
 }
@@ -282,7 +284,7 @@ Status Opening::read_state() {
   const Tail tail;
   const Lookup lookup(*engine_.db, tail);
   auto& watermark = engine_.watermark;
-  if (watermark.epoch == 0) HOLDFAST_TRY(create_head(lookup));
+  if (watermark.epoch == 0) HOLDFAST_TRY(create_head());
   HOLDFAST_ASSIGN(const auto head, read_head(lookup));
   if (!head.meta)
     return refuse(StatusCode::data_loss, "the record of the journal itself is missing");

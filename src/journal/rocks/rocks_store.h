@@ -7,6 +7,7 @@
 #include <string>
 
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/write_batch.h>
 
 #include "journal/rocks/engine_options.h"
@@ -27,7 +28,8 @@ struct OpenedEngine {
   std::unique_ptr<FolderLock> lock;  ///< Null for a reader.
   std::shared_ptr<rocksdb::Cache> cache;
   std::shared_ptr<DurableTrims> trims;
-  std::unique_ptr<rocksdb::DB> db;  ///< Goes before what it uses.
+  std::unique_ptr<rocksdb::Env> env;  ///< Of a reader, over the one in its options.
+  std::unique_ptr<rocksdb::DB> db;    ///< Goes before what it uses.
   JournalState state;
   End end;
   Watermark watermark;  ///< As it is in its file.

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+// A write or sync that fails at the k-th time: its outcome is unknown, the journal is never written
+// to again, and reopening tells.
+
+#include <atomic>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rocksdb/env.h>
+
+#include "journal/rocks/rocks_journal.h"
+#include "support/fault_fs.h"
+#include "support/journal_writer.h"
+
+namespace holdfast::testing {
+namespace {
+
+using namespace journal;
+using ::testing::HasSubstr;
+
+class JournalIoError : public ::testing::Test {
+ protected:
+  Result<std::unique_ptr<Journal>> open() {
+    RocksOptions options;
+    options.env = env_.get();
+    options.is_on_disk = false;
+    options.boot_id = "boot-1";
+    options.memory_bytes = std::size_t{5} << 20U;
+    options.watermark_age_max = age_max_;
+    options.reserve = reserve_;
+    return open_rocks_journal("/journal", options);
+  }
+
+  /// The `count`-th such operation on a file with this ending fails, and all after it.
+  void fail(const std::string& operation, const std::string& ending, int count,
+            rocksdb::IOStatus error = rocksdb::IOStatus::IOError("input/output error")) {
+    left_ = count;
+    files_->set_hook([=, this](const std::string& one, const std::string& path) {
+      if (one == operation && path.ends_with(ending) && --left_ <= 0) return error;
+      return rocksdb::IOStatus::OK();
+    });
+  }
+
+  /// Commits until one fails; returns how many went well.
+  int commit_until_failure(Journal& journal, Durability durability) {
+    JournalWriter writer(journal);
+    for (int i = 0; i < 100; ++i) {
+      const auto status = writer.append(Priority::normal, 10, durability, 1000);
+      if (status.ok()) continue;
+      EXPECT_EQ(status, StatusCode::indeterminate) << status.to_string();
+      EXPECT_EQ(writer.append(Priority::normal, 10, durability), StatusCode::poisoned);
+      EXPECT_EQ(journal.sync(), StatusCode::poisoned);
+      return i;
+    }
+    ADD_FAILURE() << "nothing failed";
+    return 100;
+  }
+
+  /// Everything that went well is there, and perhaps the one whose outcome nobody knew.
+  void expect_recovered(int commits) {
+    files_->set_hook({});
+    auto opened = open();
+    ASSERT_TRUE(opened.ok()) << opened.status().to_string();
+    const auto scanned = scan_lane(**opened, Priority::normal);
+    EXPECT_TRUE(scanned.status.ok()) << scanned.status.to_string();
+    EXPECT_GE(scanned.events(), commits * 10);
+    EXPECT_LE(scanned.events(), commits * 10 + 10);
+    JournalWriter writer(**opened);
+    EXPECT_TRUE(writer.append(Priority::normal, 10, Durability::durable).ok());
+  }
+
+  std::unique_ptr<rocksdb::Env> memory_{rocksdb::NewMemEnv(rocksdb::Env::Default())};
+  std::shared_ptr<FaultFs> files_ = make_memory_fs(memory_.get());
+  std::unique_ptr<rocksdb::Env> env_ = make_env(files_);
+  std::chrono::milliseconds age_max_{1000};
+  std::uint64_t reserve_ = 1 << 22U;
+  std::atomic<int> left_ = 0;
+};
+
+TEST_F(JournalIoError, AFailedSyncOfTheLogPoisons) {
+  for (const int count : {1, 2, 7}) {
+    auto opened = open();
+    ASSERT_TRUE(opened.ok());
+    const auto events = scan_lane(**opened, Priority::normal).events();
+    fail("sync", ".log", count);
+    const auto commits = commit_until_failure(**opened, Durability::durable);
+    EXPECT_EQ(commits, count - 1);
+    // Reading goes on.
+    EXPECT_TRUE(scan_lane(**opened, Priority::normal).status.ok());
+    opened->reset();
+    expect_recovered(static_cast<int>(events / 10) + commits);
+  }
+}
+
+TEST_F(JournalIoError, AFailedWriteOfTheLogPoisons) {
+  for (const int count : {1, 2, 7}) {
+    auto opened = open();
+    ASSERT_TRUE(opened.ok());
+    const auto events = scan_lane(**opened, Priority::normal).events();
+    fail("append", ".log", count);
+    const auto commits = commit_until_failure(**opened, Durability::os);
+    opened->reset();
+    expect_recovered(static_cast<int>(events / 10) + commits);
+  }
+}
+
+TEST_F(JournalIoError, AFullDiskPoisonsAndReopeningGoesOn) {
+  auto opened = open();
+  ASSERT_TRUE(opened.ok());
+  fail("append", ".log", 5, rocksdb::IOStatus::NoSpace("no space left"));
+  const auto commits = commit_until_failure(**opened, Durability::durable);
+  opened->reset();
+  expect_recovered(commits);
+}
+
+TEST_F(JournalIoError, TheReasonIsInEveryLaterAnswer) {
+  auto opened = open();
+  ASSERT_TRUE(opened.ok());
+  fail("sync", ".log", 1);
+  commit_until_failure(**opened, Durability::durable);
+  EXPECT_THAT((*opened)->sync().message(), HasSubstr("input/output error"));
+}
+
+TEST_F(JournalIoError, ATableThatCannotBeWrittenPoisonsLaterAndLosesNothing) {
+  auto opened = open();
+  ASSERT_TRUE(opened.ok());
+  fail("append", ".sst", 1);
+  JournalWriter writer(**opened);
+  Status status;
+  int commits = 0;
+  for (; commits < 5000 && status.ok(); ++commits) {
+    status = writer.append(Priority::normal, 10, Durability::os, 3000);
+  }
+  EXPECT_EQ(status, StatusCode::indeterminate) << status.to_string();
+  EXPECT_EQ(writer.append(Priority::normal, 10), StatusCode::poisoned);
+  opened->reset();
+  expect_recovered(commits - 1);
+}
+
+TEST_F(JournalIoError, AWatermarkThatCannotBeWrittenStopsNobodyUntilTheReserveIsUsedUp) {
+  age_max_ = std::chrono::milliseconds(1);
+  reserve_ = 50;
+  auto opened = open();
+  ASSERT_TRUE(opened.ok());
+  fail("append", "watermark.new", 1);
+  const auto commits = commit_until_failure(**opened, Durability::durable);
+  EXPECT_GE(commits, 2);
+  EXPECT_LE(commits, 6);
+  opened->reset();
+  expect_recovered(commits);
+}
+
+TEST_F(JournalIoError, TheReserveIsRenewedBeforeItIsUsedUp) {
+  reserve_ = 50;
+  auto opened = open();
+  ASSERT_TRUE(opened.ok());
+  JournalWriter writer(**opened);
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(writer.append(Priority::normal, 10).ok());
+}
+
+TEST_F(JournalIoError, AnOpenThatFailsHalfWayCanBeRepeated) {
+  int commits = 0;
+  {
+    auto opened = open();
+    ASSERT_TRUE(opened.ok());
+    fail("sync", ".log", 20);  // so that there is a log to replay
+    commits = commit_until_failure(**opened, Durability::durable);
+  }
+  for (const char* operation : {"append", "sync", "create", "rename", "sync folder", "delete"}) {
+    for (int count = 1; count < 12; count += 2) {
+      fail(operation, "", count);
+      auto opened = open();
+      if (opened.ok()) continue;
+      EXPECT_THAT(opened.status().code(),
+                  ::testing::AnyOf(StatusCode::unavailable, StatusCode::data_loss))
+          << opened.status().to_string();
+    }
+  }
+  expect_recovered(commits);
+}
+
+}  // namespace
+}  // namespace holdfast::testing

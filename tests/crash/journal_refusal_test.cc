@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+// What an open refuses before it touches anything: a journal that somebody has open, a folder that
+// is none of ours, a format it does not know.
+
+#include <cstring>
+#include <sys/stat.h>
+#include <thread>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rocksdb/db.h>
+
+#include "base/checksum.h"
+#include "journal/open.h"
+#include "journal/rocks/rocks_journal.h"
+#include "support/child_process.h"
+#include "support/journal_image.h"
+#include "support/journal_writer.h"
+#include "support/temp_folder.h"
+
+namespace holdfast::testing {
+namespace {
+
+using namespace journal;
+using ::testing::HasSubstr;
+
+// Opens the journal, says so, and holds it until it is killed.
+const ChildRole kHolder("journal_holder", [](const ChildArguments& given) {
+  auto opened = open_journal(given.values.at(0), {});
+  if (!opened.ok()) return 1;
+  const int pid = getpid();
+  if (!report(given.report_fd, &pid, sizeof(pid))) return 1;
+  while (true) pause();
+});
+
+class JournalRefusal : public ::testing::Test {
+ protected:
+  void expect_refused(StatusCode code, const std::string& words, bool create_if_missing = true) {
+    OpenOptions options;
+    options.create_if_missing = create_if_missing;
+    const auto opened = open_journal(path_, options);
+    ASSERT_FALSE(opened.ok());
+    EXPECT_EQ(opened.status(), code) << opened.status().to_string();
+    EXPECT_THAT(opened.status().message(), HasSubstr(words));
+    EXPECT_THAT(opened.status().message(), HasSubstr(path_));
+  }
+
+  TempFolder folder_;
+  const std::string path_ = folder_.inside("journal");
+};
+
+TEST_F(JournalRefusal, ASecondOpenerInThisProcessIsToldWhoHasIt) {
+  const auto first = open_journal(path_, {});
+  ASSERT_TRUE(first.ok());
+  EXPECT_EQ(journal_owner(path_), getpid());
+  expect_refused(StatusCode::locked, std::to_string(getpid()));
+}
+
+TEST_F(JournalRefusal, ASecondOpenerInAnotherProcessIsToldWhoHasIt) {
+  auto holder = ChildProcess::start("journal_holder", {path_});
+  const auto pid = holder.read_one<int>();
+  ASSERT_TRUE(pid);
+  EXPECT_EQ(journal_owner(path_), *pid);
+  expect_refused(StatusCode::locked, "process " + std::to_string(*pid));
+  // Asking has disturbed nobody, and a lock that was deleted locks all the same.
+  std::filesystem::remove(path_ + "/LOCK");
+  expect_refused(StatusCode::locked, "process " + std::to_string(*pid));
+  std::filesystem::remove(path_ + "/owner");
+  expect_refused(StatusCode::locked, "another process");
+}
+
+TEST_F(JournalRefusal, AKilledOwnerLeavesNoLock) {
+  {
+    auto holder = ChildProcess::start("journal_holder", {path_});
+    ASSERT_TRUE(holder.read_one<int>());
+  }
+  EXPECT_EQ(journal_owner(path_), 0);
+  EXPECT_TRUE(open_journal(path_, {}).ok());
+}
+
+TEST_F(JournalRefusal, NobodyOwnsAJournalThatIsClosedOrIsNone) {
+  EXPECT_EQ(journal_owner(path_), 0);
+  ASSERT_TRUE(open_journal(path_, {}).ok());
+  EXPECT_EQ(journal_owner(path_), 0);
+}
+
+TEST_F(JournalRefusal, TheFolderIsForItsOwnerOnly) {
+  const auto before = umask(0);
+  const auto opened = open_journal(path_, {});
+  umask(before);
+  ASSERT_TRUE(opened.ok());
+  struct stat found {};
+  ASSERT_EQ(stat(path_.c_str(), &found), 0);
+  EXPECT_EQ(found.st_mode & 0777U, 0700U);
+}
+
+TEST_F(JournalRefusal, AMissingJournalIsNotFoundWhenItMayNotBeCreated) {
+  expect_refused(StatusCode::not_found, "no such journal", false);
+  EXPECT_FALSE(std::filesystem::exists(path_));
+  std::filesystem::create_directory(path_);
+  expect_refused(StatusCode::not_found, "no journal", false);
+}
+
+TEST_F(JournalRefusal, AFileIsNoJournal) {
+  write_bytes(path_, "text");
+  expect_refused(StatusCode::invalid_argument, "not a folder");
+  EXPECT_EQ(read_bytes(path_), "text");
+}
+
+TEST_F(JournalRefusal, AFolderOfOtherFilesIsNoJournalAndStaysAsItIs) {
+  std::filesystem::create_directory(path_);
+  write_bytes(path_ + "/letter.txt", "dear");
+  expect_refused(StatusCode::invalid_argument, "none of a journal");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(path_), {}), 1);
+}
+
+TEST_F(JournalRefusal, AnotherDatabaseIsNoJournalAndStaysAsItIs) {
+  rocksdb::Options options;
+  options.create_if_missing = true;
+  rocksdb::DB* raw = nullptr;
+  ASSERT_TRUE(rocksdb::DB::Open(options, path_, &raw).ok());
+  ASSERT_TRUE(raw->Put({}, "k", "v").ok());
+  delete raw;
+  const auto before = contents_of(path_);
+  expect_refused(StatusCode::invalid_argument, "no journal");
+  EXPECT_EQ(difference(before, contents_of(path_)), "");
+}
+
+TEST_F(JournalRefusal, AFolderThatCannotBeWrittenIsUnavailable) {
+  if (geteuid() == 0) {
+    // Permissions do not hold root back; a folder inside a file does.
+    write_bytes(path_, "text");
+    const auto opened = open_journal(path_ + "/inside", {});
+    EXPECT_EQ(opened.status(), StatusCode::unavailable) << opened.status().to_string();
+  }
+  std::filesystem::remove(path_);
+  ASSERT_TRUE(open_journal(path_, {}).ok());
+  // As somebody else, who may read and not write.
+  std::filesystem::permissions(folder_.path(), std::filesystem::perms(0755));
+  std::filesystem::permissions(path_, std::filesystem::perms(0555));
+  const auto before = contents_of(path_);
+  const auto me = geteuid();
+  ASSERT_EQ(seteuid(me == 0 ? 65534 : me), 0);
+  expect_refused(StatusCode::unavailable, "");
+  ASSERT_EQ(seteuid(me), 0);
+  EXPECT_EQ(difference(before, contents_of(path_)), "");
+}
+
+TEST_F(JournalRefusal, ANewerFormatIsRefusedAndNamed) {
+  ASSERT_TRUE(open_journal(path_, {}).ok());
+  // Whoever makes format 2 says so in the watermark, first of all.
+  auto bytes = read_bytes(path_ + "/watermark");
+  const std::uint32_t format = 2;
+  std::memcpy(bytes.data() + 8, &format, sizeof(format));
+  const auto sum = base::checksum(std::string_view(bytes).substr(0, bytes.size() - 8));
+  std::memcpy(bytes.data() + bytes.size() - 8, &sum, sizeof(sum));
+  write_bytes(path_ + "/watermark", bytes);
+  const auto before = contents_of(path_);
+  expect_refused(StatusCode::invalid_argument, "format 2; this version supports up to 1");
+  EXPECT_EQ(open_journal_reader(path_, {}).status(), StatusCode::invalid_argument);
+  EXPECT_EQ(difference(before, contents_of(path_)), "");
+}
+
+TEST_F(JournalRefusal, AnOpenThatWasKilledWhileItMadeTheJournalIsFinishedByTheNext) {
+  // Every prefix of the files that making one leaves behind.
+  ASSERT_TRUE(open_journal(folder_.inside("whole"), {}).ok());
+  std::filesystem::create_directory(path_);
+  write_bytes(path_ + "/owner", "1\n");
+  ASSERT_TRUE(open_journal(path_, {}).ok());
+}
+
+TEST_F(JournalRefusal, AReaderDisturbsNobodyAndChangesNothing) {
+  auto journal = open_journal(path_, {});
+  ASSERT_TRUE(journal.ok());
+  JournalWriter writer(**journal);
+  ASSERT_TRUE(writer.append(Priority::normal, 10, Durability::durable).ok());
+  const auto names = [&] {
+    std::vector<std::string> all;
+    for (const auto& entry : std::filesystem::directory_iterator(path_)) {
+      if (!entry.path().string().ends_with(".new")) all.push_back(entry.path().filename().string());
+    }
+    std::sort(all.begin(), all.end());
+    return all;
+  };
+  const auto before = names();
+  const auto reader = open_journal_reader(path_, {});
+  ASSERT_TRUE(reader.ok()) << reader.status().to_string();
+  EXPECT_EQ(names(), before);
+  // As of its open.
+  ASSERT_TRUE(writer.append(Priority::normal, 10, Durability::durable).ok());
+  EXPECT_EQ(scan_lane(**reader, Priority::normal).events(), 10U);
+  EXPECT_EQ((*reader)->state().last_commit, CommitNumber{1});
+}
+
+TEST_F(JournalRefusal, AReaderOfALiveJournalAlwaysSeesAPrefix) {
+  auto journal = open_journal(path_, {});
+  ASSERT_TRUE(journal.ok());
+  std::jthread publisher([&](const std::stop_token& stop) {
+    JournalWriter writer(**journal);
+    // Enough for the log to be replaced several times under the reader.
+    for (int i = 0; !stop.stop_requested(); ++i) {
+      if (!writer.append(Priority::normal, 20, Durability::os, 4000).ok()) break;
+      const auto next = writer.next(Priority::normal);
+      if (i % 50 == 49 && !writer.trim(Priority::normal, next - 500, Durability::durable).ok())
+        break;
+    }
+  });
+  model::Sequence before = 0;
+  for (int i = 0; i < 12; ++i) {
+    const auto reader = open_journal_reader(path_, {});
+    ASSERT_TRUE(reader.ok()) << reader.status().to_string();
+    const auto& state = (*reader)->state();
+    const auto scanned = scan_lane(**reader, Priority::normal);
+    EXPECT_TRUE(scanned.status.ok()) << scanned.status.to_string();
+    const auto end = scanned.chunks.empty() ? 1 : scanned.chunks.back()->last() + 1;
+    EXPECT_EQ(end, state.next[Priority::normal]);
+    EXPECT_GE(end, before);
+    before = end;
+  }
+}
+
+TEST_F(JournalRefusal, AReaderOfNoJournalSaysSo) {
+  EXPECT_EQ(open_journal_reader(path_, {}).status(), StatusCode::not_found);
+  std::filesystem::create_directory(path_);
+  EXPECT_EQ(open_journal_reader(path_, {}).status(), StatusCode::invalid_argument);
+}
+
+}  // namespace
+}  // namespace holdfast::testing

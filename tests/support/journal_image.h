@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// A journal's folder as a killed process would leave it, and ways to damage it.
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace holdfast::testing {
+
+/// What a SIGKILL now would leave of the folder of an open journal: everything that was written.
+inline void copy_image(const std::string& from, const std::string& to) {
+  std::filesystem::remove_all(to);
+  std::filesystem::create_directory(to);
+  for (const auto& entry : std::filesystem::directory_iterator(from)) {
+    const auto name = entry.path().filename().string();
+    // What is about to replace a file may be gone before it is copied, and counts for nothing yet.
+    if (name.ends_with(".new")) continue;
+    std::filesystem::copy(entry.path(), std::filesystem::path(to) / name,
+                          std::filesystem::copy_options::recursive);
+  }
+}
+
+inline std::string read_bytes(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+inline void write_bytes(const std::filesystem::path& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+}
+
+inline void flip_bit(const std::filesystem::path& path, std::uint64_t offset) {
+  auto bytes = read_bytes(path);
+  ASSERT_LT(offset, bytes.size());
+  bytes[offset] = static_cast<char>(bytes[offset] ^ 0x10);
+  write_bytes(path, bytes);
+}
+
+/// Files of `folder` whose names begin and end so, by name.
+inline std::vector<std::filesystem::path> files_in(const std::string& folder,
+                                                   const std::string& begin,
+                                                   const std::string& end) {
+  std::vector<std::filesystem::path> found;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const auto name = entry.path().filename().string();
+    if (name.starts_with(begin) && name.ends_with(end)) found.push_back(entry.path());
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+inline std::filesystem::path newest_log(const std::string& folder) {
+  const auto logs = files_in(folder, "", ".log");
+  return logs.empty() ? std::filesystem::path() : logs.back();
+}
+
+/// The content of every file below `folder` but the one that names the lock's owner.
+inline std::map<std::string, std::string> contents_of(const std::string& folder) {
+  std::map<std::string, std::string> contents;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    const auto name = std::filesystem::relative(entry.path(), folder).string();
+    if (entry.is_regular_file() && name != "owner") contents[name] = read_bytes(entry.path());
+  }
+  return contents;
+}
+
+/// The names of files whose content differs, for a message.
+inline std::string difference(const std::map<std::string, std::string>& before,
+                              const std::map<std::string, std::string>& after) {
+  std::string names;
+  for (const auto& [name, content] : before) {
+    const auto at = after.find(name);
+    if (at == after.end()) names += " -" + name;
+    if (at != after.end() && at->second != content) names += " ~" + name;
+  }
+  for (const auto& [name, content] : after) {
+    if (!before.contains(name)) names += " +" + name;
+  }
+  return names;
+}
+
+}  // namespace holdfast::testing
