@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+// Our reading of the engine's log against the engine's writing of it.
+
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+
+#include "journal/rocks/crc32c.h"
+#include "journal/rocks/log_check.h"
+#include "journal/rocks/log_file.h"
+#include "support/journal_image.h"
+#include "support/temp_folder.h"
+
+namespace holdfast::journal {
+namespace {
+
+using testing::TempFolder;
+
+TEST(Crc32c, IsTheCastagnoliOne) {
+  EXPECT_EQ(crc32c(""), 0U);
+  EXPECT_EQ(crc32c("123456789"), 0xe3069283U);
+  EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8a9136aaU);
+  EXPECT_EQ(crc32c(std::string(32, '\xff')), 0x62a8ab43U);
+  EXPECT_EQ(crc32c("56789", crc32c("1234")), crc32c("123456789"));
+}
+
+class LogFile : public ::testing::Test {
+ protected:
+  /// A log of batches whose values have these sizes.
+  void write(const std::vector<std::size_t>& sizes) {
+    rocksdb::Options options;
+    options.create_if_missing = true;
+    rocksdb::DB* raw = nullptr;
+    ASSERT_TRUE(rocksdb::DB::Open(options, path_, &raw).ok());
+    const std::unique_ptr<rocksdb::DB> db(raw);
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      ASSERT_TRUE(db->Put({}, "k" + std::to_string(i), std::string(sizes[i], 'v')).ok());
+    }
+    testing::copy_image(path_, image_);
+    log_ = testing::newest_log(image_);
+  }
+
+  struct Found {
+    std::vector<LogRecord> records;  // heads are gone
+    std::vector<std::string> heads;
+    std::vector<LogDamage> damage;
+  };
+  Found read() {
+    Found found;
+    const Files files(*rocksdb::Env::Default());
+    const LogVisitor visitor{.record =
+                                 [&](const LogRecord& record) {
+                                   found.heads.emplace_back(record.head);
+                                   found.records.push_back(record);
+                                 },
+                             .damage = [&](const LogDamage& one) { found.damage.push_back(one); }};
+    const auto status = read_log_file(files, log_.string(), visitor);
+    EXPECT_TRUE(status.ok()) << status.to_string();
+    return found;
+  }
+
+  TempFolder folder_;
+  const std::string path_ = folder_.inside("db");
+  const std::string image_ = folder_.inside("image");
+  std::filesystem::path log_;
+};
+
+TEST_F(LogFile, EveryRecordIsFoundHoweverItLiesOnTheBlocks) {
+  std::vector<std::size_t> sizes;
+  // Around the end of a block in steps of one, and over several blocks.
+  for (std::size_t i = 0; i < 40; ++i) sizes.push_back(32768 - 60 + i);
+  sizes.insert(sizes.end(), {0, 1, 100'000, 7, 32768, 5});
+  write(sizes);
+  const auto found = read();
+  EXPECT_TRUE(found.damage.empty());
+  ASSERT_EQ(found.records.size(), sizes.size());
+  EXPECT_EQ(found.records.front().begin, 0U);
+  EXPECT_EQ(found.records.back().end, std::filesystem::file_size(log_));
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    EXPECT_NE(found.heads[i].find("k" + std::to_string(i)), std::string::npos);
+    EXPECT_LE(found.heads[i].size(), kLogHeadBytes);
+  }
+}
+
+TEST_F(LogFile, ARecordCutAnywhereIsToldAtItsBeginning) {
+  write({100, 100, 50'000});
+  const auto whole = testing::read_bytes(log_);
+  const auto begin = read().records.back().begin;
+  for (auto size = begin + 1; size < whole.size(); size += 1 + (whole.size() - begin) / 23) {
+    testing::write_bytes(log_, whole.substr(0, size));
+    const auto found = read();
+    EXPECT_EQ(found.records.size(), 2U) << size;
+    ASSERT_FALSE(found.damage.empty()) << size;
+    EXPECT_EQ(found.damage.front().offset, begin) << size;
+  }
+}
+
+TEST_F(LogFile, BehindAFlippedBitTheNextWholeRecordIsFound) {
+  write({100, 100, 40'000, 100, 100});
+  const auto whole = testing::read_bytes(log_);
+  const auto good = read().records;
+  for (std::uint64_t offset = 0; offset < whole.size(); offset += 37) {
+    testing::write_bytes(log_, whole);
+    testing::flip_bit(log_, offset);
+    const auto found = read();
+    std::size_t hit = 0;
+    while (hit + 1 < good.size() && good[hit + 1].begin <= offset) ++hit;
+    ASSERT_FALSE(found.damage.empty()) << offset;
+    EXPECT_EQ(found.damage.front().offset, good[hit].begin) << offset;
+    // All others are still there.
+    EXPECT_EQ(found.records.size(), good.size() - 1) << offset;
+  }
+}
+
+TEST_F(LogFile, ZerosAreDamageWhereverTheyAre) {
+  write({100, 100});
+  auto bytes = testing::read_bytes(log_);
+  testing::write_bytes(log_, bytes + std::string(100'000, '\0'));
+  const auto found = read();
+  EXPECT_EQ(found.records.size(), 2U);
+  ASSERT_FALSE(found.damage.empty());
+  EXPECT_EQ(found.damage.front().offset, bytes.size());
+}
+
+TEST_F(LogFile, LogsAreListedOldestFirst) {
+  std::filesystem::create_directory(image_);
+  for (const char* name : {"000012.log", "1000000.log", "999999.log", "x.log", ".log", "12.sst"}) {
+    testing::write_bytes(image_ + "/" + name, "");
+  }
+  const auto names = log_files(Files(*rocksdb::Env::Default()), image_);
+  ASSERT_TRUE(names.ok());
+  EXPECT_EQ(*names, (std::vector<std::string>{"000012.log", "999999.log", "1000000.log"}));
+}
+
+}  // namespace
+}  // namespace holdfast::journal
