@@ -45,10 +45,10 @@ void CommitPlan::publish(const model::EncodedEvents& events, bool atomic_batch,
 void CommitPlan::close_chunk(Priority lane) {
   auto& open = chunks_[lane];
   if (open.builder.count() == 0) return;
-  auto chunk = ledger_.metered(
-      open.builder.finish({lane, open.first}, commit_.number, commit_.written_at));
+  auto chunk = open.builder.finish({lane, open.first}, commit_.number, commit_.written_at);
   add(model::Append{chunk});
-  route(chunk);
+  // The journal's own hold on it, if it keeps one, is not the delivery's.
+  route(ledger_.metered(std::move(chunk)));
 }
 
 void CommitPlan::route(const ChunkPtr& chunk) {
@@ -212,6 +212,11 @@ CommitPlan::Settlement CommitPlan::answer(Answer& answer) {
            clamp_delay(std::chrono::nanoseconds(answer.delay.value_or(0))).count(), answer.reason);
       return {Effect::parked, {}, {}};
     case Answer::Kind::release:
+      if (lease.parked) {
+        subscription->parked_in_flight.erase(lease.event);
+      } else {
+        subscription->lanes[lease.event.priority].release(lease.ticket);
+      }
       return {Effect::released, {}, {}};
   }
   return {Effect::stale, {}, {}};

@@ -72,7 +72,7 @@ DeliveryLane::Taken DeliveryLane::take() {
   HOLDFAST_ASSERT(window_count_ > 0);
   auto& span = window_.front();
   const auto sequence = span.next++;
-  taken_.push_back({sequence, false, span.chunk});
+  taken_.push_back({.sequence = sequence, .chunk = span.chunk});
   Taken taken{sequence, nullptr, first_ticket_ + taken_.size() - 1};
   --window_count_;
   if (span.next == span.end) {
@@ -98,6 +98,11 @@ void DeliveryLane::settle(Ticket ticket) {
     taken_.pop_front();
     ++first_ticket_;
   }
+}
+
+void DeliveryLane::release(Ticket ticket) {
+  HOLDFAST_ASSERT(is_taken(ticket));
+  taken_[ticket - first_ticket_].released = true;
 }
 
 void DeliveryLane::settle_ahead(Sequence sequence) {
@@ -144,7 +149,7 @@ bool DeliveryLane::is_settled(Sequence sequence, Sequence offered) const noexcep
 
 bool DeliveryLane::is_in_row(Sequence sequence) const noexcept {
   const auto row = find_row(sequence);
-  return row != taken_.end() && !row->settled;
+  return row != taken_.end() && !row->settled && !row->released;
 }
 
 std::deque<DeliveryLane::Row>::const_iterator DeliveryLane::find_row(

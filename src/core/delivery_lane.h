@@ -112,6 +112,8 @@ class DeliveryLane {
   // --- Settling ---------------------------------------------------------------------------------
 
   void settle(Ticket ticket);
+  /// Whoever had it has given it back: it is owed, but with nobody.
+  void release(Ticket ticket);
   /// An event that is not in memory, at or above the floor: only before anything was taken.
   void settle_ahead(Sequence sequence);
   /// It has been parked while it waited in `due`; false when it does not.
@@ -134,6 +136,7 @@ class DeliveryLane {
   struct Row {
     Sequence sequence = 0;
     bool settled = false;
+    bool released = false;
     ChunkPtr chunk;
   };
 

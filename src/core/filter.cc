@@ -92,7 +92,9 @@ Status Filter::check(const std::vector<std::string>& types, const Match& match) 
                                               std::to_string(kPatternsMax)};
   }
   for (const auto& pattern : types) {
-    if (auto status = check_pattern(pattern); !status.ok()) return status;
+    if (auto status = check_pattern(pattern); !status.ok()) {
+      return status.with_context("\"" + pattern.substr(0, kNameBytesMax) + "\"");
+    }
   }
   if (match.metadata_equals.size() > kMetadataPairsMax) {
     return {StatusCode::invalid_argument,

@@ -44,9 +44,18 @@ void Committer::start() {
   sync_thread_ = std::thread([this] { sync_loop(); });
 }
 
-void Committer::stop() {
+void Committer::stop(Request last) {
   intake_.close({StatusCode::unavailable, "the bus is closed"});
   if (commit_thread_.joinable()) commit_thread_.join();
+  {
+    // A caller may still be about to commit by itself what the thread has committed for it.
+    const std::lock_guard role(commit_role_);
+    if (!std::exchange(stopped_, true) && last.change) {
+      std::vector<Request> requests;
+      requests.push_back(std::move(last));
+      commit_group(std::move(requests), false);
+    }
+  }
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -70,16 +79,18 @@ Result<Committed> Committer::submit_and_wait(Request& request, bool may_block) {
     waiter.result = std::move(result);
     waiter.ready.release();
   };
+  const bool durable = request.durability == Durability::durable;
   const bool alone = intake_.idle();
   if (auto status = intake_.push(request, may_block, !alone); !status.ok()) return status;
   // Whoever holds a role now may have looked at the intake before this request was in it, so its thread
   // is always told when the role cannot be had here.
   if (alone && commit_role_.try_lock()) {
-    commit_group(true);
+    if (!stopped_) commit_group(take_group(), durable);
     commit_role_.unlock();
-    if (sync_role_.try_lock()) {
+    // Who asked for less than a sync must not be kept by one.
+    if (durable && sync_role_.try_lock()) {
       sync_once();
-    } else {
+    } else if (durable) {
       sync_wanted_.notify_one();
     }
   } else if (alone) {
@@ -117,7 +128,7 @@ Status Committer::health() const {
 void Committer::commit_loop() {
   while (intake_.wait_for_work()) {
     const std::lock_guard role(commit_role_);
-    commit_group(false);
+    commit_group(take_group(), false);
   }
 }
 
@@ -175,9 +186,13 @@ void Committer::plan_group(core::CommitPlan& plan, Group& group) {
   }
 }
 
-void Committer::commit_group(bool caller_syncs) {
+std::vector<Request> Committer::take_group() {
+  return intake_.take(kCommitEventsMax, kCommitBytesMax);
+}
+
+void Committer::commit_group(std::vector<Request> requests, bool caller_syncs) {
   Group group;
-  group.requests = intake_.take(kCommitEventsMax, kCommitBytesMax);
+  group.requests = std::move(requests);
   group.outcomes.reserve(group.requests.size());
   if (auto status = health(); !status.ok()) {
     for (auto& request : group.requests) {
@@ -287,9 +302,15 @@ void Committer::complete(Group& group, CommitNumber number, bool caller_syncs) {
       });
     }
     if (!group.settled.empty()) {
-      promise([this, notes = std::move(group.settled)](const Status& status) {
+      // Of an ephemeral subscription nothing is written, so there may be nothing to wait for.
+      auto tell = [this, notes = std::move(group.settled)](const Status& status) {
         if (status.ok()) tell_settled(notes);
-      });
+      };
+      if (durable_already) {
+        now.emplace_back([tell = std::move(tell)] { tell(Status()); });
+      } else {
+        promise(std::move(tell));
+      }
     }
     sync_now = sync_now && !durable_already;
   }
@@ -324,12 +345,14 @@ void Committer::fail(const Status& cause) {
 // --- Syncing ---------------------------------------------------------------------------------------
 
 void Committer::want_sync(bool now, bool caller_syncs) {
+  bool tell = false;
   {
     const std::lock_guard lock(mutex_);
     sync_now_ = sync_now_ || now;
+    // Also when it is not urgent: what nobody waits for is synced a little later.
+    tell = sync_now_ || sync_idle_;
   }
-  // Told even when it is not urgent: what nobody waits for is synced a little later.
-  if (!caller_syncs) sync_wanted_.notify_one();
+  if (tell && !caller_syncs) sync_wanted_.notify_one();
 }
 
 void Committer::sync_loop() {
@@ -341,7 +364,9 @@ void Committer::sync_loop() {
         if (failed_.ok() && written_ > durable_) {
           if (!sync_wanted_.wait_for(lock, kBackgroundSync, wanted)) break;
         } else {
+          sync_idle_ = true;
           sync_wanted_.wait(lock);
+          sync_idle_ = false;
         }
       }
       if (stopping_ && (written_ == durable_ || !failed_.ok())) return;
@@ -418,9 +443,14 @@ void Committer::tell_settled(const std::vector<SettledNote>& notes) {
     for (const auto& note : notes) {
       const auto handle = state_.handles.find(note.subscription);
       if (handle != state_.handles.end() && handle->second->options().on_settled) {
-        calls.emplace_back([handle = handle->second, note] {
+        calls.emplace_back([this, handle = handle->second, note] {
           if (!handle->enter()) return;
-          handle->options().on_settled(note.event, note.how);
+          try {
+            handle->options().on_settled(note.event, note.how);
+          } catch (...) {
+            // Nobody here could do anything about it, and others wait for this thread.
+            log_.error("holdfast: on_settled of a subscription threw");
+          }
           handle->leave();
         });
       }

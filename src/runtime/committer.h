@@ -42,8 +42,9 @@ class Committer {
   ~Committer();
 
   void start();
-  /// Commits and syncs what is there and ends both threads. Nothing may be submitted meanwhile.
-  void stop();
+  /// Refuses what comes from now on, commits what is there and, behind all of it, `last`, syncs, and ends
+  /// both threads. The journal is not used any more afterwards.
+  void stop(Request last = {});
 
   /// Hands `request` over; its `done` is called by another thread, or this one before returning.
   Status submit(Request& request, bool may_block);
@@ -52,6 +53,9 @@ class Committer {
 
   void answers_given(bool urgent) { intake_.answers_given(urgent); }
   void close_intake(const Status& status) { intake_.close(status); }
+
+  /// Blocks until the commit that is being made, if there is one, is written.
+  void wait_written() { const std::lock_guard role(commit_role_); }
 
   [[nodiscard]] CommitNumber written() const noexcept { return {written_.load()}; }
   [[nodiscard]] CommitNumber durable() const noexcept { return {durable_.load()}; }
@@ -91,7 +95,8 @@ class Committer {
   void commit_loop();
   void sync_loop();
   /// With the commit role. `caller_syncs`: whoever calls this will sync, so nobody else is woken for it.
-  void commit_group(bool caller_syncs);
+  void commit_group(std::vector<Request> requests, bool caller_syncs);
+  std::vector<Request> take_group();
   void plan_group(core::CommitPlan& plan, Group& group);
   void plan_answers(core::CommitPlan& plan, Group& group);
   Status write(const model::Commit& commit);
@@ -114,6 +119,7 @@ class Committer {
 
   std::mutex commit_role_;
   std::mt19937_64 random_;  // under the commit role
+  bool stopped_ = false;    // likewise
 
   std::mutex sync_role_;
   std::atomic<std::uint64_t> written_{0};
@@ -122,6 +128,7 @@ class Committer {
   mutable std::mutex mutex_;  // of what follows
   std::condition_variable sync_wanted_;
   bool sync_now_ = false;
+  bool sync_idle_ = false;  // the thread waits without a limit: nothing is unsynced, as far as it knows
   bool stopping_ = false;
   std::deque<Notice> notices_;               // by commit
   std::deque<CommitNumber> unsynced_offers_; // commits whose events wait for their sync

@@ -26,11 +26,9 @@ void DeliveryState::fail_tx(Status status) {
   if (writes.status.ok()) writes.status = std::move(status);
 }
 
-bool DeliveryState::tx_has_room(std::size_t bytes) {
-  const auto& writes = open_tx();
-  const auto count = writes.events.size() + writes.state.size() + 1;
-  if (count > kTxWritesMax) {
-    fail_tx({StatusCode::invalid_argument, "tx has " + std::to_string(count) +
+bool DeliveryState::tx_may_grow(std::size_t writes, std::size_t bytes) {
+  if (writes > kTxWritesMax) {
+    fail_tx({StatusCode::invalid_argument, "tx has " + std::to_string(writes) +
                                                " writes, the limit is " +
                                                std::to_string(kTxWritesMax)});
     return false;
@@ -60,6 +58,9 @@ class EngineGuard {
   std::shared_lock<std::shared_mutex> lock_;
   runtime::Engine* engine_;
 };
+
+/// How many writes `tx` has.
+std::size_t writes_of(const core::TxWrites& tx) { return tx.events.size() + tx.state.size(); }
 
 /// A state needs a name; an ephemeral subscription has none of its own.
 bool names_state(DeliveryState& delivery, const std::string& name) {
@@ -93,8 +94,9 @@ void TxState::put(std::string_view key, std::string_view value) {
   auto status = core::check_state_key(key);
   if (status.ok()) status = core::check_state_value(value);
   if (!status.ok()) return delivery_->fail_tx(std::move(status));
-  if (!delivery_->tx_has_room(key.size() + value.size())) return;
-  delivery_->tx->state.push_back({name_, std::string(key), std::string(value)});
+  auto& tx = delivery_->open_tx();
+  if (!delivery_->tx_may_grow(internal::writes_of(tx) + 1, key.size() + value.size())) return;
+  tx.state.push_back({name_, std::string(key), std::string(value)});
 }
 
 void TxState::erase(std::string_view key) {
@@ -102,8 +104,9 @@ void TxState::erase(std::string_view key) {
   if (auto status = core::check_state_key(key); !status.ok()) {
     return delivery_->fail_tx(std::move(status));
   }
-  if (!delivery_->tx_has_room(key.size())) return;
-  delivery_->tx->state.push_back({name_, std::string(key), std::nullopt});
+  auto& tx = delivery_->open_tx();
+  if (!delivery_->tx_may_grow(internal::writes_of(tx) + 1, key.size())) return;
+  tx.state.push_back({name_, std::string(key), std::nullopt});
 }
 
 Status TxState::scan(std::string_view prefix,
@@ -143,7 +146,7 @@ void Tx::publish(const Event& event) {
   auto status = engine ? engine->encode(event, delivery_->tx->events)
                        : internal::EngineGuard::closed();
   if (!status.ok()) return delivery_->fail_tx(std::move(status));
-  (void)delivery_->tx_has_room(writes.events.bytes() - bytes_before);
+  (void)delivery_->tx_may_grow(internal::writes_of(writes), writes.events.bytes() - bytes_before);
 }
 
 TxState Tx::state() {

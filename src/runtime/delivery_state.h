@@ -27,8 +27,8 @@ struct DeliveryState : std::enable_shared_from_this<DeliveryState> {
   core::TxWrites& open_tx();
   /// The first error sticks.
   void fail_tx(Status status);
-  /// Counts what has been written against the limits of a tx.
-  bool tx_has_room(std::size_t bytes);
+  /// Whether a tx of `writes` writes, with `bytes` more than before, is within its limits.
+  bool tx_may_grow(std::size_t writes, std::size_t bytes);
   std::size_t tx_bytes = 0;
 };
 

@@ -67,9 +67,12 @@ class Engine {
   /// The right to read the journal: closing waits for it. Empty once it is closed.
   class Reading {
    public:
-    explicit Reading(const Engine& engine) : lock_(engine.journal_mutex_), engine_(engine) {}
+    explicit Reading(const Engine& engine) : engine_(engine) {
+      // Readers that keep coming must not keep it from being let go.
+      if (!engine.letting_go_) lock_ = std::shared_lock(engine.journal_mutex_);
+    }
     [[nodiscard]] Status status() const {
-      if (engine_.journal_ != nullptr) return {};
+      if (lock_.owns_lock() && engine_.journal_ != nullptr) return {};
       return {StatusCode::unavailable, "the bus is closed"};
     }
     const EventReader* operator->() const { return engine_.reader_.get(); }
@@ -79,6 +82,11 @@ class Engine {
     const Engine& engine_;
   };
   [[nodiscard]] Reading reading() const { return Reading(*this); }
+  [[nodiscard]] Result<std::optional<StoredEvent>> get(EventId id) const {
+    const auto open = reading();
+    if (auto status = open.status(); !status.ok()) return status;
+    return open->get(id);
+  }
   [[nodiscard]] Result<std::optional<std::string>> state(std::string_view name,
                                                          std::string_view key) const {
     return reader_->state(name, key);
@@ -112,6 +120,7 @@ class Engine {
 
   // engine_subscribe.cc
   struct Backlog;
+  Status commit_answers();
   Result<model::SubscriptionId> attach_durable(
       const SubscribeOptions& options,
       const std::function<std::shared_ptr<internal::SubscriptionHandle>(model::SubscriptionId)>&
@@ -140,6 +149,7 @@ class Engine {
   RecoveryReport recovery_;
 
   mutable std::shared_mutex journal_mutex_;  // exclusive = to let the journal go
+  std::atomic<bool> letting_go_{false};
   std::mutex subscribe_mutex_;  // one subscribes at a time
   std::atomic<bool> closed_{false};
   std::mutex close_mutex_;

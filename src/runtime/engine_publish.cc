@@ -22,6 +22,17 @@ BatchReceipt batch_receipt_of(const Committed& committed) {
   return receipt;
 }
 
+/// Tells a publisher. What it throws is its own affair: here others wait for this thread.
+template <typename Done, typename Outcome>
+void tell(const base::Log& log, const Done& done, Outcome&& outcome) {
+  if (!done) return;
+  try {
+    done(std::forward<Outcome>(outcome));
+  } catch (...) {
+    log.error("holdfast: the callback of a publish threw");
+  }
+}
+
 }  // namespace
 
 Status Engine::check_open() const {
@@ -70,9 +81,9 @@ Status Engine::publish_async(const Event& event, std::function<void(Result<Recei
   Request request;
   HOLDFAST_TRY(encode(event, request.events));
   request.durability = options.durability.value_or(options_.durability);
-  request.done = [done = std::move(done)](Result<Committed> committed) {
-    if (!done) return;
-    done(committed.ok() ? Result<Receipt>(receipt_of(*committed)) : committed.status());
+  request.done = [this, done = std::move(done)](Result<Committed> committed) {
+    tell(log_, done,
+         committed.ok() ? Result<Receipt>(receipt_of(*committed)) : committed.status());
   };
   auto status = committer_->submit(request, may_block());
   if (status == StatusCode::resource_exhausted) ++refused_;
@@ -129,9 +140,9 @@ Status Engine::publish_batch_async(std::span<const OwnedEvent> events,
   HOLDFAST_TRY(encode_all(events, request.events));
   request.atomic_batch = true;
   request.durability = options.durability.value_or(options_.durability);
-  request.done = [done = std::move(done)](Result<Committed> committed) {
-    if (!done) return;
-    done(committed.ok() ? Result<BatchReceipt>(batch_receipt_of(*committed)) : committed.status());
+  request.done = [this, done = std::move(done)](Result<Committed> committed) {
+    tell(log_, done,
+         committed.ok() ? Result<BatchReceipt>(batch_receipt_of(*committed)) : committed.status());
   };
   auto status = committer_->submit(request, may_block());
   if (status == StatusCode::resource_exhausted) ++refused_;

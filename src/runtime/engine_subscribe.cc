@@ -158,9 +158,24 @@ Result<std::vector<model::SettlementRecord>> Engine::read_parked(SubscriptionId 
   return parked;
 }
 
+/// What handlers have answered before is known to the ledger after this.
+Status Engine::commit_answers() {
+  {
+    const std::lock_guard lock(state_.mutex);
+    if (state_.answers.empty()) return {};
+  }
+  Request barrier;
+  barrier.durability = Durability::os;
+  return run(barrier).status();
+}
+
 Result<SubscriptionId> Engine::attach_durable(
     const SubscribeOptions& options,
     const std::function<std::shared_ptr<SubscriptionHandle>(SubscriptionId)>& make_handle) {
+  // Closing lets the journal go only behind this.
+  const auto open = reading();
+  HOLDFAST_TRY(open.status());
+  HOLDFAST_TRY(commit_answers());
   Backlog backlog;
   PerLane<Sequence> from;
   PerLane<Sequence> to;
@@ -356,6 +371,9 @@ Status Engine::answer(internal::DeliveryState& delivery, Outcome outcome) {
 }
 
 Status Engine::wait_settled(EventId id, std::chrono::nanoseconds timeout) {
+  if (static_cast<std::size_t>(id.priority) >= kLaneCount) {
+    return {StatusCode::invalid_argument, "no event can have this id"};
+  }
   HOLDFAST_TRY(check_open());
   const auto deadline = std::chrono::steady_clock::now() +
                         std::min<std::chrono::nanoseconds>(timeout, std::chrono::hours(24 * 365));
@@ -367,6 +385,8 @@ Status Engine::wait_settled(EventId id, std::chrono::nanoseconds timeout) {
   {
     // Registered first and looked at afterwards, so that nothing is missed in between.
     const std::lock_guard lock(state_.mutex);
+    // Closing tells those that are registered, and this comes too late to be one of them.
+    if (closed_) return {StatusCode::unavailable, "the bus is closed"};
     if (id.sequence == 0 || id.sequence >= state_.ledger.lanes[id.priority].next) {
       return {StatusCode::not_found, "event " + to_string(id) + " was never published"};
     }
@@ -375,7 +395,7 @@ Status Engine::wait_settled(EventId id, std::chrono::nanoseconds timeout) {
   }
   // Answers given before count as well: they are committed, and what is settled is durable, after this.
   auto status = flush();
-  const auto stored = status.ok() ? reader_->get(id) : Result<std::optional<StoredEvent>>(status);
+  const auto stored = status.ok() ? get(id) : Result<std::optional<StoredEvent>>(status);
   if (!stored.ok()) status = stored.status();
   bool wait = false;
   if (status.ok() && stored->has_value()) {

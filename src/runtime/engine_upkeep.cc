@@ -187,13 +187,6 @@ Status Engine::close() {
   upkeep_wake_.notify_all();
   if (upkeep_thread_.joinable()) upkeep_thread_.join();
 
-  Request last;
-  last.change = [](core::CommitPlan& plan) -> Status {
-    plan.trim();
-    plan.refresh_cursors(0);
-    plan.mark_clean();
-    return {};
-  };
   auto status = flush();
   {
     const std::lock_guard lock(state_.mutex);
@@ -203,8 +196,18 @@ Status Engine::close() {
       waiter->tell();
     }
   }
-  if (status.ok()) status = committer_->submit_and_wait(last, true).status();
-  committer_->stop();
+  Request last;
+  last.change = [](core::CommitPlan& plan) -> Status {
+    plan.trim();
+    plan.refresh_cursors(0);
+    plan.mark_clean();
+    return {};
+  };
+  last.done = [&status](const Result<Committed>& result) {
+    if (status.ok()) status = result.status();
+  };
+  committer_->stop(std::move(last));
+  letting_go_ = true;
   const std::lock_guard lock(journal_mutex_);
   journal_.reset();
   return status;

@@ -117,6 +117,8 @@ void WorkerPool::run(Worker& worker) {
     }
     auto lease = state_.scheduler.take(worker.worker_class);
     if (!lease.has_value()) {
+      // What an answer has made ready may be for another class.
+      wake_locked();
       ++idle.waiting;
       idle.wake.wait(lock);
       --idle.waiting;
@@ -161,17 +163,25 @@ void WorkerPool::deliver(Worker& worker, std::shared_ptr<internal::DeliveryState
                              delivery->lease.suspect});
   auto answer = call(*delivery);
   slots_.end(worker.slot);
+  if (!delivery->deferred && !delivery->answered.exchange(true)) {
+    answer.tx = std::move(delivery->tx);
+    delivery->lease.chunk.reset();
+    give(std::move(answer));
+  }
+  // Last, so that whoever has waited for the handler finds its answer given.
   handle->leave();
-  if (delivery->deferred || delivery->answered.exchange(true)) return;
-  answer.tx = std::move(delivery->tx);
-  delivery->lease.chunk.reset();
-  give(std::move(answer));
 }
 
 bool WorkerPool::load(internal::DeliveryState& delivery) {
   auto& lease = delivery.lease;
   if (lease.chunk == nullptr) {
-    auto found = journal_.find(journal::ParkedRef{lease.subscription, lease.event});
+    const journal::ParkedRef copy{lease.subscription, lease.event};
+    auto found = journal_.find(copy);
+    if (found.ok() && !found->has_value()) {
+      // A short delay can be over before the commit that parks the event is written.
+      committer_.wait_written();
+      found = journal_.find(copy);
+    }
     auto status = found.ok() ? Status() : found.status();
     if (status.ok() && !found->has_value()) {
       status = {StatusCode::data_loss, "the copy of a parked event is missing"};
@@ -219,6 +229,8 @@ void WorkerPool::answer(internal::DeliveryState& delivery, Outcome outcome) {
                           delivery.handle->stop_token().stop_requested());
   answer.tx = std::move(delivery.tx);
   give(std::move(answer));
+  // Its slot is free, and this is no worker that would look for more.
+  wake();
 }
 
 void WorkerPool::give(core::Answer&& answer) {

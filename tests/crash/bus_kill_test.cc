@@ -125,8 +125,8 @@ INSTANTIATE_TEST_SUITE_P(
                       FailPoint{"commit.planned", 40}, FailPoint{"commit.written", 1},
                       FailPoint{"commit.written", 3}, FailPoint{"commit.written", 40},
                       FailPoint{"commit.synced", 1}, FailPoint{"commit.synced", 30}),
-    [](const ::testing::TestParamInfo<FailPoint>& info) {
-      auto name = std::string(info.param.name) + "_" + std::to_string(info.param.count);
+    [](const ::testing::TestParamInfo<FailPoint>& each) {
+      auto name = std::string(each.param.name) + "_" + std::to_string(each.param.count);
       std::replace(name.begin(), name.end(), '.', '_');
       return name;
     });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Power loss at random moments, over a file system that keeps what was synced and some of the rest.
 
+#include <atomic>
 #include <map>
 #include <random>
 
@@ -10,6 +11,7 @@
 #include "journal/rocks/rocks_journal.h"
 #include "support/fault_fs.h"
 #include "support/journal_writer.h"
+#include "support/waiting.h"
 
 namespace holdfast::testing {
 namespace {
@@ -127,6 +129,47 @@ TEST_P(JournalPowerLoss, EverySyncedCommitSurvivesAndNoneIsThereInPart) {
       lose_power(std::move(journal));
     }
   }
+}
+
+TEST_P(JournalPowerLoss, NothingIsReclaimedUnderATrimThatTheDiskDoesNotHave) {
+  if (GetParam() != 1) GTEST_SKIP() << "nothing in it is random";
+  auto opened = open();
+  ASSERT_TRUE(opened.ok()) << opened.status().to_string();
+  auto journal = *std::move(opened);
+  JournalWriter writer(*journal);
+  // The first table is held back until a second write buffer is full as well, and a trim that nothing
+  // has synced is in the third.
+  Signal first_table;
+  Signal go_on;
+  std::atomic<int> logs = 0;
+  std::atomic<int> tables_synced = 0;
+  files_->set_hook([&](const std::string& operation, const std::string& path) {
+    if (operation == "create" && path.ends_with(".log")) ++logs;
+    if (operation == "create" && path.ends_with(".sst") && !first_table.is_set()) {
+      first_table.set();
+      go_on.wait();
+    }
+    if (operation == "sync" && path.ends_with(".sst")) ++tables_synced;
+    return rocksdb::IOStatus::OK();
+  });
+  while (logs < 2) ASSERT_TRUE(writer.append(Priority::normal, 20, Durability::os, 2000).ok());
+  const auto end = writer.next(Priority::normal);
+  ASSERT_TRUE(journal->sync().ok());
+  ASSERT_TRUE(writer.trim(Priority::normal, end, Durability::os).ok());
+  ASSERT_TRUE(first_table.wait());
+  go_on.set();
+  ASSERT_TRUE(eventually([&] { return tables_synced >= 2; }));
+  files_->cut_power();
+  journal.reset();
+  files_->set_hook({});
+  files_->restore_synced_only();
+  ++boot_;
+  opened = open();
+  ASSERT_TRUE(opened.ok()) << opened.status().to_string();
+  EXPECT_EQ((*opened)->state().trim[Priority::normal], 1U);
+  const auto scanned = scan_lane(**opened, Priority::normal);
+  EXPECT_TRUE(scanned.status.ok()) << scanned.status.to_string();
+  EXPECT_EQ(scanned.events() + 1, end);
 }
 
 TEST_P(JournalPowerLoss, WhileTheJournalIsMadeLeavesNoneOrAnEmptyOne) {

@@ -4,12 +4,16 @@
 
 #include <cstring>
 #include <sys/stat.h>
+#include <functional>
 #include <thread>
+#include <utility>
 #include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
 
 #include "base/checksum.h"
 #include "journal/open.h"
@@ -218,6 +222,54 @@ TEST_F(JournalRefusal, AReaderOfALiveJournalAlwaysSeesAPrefix) {
     EXPECT_GE(end, before);
     before = end;
   }
+}
+
+/// Lets the writer go on at the worst moment: between the reading of which tables there are, and that of
+/// which logs.
+class Interrupted final : public rocksdb::FileSystemWrapper {
+ public:
+  using rocksdb::FileSystemWrapper::FileSystemWrapper;
+  [[nodiscard]] const char* Name() const override { return "test.interrupted"; }
+  rocksdb::IOStatus GetChildren(const std::string& folder, const rocksdb::IOOptions& options,
+                                std::vector<std::string>* names,
+                                rocksdb::IODebugContext* context) override {
+    if (has_read_manifest && !std::exchange(is_done, true)) interruption();
+    return FileSystemWrapper::GetChildren(folder, options, names, context);
+  }
+  rocksdb::IOStatus NewSequentialFile(const std::string& path, const rocksdb::FileOptions& options,
+                                      std::unique_ptr<rocksdb::FSSequentialFile>* file,
+                                      rocksdb::IODebugContext* context) override {
+    if (path.find("MANIFEST") != std::string::npos) has_read_manifest = true;
+    return FileSystemWrapper::NewSequentialFile(path, options, file, context);
+  }
+  std::function<void()> interruption;
+  bool has_read_manifest = false;
+  bool is_done = false;
+};
+
+TEST_F(JournalRefusal, AReaderSeesNoHoleWhenTheLogIsReplacedWhileItOpens) {
+  const auto opened = open_journal(path_, {});
+  ASSERT_TRUE(opened.ok());
+  JournalWriter writer(**opened);
+  ASSERT_TRUE(writer.append(Priority::normal, 10, Durability::durable).ok());
+  const auto before = newest_log(path_);
+  const auto files =
+      std::make_shared<Interrupted>(rocksdb::Env::Default()->GetFileSystem());
+  files->interruption = [&] {
+    while (std::filesystem::exists(before)) {
+      ASSERT_TRUE(writer.append(Priority::normal, 20, Durability::os, 4000).ok());
+    }
+    ASSERT_TRUE(writer.append(Priority::normal, 20, Durability::durable, 4000).ok());
+  };
+  const auto env = rocksdb::NewCompositeEnv(files);
+  RocksOptions options;
+  options.env = env.get();
+  const auto reader = open_rocks_reader(path_, options);
+  ASSERT_TRUE(reader.ok()) << reader.status().to_string();
+  EXPECT_TRUE(files->is_done);
+  const auto scanned = scan_lane(**reader, Priority::normal);
+  EXPECT_TRUE(scanned.status.ok()) << scanned.status.to_string();
+  EXPECT_EQ(scanned.events() + 1, (*reader)->state().next[Priority::normal]);
 }
 
 TEST_F(JournalRefusal, AReaderOfNoJournalSaysSo) {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <sys/types.h>
 #include <vector>
 
 namespace holdfast::testing {
@@ -13,11 +12,12 @@ namespace holdfast::testing {
 /// What a child is told, and where it reports to.
 struct ChildArguments {
   std::vector<std::string> values;
-  int report_fd = -1;  ///< A pipe that the parent reads. A write of up to 4 KiB is all there or absent.
+  int report_fd =
+      -1;  ///< A pipe that the parent reads. A write of up to 4 KiB is all there or absent.
 };
 
-/// A part that a test program plays when it runs itself again: define one at namespace scope, and give
-/// the program a main that asks `run_child_role` first.
+/// A part that a test program plays when it runs itself again: define one at namespace scope, and
+/// give the program a main that asks `run_child_role` first.
 ///
 ///     const ChildRole kPublisher("publisher", [](const ChildArguments& given) { ...; return 0; });
 class ChildRole {
@@ -29,8 +29,8 @@ class ChildRole {
 /// The exit code of the role that the command line asks for; nothing when it asks for none.
 std::optional<int> run_child_role(int argc, char** argv);
 
-/// This program, run again in a role: a fork with exec at once, so that nothing of a bus that this process
-/// has open is shared. Killed at the end if it still runs.
+/// This program, run again in a role: a fork with exec at once, so that nothing of a bus that this
+/// process has open is shared. Killed at the end if it still runs.
 class ChildProcess {
  public:
   /// `environment` is added to this process's, as NAME=VALUE.
@@ -41,7 +41,8 @@ class ChildProcess {
   ~ChildProcess();
 
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
-  /// Reads what the child has reported, at most `size` bytes; 0 = it has ended and all has been read.
+  /// Reads what the child has reported, at most `size` bytes; 0 = it has ended and all has been
+  /// read.
   std::size_t read(void* out, std::size_t size);
   /// Reads exactly one `T`; nothing when the child has ended.
   template <typename T>

@@ -182,27 +182,29 @@ void FaultFs::cut_power() {
   is_off_ = true;
 }
 
-void FaultFs::restore(std::mt19937_64& random) {
+void FaultFs::restore(std::mt19937_64& random) { restore(&random); }
+void FaultFs::restore_synced_only() { restore(nullptr); }
+
+void FaultFs::restore(std::mt19937_64* random) {
+  const auto below = [random](std::uint64_t end) { return random == nullptr ? 0 : (*random)() % end; };
   const std::lock_guard lock(mutex_);
   for (const auto& [path, size] : sizes_) {
     if (size.synced >= size.written) continue;
     std::string content;
     if (!rocksdb::ReadFileToString(target(), path, &content).ok()) continue;
     const auto unsynced = size.written - size.synced;
-    content.resize(
-        std::min<std::uint64_t>(content.size(), size.synced + random() % (unsynced + 1)));
-    const auto kept = content.size() - size.synced;
-    if (kept > 0 && random() % 3 == 0) {
+    const auto kept = below(3) == 0 ? 0 : below(unsynced + 1);
+    content.resize(std::min<std::uint64_t>(content.size(), size.synced + kept));
+    if (kept > 0 && below(3) == 0) {
       // Pages reach the disk in any order: one that did not is zeros.
-      const auto begin = size.synced + random() % kept;
-      const auto bytes = std::min<std::uint64_t>(content.size() - begin, 1 + random() % 4096);
+      const auto begin = size.synced + below(kept);
+      const auto bytes = std::min<std::uint64_t>(content.size() - begin, 1 + below(4096));
       std::fill_n(content.begin() + static_cast<std::ptrdiff_t>(begin), bytes, '\0');
     }
     static_cast<void>(rocksdb::WriteStringToFile(target(), content, path));
   }
-  // Some may have got there all the same. File systems journal names in order: never a later one
-  // alone.
-  const auto kept_names = static_cast<std::ptrdiff_t>(random() % (names_.size() + 1));
+  // Some may have got there all the same. File systems journal names in order: never a later one alone.
+  const auto kept_names = static_cast<std::ptrdiff_t>(below(names_.size() + 1));
   for (auto change = names_.rbegin(); change != names_.rend() - kept_names; ++change) {
     if (change->existed) {
       static_cast<void>(rocksdb::WriteStringToFile(target(), change->content, change->path));

@@ -68,6 +68,7 @@ class FaultFs final : public rocksdb::FileSystemWrapper {
   void note_sync(const std::string& path, std::uint64_t upto);
   void note_folder_sync(const std::string& folder);
   void note_name(const std::string& path);
+  void restore(std::mt19937_64* random);
 
   std::mutex mutex_;  // guards everything below
   Hook hook_;

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <stdlib.h>
-
 #include <cstdlib>
 #include <filesystem>
+#include <stdlib.h>
 #include <string>
 
 namespace holdfast::testing {
@@ -26,7 +25,9 @@ class TempFolder {
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
   /// A path inside it, where nothing is yet.
-  [[nodiscard]] std::string inside(const std::string& name) const { return (path_ / name).string(); }
+  [[nodiscard]] std::string inside(const std::string& name) const {
+    return (path_ / name).string();
+  }
 
  private:
   std::filesystem::path path_;

@@ -22,6 +22,14 @@ class Ordering : public BusTest {
       let_go.wait();
     };
   }
+  /// Makes all workers busy but the one that is kept for critical events, each in its own class.
+  void occupy(std::string_view type) {
+    std::size_t busy = 0;
+    for (const auto lane : {Priority::low, Priority::normal, Priority::high}) {
+      publish(type, {}, lane);
+      ASSERT_TRUE(inside.wait_for_count(++busy));
+    }
+  }
   ~Ordering() override { let_go.set(); }
 
   Runs inside;
@@ -146,11 +154,7 @@ TEST_P(Ordering, CriticalEventNeverWaitsBehindLessUrgentHandlers) {
     subscriptions.push_back(
         must(bus->subscribe({.name = "s" + std::to_string(i), .types = {"slow"}}, holding())));
   }
-  publish("slow", {}, Priority::low);
-  publish("slow", {}, Priority::normal);
-  publish("slow", {}, Priority::high);
-  // All workers but the one that is kept for critical events are busy now.
-  ASSERT_TRUE(inside.wait_for_count(3));
+  occupy("slow");
   Runs urgent;
   const auto u = must(bus->subscribe({.name = "urgent", .types = {"urgent"}},
                                      [&](Delivery& delivery) { urgent.note(delivery); }));
@@ -199,10 +203,7 @@ TEST_P(Ordering, LessUrgentLaneGoesOnWhenAMoreUrgentHandlerOfItsSubscriptionRetu
                                            inside.note(delivery);
                                            let_others_go.wait();
                                          }));
-  for (const auto lane : {Priority::low, Priority::normal, Priority::high}) {
-    publish("hold", {}, lane);
-  }
-  ASSERT_TRUE(inside.wait_for_count(3));
+  occupy("hold");
   publish("a.b", {}, Priority::critical);
   ASSERT_TRUE(critical_runs.wait());
   publish("a.b", {}, Priority::low);

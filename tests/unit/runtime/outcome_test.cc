@@ -204,24 +204,6 @@ TEST_P(Answering, StoppedWithoutHavingBeenAskedIsAFailedAttempt) {
   EXPECT_EQ(letters[0].attempts, 2U);
 }
 
-TEST_P(Answering, RetryingEventKeepsItsPlaceBeforeLaterOnes) {
-  options.workers = Workers::single();
-  open();
-  Signal both;
-  const auto s = subscribe(retry_at_once(5), [&](Delivery& delivery) {
-    both.wait();
-    const bool first = delivery.event().payload_text() == "0" && delivery.attempt() == 1;
-    return first ? Outcome::retry() : Outcome::ack();
-  });
-  publish_many("a.b", 2'000);
-  both.set();
-  ASSERT_TRUE(settled.wait_for_count(2'000));
-  // The failure commits at once, so it is due again long before the others are done.
-  const auto payloads = runs.payloads();
-  ASSERT_EQ(payloads.size(), 2'001U);
-  EXPECT_NE(payloads.back(), "0");
-}
-
 TEST_P(Answering, EphemeralSubscriptionRetriesAsWellAndLeavesNoDeadLetter) {
   open();
   Settlements ended;

@@ -121,6 +121,7 @@ TEST_P(Settling, UnclaimedEventIsOwedToNobodyYetSoTheWaitGoesOn) {
   EXPECT_TRUE(fails(bus->wait_settled(receipt.id, milliseconds(20)), StatusCode::deadline_exceeded));
   std::jthread waiting([&] { EXPECT_TRUE(is_ok(bus->wait_settled(receipt.id, kPatience))); });
   const auto s = must(bus->subscribe({.name = "s"}, ack));
+  waiting.join();
 }
 
 TEST_P(Settling, DeadLetterIsSettledToo) {
@@ -177,8 +178,10 @@ TEST_P(Settling, WaitEndsWhenTheLastOneWhoIsOwedItIsRemoved) {
   open();
   must(bus->subscribe({.name = "s"}, ack)).end();
   const auto receipt = publish("a.b");
+  std::jthread waiting([&] { EXPECT_TRUE(is_ok(bus->wait_settled(receipt.id, kPatience))); });
+  ASSERT_TRUE(eventually([&] { return bus->durable_commit() >= receipt.commit; }));
   must(bus->remove_subscription("s"));
-  // Owed to nobody any more: unclaimed again.
+  // Owed to nobody any more: unclaimed again, so that a later wait goes on.
   EXPECT_EQ(state_of(receipt.id), EventState::unclaimed);
 }
 
