@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
+#include <charconv>
 #include <cstdint>
 #include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <unistd.h>
 #include <vector>
 
 #include "holdfast/view.h"
 #include "tools/commands.h"
 #include "tools/json.h"
+#include "tools/open_view.h"
 #include "tools/output.h"
 #include "tools/text.h"
 
@@ -136,7 +139,7 @@ ExitCode list_events(const LsOptions& options, const JournalView& view, Output& 
 }
 
 ExitCode run(const LsOptions& options) {
-  const auto view = JournalView::open(options.journal);
+  const auto view = open_view(options.journal);
   if (!view) return complain_of_open(view.status());
   Output out(STDOUT_FILENO);
   const auto code =
@@ -152,6 +155,15 @@ std::string check_priority(const std::string& name) {
 std::string check_state(const std::string& name) {
   if (parse_event_state(name)) return {};
   return "\"" + name + "\" is no state; it is leased, scheduled, ready, unclaimed, dead or settled";
+}
+
+/// Digits only: what reads numbers takes -1 for the largest there is.
+std::string check_number(const std::string& text) {
+  std::uint64_t number = 0;
+  const auto* const end = text.data() + text.size();
+  const auto [read, error] = std::from_chars(text.data(), end, number);
+  if (error == std::errc() && read == end) return {};
+  return "\"" + text + "\" is no number from 0 to 2^64 - 1";
 }
 
 }  // namespace
@@ -179,10 +191,14 @@ void add_ls(CLI::App& app, ExitCode& result) {
           ->type_name("STATE")
           ->check(check_state);
   auto* from = command.add_option("--from", options->from, "From this sequence on, in each lane")
-                   ->type_name("SEQUENCE");
+                   ->type_name("SEQUENCE")
+                   ->check(check_number);
   auto* to = command.add_option("--to", options->to, "Up to this sequence, in each lane")
-                 ->type_name("SEQUENCE");
-  command.add_option("--limit", options->limit, "At most so many")->type_name("COUNT");
+                 ->type_name("SEQUENCE")
+                 ->check(check_number);
+  command.add_option("--limit", options->limit, "At most so many")
+      ->type_name("COUNT")
+      ->check(check_number);
   auto* dead = command.add_flag("--dead", options->dead, "The dead letters with their reasons");
   for (auto* other : {priority, state, from, to}) dead->excludes(other);
   command

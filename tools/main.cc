@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <exception>
+#include <fcntl.h>
 #include <string>
 #include <string_view>
 #include <unistd.h>
@@ -78,11 +79,22 @@ ExitCode run(int argc, const char* const* argv) {
   return result;
 }
 
+/// A file of the journal that were given the number of a standard stream would be written into, or
+/// read, as if it were that stream.
+void occupy_standard_streams() {
+  for (const int file : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(file, F_GETFD) >= 0) continue;
+    // The wrong way round, so that using it is the error that it would be.
+    (void)::open("/dev/null", file == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
 }  // namespace
 
 }  // namespace holdfast::tool
 
 int main(int argc, char** argv) {
+  holdfast::tool::occupy_standard_streams();
   // A reader that went away is an error of write, which ends the command in good order.
   (void)std::signal(SIGPIPE, SIG_IGN);
   try {

@@ -44,7 +44,7 @@ class Output {
   int error_ = 0;  // An errno.
   bool is_terminal_ = false;
   bool has_colour_ = false;
-  std::size_t columns_ = 100;
+  std::size_t columns_ = 200;
   std::string buffer_;
 };
 

@@ -51,9 +51,9 @@ void Progress::clear() {
 
 std::string rate(std::uint64_t events, std::chrono::nanoseconds duration) {
   const auto seconds = std::max(std::chrono::duration<double>(duration).count(), 1e-6);
-  return with_thousands(
-             static_cast<std::uint64_t>(std::llround(static_cast<double>(events) / seconds))) +
-         "/s";
+  const auto per_second = std::llround(static_cast<double>(events) / seconds);
+  return per_second == 0 ? "under 1/s"
+                         : with_thousands(static_cast<std::uint64_t>(per_second)) + "/s";
 }
 
 }  // namespace holdfast::tool

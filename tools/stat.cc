@@ -11,6 +11,7 @@
 #include "holdfast/view.h"
 #include "tools/commands.h"
 #include "tools/json.h"
+#include "tools/open_view.h"
 #include "tools/output.h"
 #include "tools/text.h"
 
@@ -180,7 +181,7 @@ void print_text(Output& out, const JournalInfo& info, const Stats& stats) {
 }
 
 ExitCode run(const StatOptions& options) {
-  const auto view = JournalView::open(options.journal);
+  const auto view = open_view(options.journal);
   if (!view) return complain_of_open(view.status());
   const auto stats = (*view)->stats();
   if (!stats) return complain(stats.status());

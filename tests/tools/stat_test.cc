@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+#include <unistd.h>
+
+#include "tools/tool_bench.h"
+
+namespace holdfast::testing {
+namespace {
+
+using StatTest = ToolTest;
+
+const Json& lane(const Json& stat, std::string_view priority) {
+  for (const auto& each : stat["lanes"]) {
+    if (each["priority"] == priority) return each;
+  }
+  return stat;
+}
+
+TEST_F(StatTest, CountsByLaneAndSubscription) {
+  make_journal_with_a_past();
+  const auto found = stat();
+  EXPECT_EQ(found["journal"], path());
+  EXPECT_EQ(found["format"], 1);
+  EXPECT_EQ(found["epoch"], 1);
+  EXPECT_EQ(found["uuid"].get<std::string>().size(), 36);
+  EXPECT_EQ(found["condition"], "clean");
+  EXPECT_TRUE(found["owner_pid"].is_null());
+  EXPECT_GE(found["commit"], 5);
+  EXPECT_GT(found["disk_bytes"], 0);
+  EXPECT_GT(found["disk_free_bytes"], 0);
+  EXPECT_TRUE(found["lost"].empty());
+
+  ASSERT_EQ(found["lanes"].size(), kLaneCount);
+  EXPECT_EQ(lane(found, "critical")["dead"], 1);
+  EXPECT_EQ(lane(found, "high")["scheduled"], 1);
+  EXPECT_EQ(lane(found, "normal")["ready"], 1);
+  EXPECT_EQ(lane(found, "normal")["leased"], 0);
+  EXPECT_EQ(lane(found, "normal")["published"], 2);
+  EXPECT_EQ(lane(found, "normal")["trimmed"], 0);
+  EXPECT_EQ(lane(found, "low")["unclaimed"], 1);
+
+  ASSERT_EQ(found["subscriptions"].size(), 1);
+  const auto& mailer = found["subscriptions"][0];
+  EXPECT_EQ(mailer["name"], "mailer");
+  EXPECT_EQ(mailer["owed"], 1);
+  EXPECT_EQ(mailer["scheduled"], 1);
+  EXPECT_EQ(mailer["dead"], 1);
+}
+
+TEST_F(StatTest, TellsPeopleTheSame) {
+  make_journal_with_a_past();
+  const auto result = tool({"stat", path()});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.err, "");
+  EXPECT_THAT(result.out, HasSubstr("not open, closed properly"));
+  EXPECT_THAT(result.out,
+              HasSubstr("lane      ready  leased  scheduled  dead  unclaimed  published\n"
+                        "critical      0       0          0     1          0          1\n"));
+  EXPECT_THAT(result.out, HasSubstr("mailer"));
+  EXPECT_THAT(result.out, HasSubstr("format 1"));
+}
+
+TEST_F(StatTest, NamesTheProcessThatHasTheJournalOpen) {
+  const auto bus = must(Bus::open(path()));
+  must(bus->publish("a.b", "x"));
+  const auto found = stat();
+  EXPECT_EQ(found["condition"], "open");
+  EXPECT_EQ(found["owner_pid"], ::getpid());
+  EXPECT_TRUE(lane(found, "normal")["leased"].is_null());
+  EXPECT_EQ(lane(found, "normal")["published"], 1);
+  const auto result = tool({"stat", path()});
+  EXPECT_THAT(result.out, HasSubstr("open in process " + std::to_string(::getpid())));
+}
+
+TEST_F(StatTest, TellsACrash) {
+  {
+    // A journal as a crash leaves it is one that is copied while it is open.
+    const auto bus = must(Bus::open(path("live")));
+    must(bus->publish("a.b", "x"));
+    std::filesystem::copy(path("live"), path());
+  }
+  EXPECT_EQ(stat()["condition"], "crashed");
+  EXPECT_THAT(tool({"stat", path()}).out, HasSubstr("crashed"));
+  const auto result = publish("");
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.err, HasSubstr("did not close it"));
+  EXPECT_EQ(stat()["condition"], "clean");
+}
+
+TEST_F(StatTest, IsColouredOnATerminalOnly) {
+  make_journal_with_a_past();
+  const CommandOptions terminal{.environment = {"TERM=xterm", "NO_COLOR="}, .on_terminal = true};
+  EXPECT_THAT(tool({"stat", path()}, terminal).out, HasSubstr("\x1b[1mlane"));
+  EXPECT_THAT(tool({"stat", path()}).out, Not(HasSubstr("\x1b")));
+  for (const auto& plain : std::vector<std::vector<std::string>>{{"TERM=xterm", "NO_COLOR=1"},
+                                                                 {"TERM=dumb", "NO_COLOR="}}) {
+    const auto result = tool({"stat", path()}, {.environment = plain, .on_terminal = true});
+    EXPECT_THAT(result.out, HasSubstr("lane"));
+    EXPECT_THAT(result.out, Not(HasSubstr("\x1b")));
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::testing
