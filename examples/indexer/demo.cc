@@ -74,7 +74,7 @@ class Demo {
  private:
   void run_until_indexed();
   bool run_worker();
-  void opened(std::istream& message);
+  std::optional<std::uint64_t> opened(std::istream& message);
   std::uint64_t choose_target();
 
   const DemoOptions& options_;
@@ -94,23 +94,27 @@ class Demo {
 std::uint64_t Demo::choose_target() {
   const auto left = files_.size() - std::min<std::uint64_t>(done_, files_.size());
   const auto wanted = kKillsWanted - std::min(counting_, kKillsWanted - 1);
-  return done_ + std::uniform_int_distribution<std::uint64_t>(0, 2 * left / (wanted + 1))(random_);
+  return done_ + std::uniform_int_distribution<std::uint64_t>(0, 2 * left / (wanted + 2))(random_);
 }
 
 /// The worker has recovered, and tells what the kill before has hit. Only the journal's own word
 /// counts: whether a handler was running cannot be seen from outside, nor arranged without
-/// cheating.
-void Demo::opened(std::istream& message) {
+/// cheating. Returns after how many files this worker is to be killed, if it is.
+std::optional<std::uint64_t> Demo::opened(std::istream& message) {
   std::uint64_t recovered = 0;
   std::uint64_t running = 0;
   message >> recovered >> running;
-  if (!killed_) return;
-  killed_ = false;
-  if (running > 0) ++counting_;
-  progress_.clear();
-  std::cout << "kill " << kills_ << " after " << done_ << " of " << files_.size()
-            << " files: handlers running " << running << ", events recovered " << recovered
-            << (running > 0 ? "" : "; hit nothing and does not count") << std::endl;
+  if (killed_) {
+    killed_ = false;
+    if (running > 0) ++counting_;
+    progress_.clear();
+    std::cout << "kill " << kills_ << " after " << done_ << " of " << files_.size()
+              << " files: handlers running " << running << ", events recovered " << recovered
+              << (running > 0 ? "" : "; hit nothing and does not count") << std::endl;
+  }
+  const bool has_work = recovered > 0 || kills_ == 0;
+  if (!has_work || counting_ >= kKillsWanted || kills_ >= kKillsMax) return std::nullopt;
+  return choose_target();
 }
 
 /// Lets a worker run until it is done or killed. True when it is done.
@@ -119,7 +123,6 @@ bool Demo::run_worker() {
                 std::to_string(hold_for(files_.size()).count())});
   std::optional<std::uint64_t> target;
   std::optional<steady_clock::time_point> kill_at;
-  bool is_done = false;
   std::string line;
   while (true) {
     const auto got = worker.read_line(line, kill_at);
@@ -134,30 +137,27 @@ bool Demo::run_worker() {
     std::string kind;
     message >> kind;
     if (kind == "open") {
-      opened(message);
-      if (counting_ < kKillsWanted && kills_ < kKillsMax) target = choose_target();
+      target = opened(message);
     } else if (kind == "progress") {
-      std::uint64_t found = 0;
-      std::uint64_t left = 0;
-      message >> found >> left;
-      done_ = found - left;
+      message >> done_;
       progress_.draw(done_, files_.size(), ", " + std::to_string(counting_) + " kills");
       // A moment later, since right after a report the worker is always at the same place.
       if (target && done_ >= *target && !kill_at) {
         kill_at = steady_clock::now() +
                   std::chrono::microseconds(std::uniform_int_distribution<int>(0, 10'000)(random_));
       }
-    } else if (kind == "done") {
-      is_done = true;
     }
   }
   // It may have ended by itself just before the signal.
-  const bool succeeded = worker.succeeded();
-  if (succeeded) killed_ = false;
-  if (!succeeded && !killed_) {
+  const bool is_done = worker.succeeded();
+  if (is_done && killed_) {
+    killed_ = false;
+    --kills_;
+  }
+  if (!is_done && !killed_) {
     throw std::runtime_error("the worker ended with " + worker.end_in_words());
   }
-  return succeeded && is_done;
+  return is_done;
 }
 
 void Demo::run_until_indexed() {

@@ -27,8 +27,7 @@ inline constexpr holdfast::RetryPolicy kPatient = {.attempts_max = 100};
 inline constexpr std::string_view kFolderType = "tree.folder";
 inline constexpr auto kFolderPriority = holdfast::Priority::high;
 
-/// A file whose content is to be hashed. Nothing else is published in its lane, so that the newest
-/// sequence there is the number of files that were found.
+/// A file whose content is to be hashed.
 inline constexpr std::string_view kFileType = "tree.file";
 inline constexpr auto kFilePriority = holdfast::Priority::normal;
 

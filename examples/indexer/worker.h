@@ -18,11 +18,10 @@ struct WorkOptions {
 ///
 /// Says how it stands on standard output, one line at a time, for whoever started it:
 ///
-///     open RECOVERED RUNNING    after opening: events still to be handled, and how many of them
-///     were
-///                               with a handler when the last process ended
-///     progress FOUND LEFT       files published so far, and those not hashed yet
-///     done                      everything is indexed, durably, and the journal closed
+///     open RECOVERED RUNNING   recovered: that many events are still to be handled, and so many of
+///                              them were with a handler when the last process ended
+///     progress DONE LEFT       files hashed or dead, and files found and not yet either
+///     done                     everything is indexed, durably, and the journal closed
 int work(const WorkOptions& options);
 
 }  // namespace indexer
