@@ -119,7 +119,7 @@ TEST_P(RecoveringOrder, HundredThousandComeBackExactlyByPriorityAndSequence) {
   EXPECT_TRUE(runs.ids() == expected);
 }
 INSTANTIATE_TEST_SUITE_P(Recovering, RecoveringOrder, ::testing::Values("claimed", "unclaimed"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& each) { return std::string(each.param); });
 
 TEST_F(Recovering, WhatWasSettledDurablyIsNeverDeliveredAgainAndTheRestKeepsItsOrder) {
   run_until_ready("recover-fill", {"claimed"});
