@@ -188,8 +188,8 @@ TEST_F(Opening, RetryThatIsDueGoesOnCountingWhereItWas) {
   const auto receipt = publish("a.b");
   ASSERT_TRUE(runs.wait_for_count(1));
   s.end();
-  const auto before = must(bus->get(receipt.id))->standings.at(0).attempts;
   reopen();
+  const auto before = must(bus->get(receipt.id))->standings.at(0).attempts;
   Runs again;
   s = must(bus->subscribe(subscribing, [&](Delivery& delivery) {
     again.note(delivery);
