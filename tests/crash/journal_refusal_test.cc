@@ -3,11 +3,11 @@
 // is none of ours, a format it does not know.
 
 #include <cstring>
-#include <sys/stat.h>
 #include <functional>
+#include <sys/stat.h>
 #include <thread>
-#include <utility>
 #include <unistd.h>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -224,8 +224,8 @@ TEST_F(JournalRefusal, AReaderOfALiveJournalAlwaysSeesAPrefix) {
   }
 }
 
-/// Lets the writer go on at the worst moment: between the reading of which tables there are, and that of
-/// which logs.
+/// Lets the writer go on at the worst moment: between the reading of which tables there are, and
+/// that of which logs.
 class Interrupted final : public rocksdb::FileSystemWrapper {
  public:
   using rocksdb::FileSystemWrapper::FileSystemWrapper;
@@ -253,8 +253,7 @@ TEST_F(JournalRefusal, AReaderSeesNoHoleWhenTheLogIsReplacedWhileItOpens) {
   JournalWriter writer(**opened);
   ASSERT_TRUE(writer.append(Priority::normal, 10, Durability::durable).ok());
   const auto before = newest_log(path_);
-  const auto files =
-      std::make_shared<Interrupted>(rocksdb::Env::Default()->GetFileSystem());
+  const auto files = std::make_shared<Interrupted>(rocksdb::Env::Default()->GetFileSystem());
   files->interruption = [&] {
     while (std::filesystem::exists(before)) {
       ASSERT_TRUE(writer.append(Priority::normal, 20, Durability::os, 4000).ok());

@@ -186,7 +186,9 @@ void FaultFs::restore(std::mt19937_64& random) { restore(&random); }
 void FaultFs::restore_synced_only() { restore(nullptr); }
 
 void FaultFs::restore(std::mt19937_64* random) {
-  const auto below = [random](std::uint64_t end) { return random == nullptr ? 0 : (*random)() % end; };
+  const auto below = [random](std::uint64_t end) {
+    return random == nullptr ? 0 : (*random)() % end;
+  };
   const std::lock_guard lock(mutex_);
   for (const auto& [path, size] : sizes_) {
     if (size.synced >= size.written) continue;
@@ -203,7 +205,8 @@ void FaultFs::restore(std::mt19937_64* random) {
     }
     static_cast<void>(rocksdb::WriteStringToFile(target(), content, path));
   }
-  // Some may have got there all the same. File systems journal names in order: never a later one alone.
+  // Some may have got there all the same. File systems journal names in order: never a later one
+  // alone.
   const auto kept_names = static_cast<std::ptrdiff_t>(below(names_.size() + 1));
   for (auto change = names_.rbegin(); change != names_.rend() - kept_names; ++change) {
     if (change->existed) {

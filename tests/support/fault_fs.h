@@ -36,6 +36,8 @@ class FaultFs final : public rocksdb::FileSystemWrapper {
   /// What is left of the files after that: all that was synced, and of the rest at random nothing,
   /// a part, or a part with a hole. Power is back then.
   void restore(std::mt19937_64& random);
+  /// What was synced and not a byte more.
+  void restore_synced_only();
 
   // The rest is called by RocksDB.
   rocksdb::IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,

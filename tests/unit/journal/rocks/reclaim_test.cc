@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "journal/rocks/reclaim.h"
 
+#include <atomic>
+
 #include <gtest/gtest.h>
 #include <rocksdb/env.h>
-
-#include <atomic>
 
 #include "journal/rocks/keys.h"
 #include "journal/rocks/rocks_journal.h"
