@@ -26,7 +26,7 @@ Profile profile_of(std::uint64_t seed) {
   profile.refills_at_once = seed % 3 == 0;
   profile.clock_jumps = seed % 5 == 0;
   profile.steady = seed % 6 == 2;
-  profile.crowded = seed % 16 == 7;
+  profile.crowded = seed % 8 == 7;
   if (seed % 4 == 1) profile.resident_bytes_max = 3'000;
   if (seed % 2 == 1) profile.dead_letters_max = 6;
   return profile;
@@ -67,6 +67,7 @@ TEST(CoreModel, EachSubscriptionIsGivenExactlyWhatItIsOwed) {
                            "crash",        "power loss",     "lost commits",
                            "lost range",   "clean end",      "suspect",
                            "suspect dead", "suspect taken",  "overdue",
+
                            "late refill",  "stale refill",   "critical slot",
                            "tx event",     "run again",      "idle check"}) {
     EXPECT_GT(counts[name], 0U) << name << " never happened";
