@@ -92,6 +92,22 @@ TEST_F(JournalIoError, AFailedSyncOfTheLogPoisons) {
   }
 }
 
+TEST_F(JournalIoError, AfterAFailedSyncNothingIsCalledDurableThatWasNot) {
+  auto opened = open();
+  ASSERT_TRUE(opened.ok());
+  JournalWriter writer(**opened);
+  ASSERT_TRUE(writer.append(Priority::normal, 10, Durability::durable).ok());
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(writer.append(Priority::normal, 10).ok());
+  fail("sync", ".log", 1);
+  EXPECT_EQ((*opened)->sync(), StatusCode::indeterminate);
+  // It is closed like this, and then the machine goes down as well.
+  opened->reset();
+  files_->cut_power();
+  files_->set_hook({});
+  files_->restore_synced_only();
+  expect_recovered(1);
+}
+
 TEST_F(JournalIoError, AFailedWriteOfTheLogPoisons) {
   for (const int count : {1, 2, 7}) {
     auto opened = open();

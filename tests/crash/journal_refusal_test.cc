@@ -17,7 +17,9 @@
 
 #include "base/checksum.h"
 #include "journal/open.h"
+#include "journal/rocks/files.h"
 #include "journal/rocks/rocks_journal.h"
+#include "journal/rocks/watermark.h"
 #include "support/child_process.h"
 #include "support/journal_image.h"
 #include "support/journal_writer.h"
@@ -167,11 +169,19 @@ TEST_F(JournalRefusal, ANewerFormatIsRefusedAndNamed) {
 }
 
 TEST_F(JournalRefusal, AnOpenThatWasKilledWhileItMadeTheJournalIsFinishedByTheNext) {
-  // Every prefix of the files that making one leaves behind.
-  ASSERT_TRUE(open_journal(folder_.inside("whole"), {}).ok());
   std::filesystem::create_directory(path_);
   write_bytes(path_ + "/owner", "1\n");
   ASSERT_TRUE(open_journal(path_, {}).ok());
+  // Half of the engine's files, and a watermark that says that there was nothing to lose yet.
+  const Files files(*rocksdb::Env::Default());
+  auto watermark = read_watermark(files, path_);
+  ASSERT_TRUE(watermark.ok() && *watermark);
+  (*watermark)->epoch = 0;
+  ASSERT_TRUE(write_watermark(files, path_, **watermark).ok());
+  flip_bit(files_in(path_, "MANIFEST", "").back(), 20);
+  const auto opened = open_journal(path_, {});
+  ASSERT_TRUE(opened.ok()) << opened.status().to_string();
+  EXPECT_TRUE((*opened)->state().created);
 }
 
 TEST_F(JournalRefusal, AReaderDisturbsNobodyAndChangesNothing) {

@@ -2,6 +2,7 @@
 #include "journal/rocks/engine_look.h"
 
 #include <memory>
+#include <vector>
 
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
@@ -15,6 +16,20 @@
 #include "journal/rocks/tail.h"
 
 namespace holdfast::journal {
+
+Result<std::unique_ptr<rocksdb::DB>> open_for_reading(const rocksdb::Options& options,
+                                                      const std::string& folder) {
+  // Not the shorter form of the same call: that one opens everything, replaying the log, only to
+  // find that it is no compacted database, and then does it again.
+  rocksdb::DB* raw = nullptr;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  const auto status = rocksdb::DB::OpenForReadOnly(
+      options, folder, {{rocksdb::kDefaultColumnFamilyName, options}}, &handles, &raw);
+  std::unique_ptr<rocksdb::DB> db(raw);
+  for (auto* handle : handles) delete handle;
+  if (!status.ok()) return from_rocks(status, "reading " + folder);
+  return db;
+}
 
 Result<JournalHead> read_head(const Lookup& lookup) {
   JournalHead head;
@@ -42,10 +57,7 @@ Result<JournalHead> look_at_tables(const std::string& folder, const RocksOptions
   engine.options.create_if_missing = false;
   engine.options.max_open_files = 64;
   engine.options.skip_stats_update_on_db_open = true;
-  rocksdb::DB* raw = nullptr;
-  const auto status = rocksdb::DB::OpenForReadOnly(engine.options, folder, &raw);
-  if (!status.ok()) return from_rocks(status, "looking at " + folder);
-  const std::unique_ptr<rocksdb::DB> db(raw);
+  HOLDFAST_ASSIGN(const auto db, open_for_reading(engine.options, folder));
   const Tail tail;
   return read_head(Lookup(*db, tail));
 }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
+
+#include <rocksdb/db.h>
 
 #include "holdfast/result.h"
 #include "journal/rocks/rocks_journal.h"
@@ -12,6 +15,10 @@
 namespace holdfast::journal {
 
 class Lookup;
+
+/// The engine in `folder`, for reading only.
+Result<std::unique_ptr<rocksdb::DB>> open_for_reading(const rocksdb::Options& options,
+                                                      const std::string& folder);
 
 /// What the journal says of itself.
 struct JournalHead {

@@ -3,7 +3,6 @@
 #include <thread>
 #include <utility>
 
-#include <rocksdb/db.h>
 #include <rocksdb/env.h>
 
 #include "base/clock.h"
@@ -31,10 +30,8 @@ Status read_engine(OpenedEngine& engine) {
   // All tables at once: the writer may delete one at any time, but not under an open file.
   made.options.max_open_files = -1;
   made.options.skip_stats_update_on_db_open = true;
-  rocksdb::DB* raw = nullptr;
-  const auto status = rocksdb::DB::OpenForReadOnly(made.options, engine.folder, &raw);
-  engine.db.reset(raw);
-  return from_rocks(status, "reading");
+  HOLDFAST_ASSIGN(engine.db, open_for_reading(made.options, engine.folder));
+  return {};
 }
 
 Status fill_state(OpenedEngine& engine) {
