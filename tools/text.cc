@@ -213,10 +213,10 @@ std::string human_duration(std::chrono::nanoseconds duration) {
     return std::to_string(seconds / 60) + " min " + two_digits(seconds % 60) + " s";
   }
   const auto minutes = seconds / 60;
-  if (minutes < 48 * 60) {
+  if (minutes < 2'880) {  // two days
     return std::to_string(minutes / 60) + " h " + two_digits(minutes % 60) + " min";
   }
-  return with_thousands(static_cast<std::uint64_t>(minutes / (24 * 60))) + " days";
+  return with_thousands(static_cast<std::uint64_t>(minutes / 1'440)) + " days";
 }
 
 std::string plural(std::uint64_t count, std::string_view noun) {
