@@ -85,9 +85,7 @@ Status Bus::wait_settled(const BatchReceipt& batch, std::chrono::nanoseconds tim
 }
 
 Result<std::optional<StoredEvent>> Bus::get(EventId id) const {
-  const auto reading = impl_->engine->reading();
-  HOLDFAST_TRY(reading.status());
-  return reading->get(id);
+  return impl_->engine->get(id);
 }
 
 Status Bus::scan(const ScanFilter& filter, const ScanVisitor& visitor) const {

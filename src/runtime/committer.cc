@@ -34,6 +34,7 @@ Committer::Committer(journal::Journal& journal, CommitNumber last, BusState& sta
       intake_({options.limits.intake_events_max, options.limits.intake_bytes_max,
                options.ack_linger}),
       random_(std::random_device{}()),
+      planned_(last.value),
       written_(last.value),
       durable_(last.value) {}
 
@@ -215,6 +216,7 @@ void Committer::commit_group(std::vector<Request> requests, bool caller_syncs) {
   plan_group(plan, group);
   const bool something = !plan.empty();
   const auto* commit = something ? &plan.finish() : nullptr;
+  if (something) planned_ = number.value;
   const auto due = state_.scheduler.next_due();
   const bool work = state_.scheduler.most_urgent_work().has_value();
   lock.unlock();

@@ -56,6 +56,14 @@ class Committer {
 
   /// Blocks until the commit that is being made, if there is one, is written.
   void wait_written() { const std::lock_guard role(commit_role_); }
+  /// The newest that has changed the ledger: when it is not `written`, the journal says less than that.
+  [[nodiscard]] CommitNumber planned() const noexcept { return {planned_.load()}; }
+  /// Calls `read` while no commit is being made.
+  template <typename Read>
+  auto between_commits(Read&& read) {
+    const std::lock_guard role(commit_role_);
+    return read();
+  }
 
   [[nodiscard]] CommitNumber written() const noexcept { return {written_.load()}; }
   [[nodiscard]] CommitNumber durable() const noexcept { return {durable_.load()}; }
@@ -122,6 +130,7 @@ class Committer {
   bool stopped_ = false;    // likewise
 
   std::mutex sync_role_;
+  std::atomic<std::uint64_t> planned_{0};
   std::atomic<std::uint64_t> written_{0};
   std::atomic<std::uint64_t> durable_{0};
 

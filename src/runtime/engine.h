@@ -82,11 +82,7 @@ class Engine {
     const Engine& engine_;
   };
   [[nodiscard]] Reading reading() const { return Reading(*this); }
-  [[nodiscard]] Result<std::optional<StoredEvent>> get(EventId id) const {
-    const auto open = reading();
-    if (auto status = open.status(); !status.ok()) return status;
-    return open->get(id);
-  }
+  [[nodiscard]] Result<std::optional<StoredEvent>> get(EventId id) const;
   [[nodiscard]] Result<std::optional<std::string>> state(std::string_view name,
                                                          std::string_view key) const {
     return reader_->state(name, key);

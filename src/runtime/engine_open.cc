@@ -183,6 +183,13 @@ void Engine::start() {
                                            std::move(hooks));
   workers_ = std::make_unique<WorkerPool>(*journal_, state_, *committer_, *slots_, options_, clock_,
                                           log_);
+  reader_->set_live({.written =
+                         [this] {
+                           if (committer_->planned() > committer_->written()) {
+                             committer_->wait_written();
+                           }
+                         },
+                     .get = [this](EventId id) { return get(id); }});
   committer_->start();
   workers_->start();
   upkeep_thread_ = std::thread([this] { upkeep_loop(); });

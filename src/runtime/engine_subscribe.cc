@@ -393,28 +393,32 @@ Status Engine::wait_settled(EventId id, std::chrono::nanoseconds timeout) {
     ++state_.settle_listeners;
     place = state_.settle_waiters.emplace(id, waiter);
   }
+  // Read between two commits, since what one in the making has changed in memory is not in the journal yet.
   // Answers given before count as well: they are committed, and what is settled is durable, after this.
-  auto status = flush();
-  const auto stored = status.ok() ? get(id) : Result<std::optional<StoredEvent>>(status);
-  if (!stored.ok()) status = stored.status();
   bool wait = false;
-  if (status.ok() && stored->has_value()) {
-    const std::lock_guard lock(state_.mutex);
-    const auto& standings = (*stored)->standings;
-    const bool pending = std::any_of(standings.begin(), standings.end(), [](const auto& each) {
-      return each.state != EventState::dead;
-    });
-    wait = (pending || (*stored)->state == EventState::unclaimed) && !waiter->told;
-    for (const auto& each : standings) {
+  std::optional<StoredEvent> stored;
+  Request look;
+  look.prepare = [&]() -> Status {
+    HOLDFAST_ASSIGN(stored, reader_->get(id));
+    return {};
+  };
+  look.change = [&](core::CommitPlan&) -> Status {
+    if (!stored.has_value()) return {};
+    bool pending = false;
+    for (const auto& each : stored->standings) {
       const auto* subscription = state_.ledger.find(each.subscription);
       if (each.state == EventState::dead || subscription == nullptr) continue;
+      pending = true;
       waiter->owed.insert(subscription->record.id);
     }
+    wait = (pending || stored->state == EventState::unclaimed) && !waiter->told;
     // Some may have settled while it was read.
     for (const auto& done : waiter->settled) waiter->owed.erase(done);
     wait = wait && !(pending && waiter->owed.empty());
     waiter->complete = true;
-  }
+    return {};
+  };
+  auto status = committer_->submit_and_wait(look, true).status();
   if (wait && waiting.wait_until(deadline) == std::future_status::timeout) {
     status = {StatusCode::deadline_exceeded, "event " + to_string(id) + " is not settled yet"};
   }

@@ -103,6 +103,19 @@ void Engine::reload_spilled() {
   }
 }
 
+Result<std::optional<StoredEvent>> Engine::get(EventId id) const {
+  const auto open = reading();
+  HOLDFAST_TRY(open.status());
+  const auto before = committer_->written();
+  auto found = open->get(id);
+  // A commit in the making has moved the cursors in memory already, and what it parks or buries is not in
+  // the journal yet: for a moment that looks as if it were settled.
+  const bool looks_done =
+      found.ok() && (!found->has_value() || (*found)->state == EventState::settled);
+  if (!looks_done || committer_->planned() <= before) return found;
+  return committer_->between_commits([&] { return open->get(id); });
+}
+
 Stats Engine::stats() const {
   Stats stats;
   {

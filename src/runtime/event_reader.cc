@@ -30,6 +30,8 @@ struct EventReader::LaneScan {
   const ScanFilter& filter;
   const ScanVisitor& visitor;
   const Exceptions& exceptions;
+  /// Below this everything had left the cursors when the exceptions were read.
+  const model::PerLane<Sequence>& floors;
   std::uint64_t left;
   bool stopped = false;
 };
@@ -109,9 +111,15 @@ EventState EventReader::state_of(const EventView& event, const Exceptions& excep
 
 Status EventReader::scan(const ScanFilter& filter, const ScanVisitor& visitor) const {
   HOLDFAST_TRY(check(filter.types));
+  model::PerLane<Sequence> floors;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto lane : kAllPriorities) floors[lane] = ledger_.floor(lane);
+  }
+  if (live_.written) live_.written();
   Exceptions exceptions;
   HOLDFAST_TRY(load_exceptions(exceptions));
-  LaneScan scan{filter, visitor, exceptions, filter.limit};
+  LaneScan scan{filter, visitor, exceptions, floors, filter.limit};
   for (const auto lane : kAllPriorities) {
     if (scan.stopped || scan.left == 0) break;
     if (wanted(filter.priorities, lane)) HOLDFAST_TRY(scan_lane(lane, scan));
@@ -119,7 +127,18 @@ Status EventReader::scan(const ScanFilter& filter, const ScanVisitor& visitor) c
   return {};
 }
 
+/// What was owed when the scan began and looks settled now may have been parked or buried since.
+Result<EventState> EventReader::exact_state(const EventView& event, EventState seen,
+                                            const LaneScan& scan) const {
+  if (seen != EventState::settled || !live_.get || event.id.sequence < scan.floors[event.priority()]) {
+    return seen;
+  }
+  HOLDFAST_ASSIGN(const auto found, live_.get(event.id));
+  return found.has_value() ? found->state : seen;
+}
+
 Status EventReader::scan_lane(Priority lane, LaneScan& scan) const {
+  Status failed;
   const auto visit = [&](const model::ChunkPtr& chunk) {
     const auto from = std::max(chunk->first(), scan.filter.from_sequence);
     const auto last = std::min(chunk->last(), scan.filter.to_sequence);
@@ -131,6 +150,12 @@ Status EventReader::scan_lane(Priority lane, LaneScan& scan) const {
         const std::lock_guard lock(mutex_);
         state = state_of(event, scan.exceptions);
       }
+      auto exact = exact_state(event, state, scan);
+      if (!exact.ok()) {
+        failed = exact.status();
+        return false;
+      }
+      state = *exact;
       if (!wanted(scan.filter.states, state)) continue;
       --scan.left;
       if (!scan.visitor(event, state)) scan.stopped = true;
@@ -147,14 +172,15 @@ Status EventReader::scan_lane(Priority lane, LaneScan& scan) const {
   auto at = scan.exceptions.by_event.lower_bound({lane, scan.filter.from_sequence});
   for (; at != scan.exceptions.by_event.end() && at->first < EventId{lane, trim}; ++at) {
     HOLDFAST_ASSIGN(const auto chunk, find_chunk(at->first, &scan.exceptions));
-    if (chunk != nullptr && !visit(chunk)) return {};
+    if (chunk != nullptr && !visit(chunk)) return failed;
   }
   const auto end = scan.filter.to_sequence == std::numeric_limits<Sequence>::max()
                        ? scan.filter.to_sequence
                        : scan.filter.to_sequence + 1;
-  return journal_.scan(
+  HOLDFAST_TRY(journal_.scan(
       journal::EventRange{lane, std::max(scan.filter.from_sequence, trim), end},
-      [&](model::Record&& record) { return visit(std::get<model::ChunkPtr>(record)); });
+      [&](model::Record&& record) { return visit(std::get<model::ChunkPtr>(record)); }));
+  return failed;
 }
 
 Result<model::ChunkPtr> EventReader::find_chunk(EventId id, const Exceptions* exceptions) const {

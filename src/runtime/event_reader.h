@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <functional>
 #include <mutex>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -21,6 +23,14 @@ class EventReader {
               const base::Clock& clock)
       : journal_(journal), ledger_(ledger), mutex_(mutex), clock_(clock) {}
 
+  /// What only a bus that goes on meanwhile needs: `written` waits until the journal says all that memory
+  /// knows, `get` is exact about a single event.
+  struct Live {
+    std::function<void()> written;
+    std::function<Result<std::optional<StoredEvent>>(EventId)> get;
+  };
+  void set_live(Live live) { live_ = std::move(live); }
+
   Status scan(const ScanFilter& filter, const ScanVisitor& visitor) const;
   Result<std::optional<StoredEvent>> get(EventId id) const;
   Result<std::vector<DeadLetter>> dead_letters(const DeadLetterFilter& filter) const;
@@ -37,12 +47,15 @@ class EventReader {
   Status load_exceptions(Exceptions& exceptions) const;
   Status scan_lane(Priority lane, LaneScan& scan) const;
   [[nodiscard]] EventState state_of(const EventView& event, const Exceptions& exceptions) const;
+  Result<EventState> exact_state(const EventView& event, EventState seen,
+                                 const LaneScan& scan) const;
   Result<model::ChunkPtr> find_chunk(EventId id, const Exceptions* exceptions) const;
 
   const journal::JournalReader& journal_;
   const core::Ledger& ledger_;
   std::mutex& mutex_;
   const base::Clock& clock_;
+  Live live_;
 };
 
 }  // namespace holdfast::runtime

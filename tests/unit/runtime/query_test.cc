@@ -178,6 +178,30 @@ TEST_P(Looking, ParkedAndDeadEventsAreScannedInTheirPlace) {
   EXPECT_EQ(expected, 31U);
 }
 
+TEST_P(Looking, EventThatFailsOverAndOverNeverLooksSettled) {
+  open();
+  Runs runs;
+  const auto s = must(bus->subscribe(
+      {.name = "s", .retry = retry_at_once(1'000'000)}, [&](Delivery& delivery) {
+        runs.note(delivery);
+        return delivery.event().type == "dies" ? Outcome::reject("no") : Outcome::retry();
+      }));
+  const auto batch = publish_many("fails", 4);
+  const std::set<EventState> pending = {EventState::ready, EventState::leased, EventState::scheduled};
+  for (std::size_t i = 0; i < 200; ++i) {
+    for (const auto& receipt : batch.receipts) {
+      EXPECT_TRUE(pending.contains(state_of(receipt.id))) << to_string(state_of(receipt.id));
+    }
+    for (const auto& [id, state] : scan({.types = {"fails"}})) {
+      EXPECT_TRUE(pending.contains(state)) << to_string(state);
+    }
+    const auto dead = publish("dies");
+    must(bus->wait_settled(dead.id, kPatience));
+    EXPECT_EQ(state_of(dead.id), EventState::dead);
+  }
+  EXPECT_TRUE(runs.wait_for_count(500));
+}
+
 TEST_P(Looking, StatsCountWhatHappened) {
   open();
   Settlements settled;
