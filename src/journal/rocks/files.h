@@ -39,7 +39,7 @@ class Files {
   Status remove_folder(const std::string& folder) const;
   /// Another name for the file, or a copy of it where there are no hard links.
   Status link_or_copy(const std::string& from, const std::string& to) const;
-  /// Of all files in `folder` and one level below.
+  /// Of all files in `folder`, not in folders below.
   [[nodiscard]] std::uint64_t folder_bytes(const std::string& folder) const;
 
  private:

@@ -402,7 +402,10 @@ Status Opening::go_on() {
 
 Result<std::unique_ptr<Journal>> open_rocks_journal(const std::filesystem::path& folder,
                                                     const RocksOptions& options) {
-  return Opening(folder.lexically_normal().string(), options).run();
+  if (folder.empty()) return Status(StatusCode::invalid_argument, "the path of a journal is empty");
+  auto path = folder.lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();  // it ended with a slash
+  return Opening(path.string(), options).run();
 }
 
 int rocks_journal_owner(const std::filesystem::path& folder) {
