@@ -17,7 +17,7 @@ class Record {
  public:
   Record(const Event& event, WallTime timestamp) : Record(encode_event(event, timestamp)) {}
   explicit Record(std::string_view bytes) : words_((bytes.size() + 7) / 8), size_(bytes.size()) {
-    std::memcpy(words_.data(), bytes.data(), bytes.size());
+    if (!bytes.empty()) std::memcpy(words_.data(), bytes.data(), bytes.size());
   }
   [[nodiscard]] std::string_view bytes() const {
     return {reinterpret_cast<const char*>(words_.data()), size_};
