@@ -26,8 +26,9 @@ enum class Publishing { batches, singles };
 struct Shape {
   Publishing publishing;
   std::uint64_t in_flight;  // batches, or single events
-  bool is_told = false;     // every event through `on_settled`
   std::uint32_t concurrency = 1;
+  bool is_told = false;  // of every event, through `on_settled`
+  bool is_kept = true;   // settled events stay for a while, as they do by default
 };
 
 void publish_all(Bus& bus, const Load& load, const Shape& shape, std::uint64_t events) {
@@ -50,7 +51,9 @@ void publish_all(Bus& bus, const Load& load, const Shape& shape, std::uint64_t e
 std::vector<double> measure_bus(Report& report, const Load& load, const Shape& shape,
                                 std::uint64_t events) {
   const Removed folder{report.temp().fresh()};
-  const auto bus = check(Bus::open(folder.folder));
+  Options bus_options;
+  if (!shape.is_kept) bus_options.retention = {std::chrono::seconds(0), 0};
+  const auto bus = check(Bus::open(folder.folder, bus_options));
   std::atomic<std::uint64_t> handled{0};
   std::atomic<std::uint64_t> settled{0};
   std::binary_semaphore all_handled{0};
@@ -92,8 +95,10 @@ std::vector<double> measure_sqlite(Report& report, const Load& load, std::uint64
   return watch.rates(events);
 }
 
+enum class Beside { rocksdb, everybody };
+
 void compare(Report& report, const Load& load, const std::string& name, const Shape& shape,
-             std::uint64_t events) {
+             std::uint64_t events, Beside beside = Beside::rocksdb) {
   const auto group = shape.publishing == Publishing::batches ? kGroup : 1;
   const auto rocks = [&](RocksStore::Memory memory) {
     const Removed folder{report.temp().fresh()};
@@ -109,40 +114,46 @@ void compare(Report& report, const Load& load, const std::string& name, const Sh
     store.write_decoupled(load, events, group, shape.in_flight);
     return watch.rates(events);
   };
+  const std::string batches = "rocksdb WriteBatch(1000), sync";
   Case what{
       name,
       kRateFigures,
       {{"holdfast", [&] { return measure_bus(report, load, shape, events); }},
-       {"rocksdb WriteBatch(1000), sync", [&] { return rocks(RocksStore::Memory::as_it_comes); }},
-       {"the same, buffers as the bus has", [&] { return rocks(RocksStore::Memory::as_the_bus); }},
-       {group == 1 ? "rocksdb Put, synced beside" : "rocksdb batch, synced beside", decoupled},
-       {"sqlite insert, claim, ack of 1000",
-        [&] { return measure_sqlite(report, load, std::min<std::uint64_t>(events, 50'000)); }}}};
+       {batches, [&] { return rocks(RocksStore::Memory::as_it_comes); }},
+       {group == 1 ? "rocksdb Put, synced beside" : "rocksdb batch, synced beside", decoupled}}};
+  if (beside == Beside::everybody) {
+    what.contenders.push_back({"rocksdb batch, buffers of the bus",
+                               [&] { return rocks(RocksStore::Memory::as_the_bus); }});
+    what.contenders.push_back(
+        {"sqlite insert, claim, ack of 1000",
+         [&] { return measure_sqlite(report, load, std::min<std::uint64_t>(events, 50'000)); }});
+  }
   if (group == kGroup && !shape.is_told) {
-    what.targets = {{.baseline = what.contenders[1].name, .figure = 0, .at_least = 1.0}};
+    what.targets = {{.baseline = batches, .figure = 0, .at_least = 1.0}};
   }
   report.compare(what);
 }
 
 void run(Report& report) {
   const Load small(128);
-  const std::uint64_t scale = report.quick() ? 1 : 3;
   const std::string prefix = "end_to_end/payload:128/durability:durable/";
-  for (const std::uint64_t in_flight : {1, 4, 16}) {
-    if (report.quick() && in_flight == 16) continue;
-    compare(report, small, prefix + "batch:1000/in_flight:" + std::to_string(in_flight),
-            {Publishing::batches, in_flight}, 100'000 * scale);
-  }
+  const std::uint64_t events = report.quick() ? 50'000 : 300'000;
+  compare(report, small, prefix + "batch:1000/in_flight:4", {Publishing::batches, 4}, events,
+          Beside::everybody);
+  compare(report, small, prefix + "batch:1000/in_flight:1", {Publishing::batches, 1}, events);
   compare(report, small, prefix + "async/in_flight:8192", {Publishing::singles, 8'192},
-          50'000 * scale);
+          events / 5 * 2);
   if (report.quick()) return;
+  compare(report, small, prefix + "batch:1000/in_flight:16", {Publishing::batches, 16}, events);
+  compare(report, small, prefix + "batch:1000/in_flight:4/retention:0",
+          {.publishing = Publishing::batches, .in_flight = 4, .is_kept = false}, events);
   compare(report, small, prefix + "batch:1000/in_flight:4/told",
-          {.publishing = Publishing::batches, .in_flight = 4, .is_told = true}, 300'000);
+          {.publishing = Publishing::batches, .in_flight = 4, .is_told = true}, events);
   compare(report, small, prefix + "batch:1000/in_flight:4/concurrency:64",
-          {.publishing = Publishing::batches, .in_flight = 4, .concurrency = 64}, 300'000);
+          {.publishing = Publishing::batches, .in_flight = 4, .concurrency = 64}, events);
   const Load large(1024);
   compare(report, large, "end_to_end/payload:1024/durability:durable/batch:1000/in_flight:4",
-          {Publishing::batches, 4}, 100'000);
+          {Publishing::batches, 4}, 75'000);
 }
 
 }  // namespace

@@ -22,6 +22,8 @@
 namespace holdfast::bench {
 namespace {
 
+constexpr std::uint64_t kGroup = Load::kBatchEvents;
+
 std::string name_of(std::size_t payload_bytes, const std::string& rest) {
   return "publish/payload:" + std::to_string(payload_bytes) + "/" + rest;
 }
@@ -57,7 +59,7 @@ void compare_waiters(Report& report, const Load& load, std::size_t payload_bytes
                      Durability durability) {
   const bool is_durable = durability == Durability::durable;
   const std::uint64_t events =
-      (is_durable ? 300 + 100 * waiters : 20'000) * (report.quick() ? 1U : 3U);
+      (is_durable ? 200 + 50 * waiters : 10'000) * (report.quick() ? 1U : 4U);
   const auto bus = [&, events, waiters, durability] {
     const Removed folder{report.temp().fresh()};
     const auto opened = check(Bus::open(folder.folder));
@@ -113,7 +115,7 @@ std::vector<double> publish_batches(Bus& bus, const Load& load, std::uint64_t ev
   Gate gate(in_flight);
   std::atomic<bool> failed{false};
   const Stopwatch watch;
-  for (std::uint64_t i = 0; i < events; i += Load::kBatchEvents) {
+  for (std::uint64_t i = 0; i < events; i += kGroup) {
     if (in_flight == 1) {
       check(bus.publish_batch(load.batch(i)).status());
       continue;
@@ -143,8 +145,8 @@ void compare_rates(Report& report, const Load& load, const std::string& name, st
     const Removed folder{report.temp().fresh()};
     RocksStore store(folder.folder);
     const Stopwatch watch;
-    for (std::uint64_t i = 0; i < events; i += Load::kBatchEvents) {
-      store.write(load, i, Load::kBatchEvents, true);
+    for (std::uint64_t i = 0; i < events; i += kGroup) {
+      store.write(load, i, kGroup, true);
     }
     return watch.rates(events);
   };
@@ -161,54 +163,43 @@ void compare_rates(Report& report, const Load& load, const std::string& name, st
     SqliteQueue queue(folder.folder / "jobs");
     const std::uint64_t fewer = std::min<std::uint64_t>(events, 100'000);
     const Stopwatch watch;
-    for (std::uint64_t i = 0; i < fewer; i += Load::kBatchEvents) {
-      queue.publish(load, i, Load::kBatchEvents);
+    for (std::uint64_t i = 0; i < fewer; i += kGroup) {
+      queue.publish(load, i, kGroup);
     }
     return watch.rates(fewer);
   };
   const std::string syncer =
       group == 1 ? "rocksdb Put, synced beside" : "rocksdb batch, synced beside";
-  report.compare({name,
-                  kRateFigures,
-                  {{"holdfast", bus},
-                   {"rocksdb WriteBatch(1000), sync", rocks},
-                   {syncer, decoupled},
-                   {"sqlite insert of 1000, full sync", sqlite}}});
+  Case what{name,
+            kRateFigures,
+            {{"holdfast", bus}, {"rocksdb WriteBatch(1000), sync", rocks}, {syncer, decoupled}}};
+  if (in_flight == 1) what.contenders.push_back({"sqlite insert of 1000, full sync", sqlite});
+  report.compare(what);
 }
 
 void run(Report& report) {
   const Load small(128);
-  const Load large(1024);
-  const std::uint64_t scale = report.quick() ? 1 : 4;
-  for (const unsigned waiters : {1U, 4U, 16U, 64U}) {
-    if (report.quick() && waiters == 4) continue;
+  const std::uint64_t events = report.quick() ? 50'000 : 300'000;
+  const std::string prefix = "durability:durable/";
+  compare_waiters(report, small, 128, 1, Durability::durable);
+  for (const unsigned waiters : {4U, 16U, 64U}) {
+    if (report.quick() && waiters != 16) continue;
     compare_waiters(report, small, 128, waiters, Durability::durable);
   }
   compare_waiters(report, small, 128, 1, Durability::os);
-  if (!report.quick()) compare_waiters(report, large, 1024, 1, Durability::durable);
-
-  for (const std::uint64_t in_flight : {4'096, 32'768}) {
-    if (report.quick() && in_flight > 4'096) continue;
-    const auto events = 100'000 * scale;
-    compare_rates(report, small,
-                  name_of(128, "durability:durable/async/in_flight:") + std::to_string(in_flight),
-                  events, 1, in_flight, [&, events, in_flight](Bus& bus) {
-                    return publish_async(bus, small, events, in_flight);
-                  });
-  }
+  compare_rates(report, small, name_of(128, prefix + "async/in_flight:8192"), events, 1, 8'192,
+                [&](Bus& bus) { return publish_async(bus, small, events, 8'192); });
   for (const std::uint64_t in_flight : {1, 4}) {
-    const auto events = 100'000 * scale;
     compare_rates(
-        report, small,
-        name_of(128, "durability:durable/batch:1000/in_flight:") + std::to_string(in_flight),
-        events, Load::kBatchEvents, in_flight, [&, events, in_flight](Bus& bus) {
-          return publish_batches(bus, small, events, in_flight);
-        });
+        report, small, name_of(128, prefix + "batch:1000/in_flight:" + std::to_string(in_flight)),
+        events, kGroup, in_flight,
+        [&, in_flight](Bus& bus) { return publish_batches(bus, small, events, in_flight); });
   }
   if (report.quick()) return;
-  compare_rates(report, large, name_of(1024, "durability:durable/batch:1000/in_flight:4"), 100'000,
-                Load::kBatchEvents, 4,
-                [&](Bus& bus) { return publish_batches(bus, large, 100'000, 4); });
+  const Load large(1024);
+  compare_waiters(report, large, 1024, 1, Durability::durable);
+  compare_rates(report, large, name_of(1024, prefix + "batch:1000/in_flight:4"), 75'000, kGroup, 4,
+                [&](Bus& bus) { return publish_batches(bus, large, 75'000, 4); });
 }
 
 }  // namespace

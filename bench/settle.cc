@@ -134,7 +134,7 @@ std::vector<double> measure_sqlite(Report& report, const Load& load, std::uint64
 
 void run(Report& report) {
   const Load load(128);
-  const std::uint64_t events = report.quick() ? 30'000 : 200'000;
+  const std::uint64_t events = report.quick() ? 30'000 : 150'000;
   struct Variant {
     std::string name;
     Answers answers;
