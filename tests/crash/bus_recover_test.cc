@@ -374,17 +374,18 @@ TEST_F(Recovering, OpenThatFindsTheLastAttemptSaysThatItIsDead) {
   EXPECT_EQ(must(bus->redrive()), 1U);
 }
 
-// Two events whose handlers run at the same moment, when somebody else kills the process.
+// Says "ready" when so many handlers run at the same moment as it is told, and is killed by somebody else.
 const ChildRole kBystanders("recover-bystanders", [](const ChildArguments& given) {
+  const auto wanted = std::stoi(given.values.at(1));
   Options options;
   options.workers = {.critical = 1, .high = 1, .normal = 3, .low = 3};
   const auto bus = must(Bus::open(given.values.at(0), options));
   std::atomic<int> running{0};
   const auto s = must(bus->subscribe({.name = "s", .concurrency = 6}, [&](Delivery&) {
-    if (++running == 4) tell(given, "ready");
+    if (++running == wanted) tell(given, "ready");
     wait_to_be_killed();
   }));
-  must(bus->wait_durable({1}));
+  must(bus->publish("a.b", "newcomer"));
   wait_to_be_killed();
   return 0;
 });
@@ -394,10 +395,10 @@ TEST_F(Recovering, SuspectsRunOneAtATimeAndOthersGoOnMeanwhile) {
   must(bus->subscribe({.name = "s"}, [](Delivery&) {})).end();
   publish_many("a.b", 4);
   bus.reset();
-  run_until_ready("recover-bystanders");
+  run_until_ready("recover-bystanders", {"5"});
   options.workers = {.critical = 1, .high = 1, .normal = 3, .low = 3};
   open();
-  ASSERT_EQ(bus->recovery().suspects.size(), 4U);
+  ASSERT_EQ(bus->recovery().suspects.size(), 5U);
   std::atomic<int> suspects_running{0};
   std::atomic<int> most{0};
   Runs runs;
@@ -411,9 +412,29 @@ TEST_F(Recovering, SuspectsRunOneAtATimeAndOthersGoOnMeanwhile) {
     --suspects_running;
   }));
   publish("a.b", "other");
-  ASSERT_TRUE(runs.wait_for_count(4));
+  ASSERT_TRUE(runs.wait_for_count(5));
   EXPECT_EQ(most, 1);
   for (const auto& run : runs.all()) EXPECT_EQ(run.attempt, 2U);
+}
+
+TEST_F(Recovering, OneThatWasASuspectAlreadyIsBlamedAloneAndTheOthersKeepTheirAttempts) {
+  open();
+  must(bus->subscribe({.name = "s"}, [](Delivery&) {})).end();
+  bus.reset();
+  run_until_ready("recover-bystanders", {"1"});
+  // The first newcomer is a suspect now; it and a second one run when the next process is killed.
+  run_until_ready("recover-bystanders", {"2"});
+  open();
+  std::map<EventId, std::uint32_t> attempts;
+  for (const auto& suspect : bus->recovery().suspects) {
+    EXPECT_EQ(suspect.subscription, "s");
+    EXPECT_FALSE(suspect.dead);
+    attempts[suspect.event] = suspect.attempt;
+  }
+  EXPECT_EQ(attempts, (std::map<EventId, std::uint32_t>{{{Priority::normal, 1}, 2},
+                                                        {{Priority::normal, 2}, 0}}));
+  EXPECT_EQ(must(bus->get({Priority::normal, 1}))->standings.at(0).attempts, 2U);
+  EXPECT_EQ(must(bus->get({Priority::normal, 2}))->standings.at(0).attempts, 0U);
 }
 
 }  // namespace
