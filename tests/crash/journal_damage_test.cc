@@ -23,10 +23,11 @@ using ::testing::HasSubstr;
 class JournalDamage : public ::testing::Test {
  protected:
   /// Young enough that what was durable is in the watermark at once.
-  static RocksOptions options(DamagePolicy on_damage = DamagePolicy::refuse) {
+  static RocksOptions options(DamagePolicy on_damage = DamagePolicy::refuse,
+                              const std::string& boot_id = "boot-1") {
     RocksOptions options;
     options.on_damage = on_damage;
-    options.boot_id = "boot-1";
+    options.boot_id = boot_id;
     options.watermark_age_max = std::chrono::milliseconds(0);
     return options;
   }
@@ -134,8 +135,7 @@ TEST_F(JournalDamage, ATornEndOfUnsyncedDataIsCutToldAndKept) {
   write_bytes(log, whole.substr(0, whole.size() - 7));
   const auto torn = read_bytes(log);
   {
-    const auto before = image_;
-    auto opened = reopen(options());
+    auto opened = reopen(options(DamagePolicy::refuse, "boot-2"));
     ASSERT_TRUE(opened.ok()) << opened.status().to_string();
     const auto& state = (*opened)->state();
     EXPECT_GT(state.bytes_cut, 0U);
@@ -145,7 +145,27 @@ TEST_F(JournalDamage, ATornEndOfUnsyncedDataIsCutToldAndKept) {
   }
   crash();
   write_bytes(log, torn);
-  expect_prefix(options(), 9);
+  expect_prefix(options(DamagePolicy::refuse, "boot-2"), 9);
+}
+
+TEST_F(JournalDamage, AKillInTheMiddleOfAWriteIsCutAndSkipsNothing) {
+  append(5, Durability::durable);
+  append(5, Durability::os);
+  crash_with_watermark();
+  const auto log = newest_log(image_);
+  const auto whole = read_bytes(log);
+  for (const std::size_t missing : {1, 7, 300}) {
+    crash();
+    write_bytes(log, whole.substr(0, whole.size() - missing));
+    const auto opened = reopen(options());
+    ASSERT_TRUE(opened.ok()) << opened.status().to_string();
+    const auto& state = (*opened)->state();
+    EXPECT_GT(state.bytes_cut, 0U);
+    EXPECT_TRUE(state.lost.empty()) << missing;
+    EXPECT_EQ(state.last_commit, CommitNumber{9});
+    EXPECT_EQ(state.next[Priority::normal], 91U);
+    EXPECT_EQ(scan_lane(**opened, Priority::normal).events(), 90U);
+  }
 }
 
 TEST_F(JournalDamage, AZeroedPageInUnsyncedDataIsCutFromThereOn) {

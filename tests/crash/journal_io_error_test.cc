@@ -120,6 +120,26 @@ TEST_F(JournalIoError, AFailedWriteOfTheLogPoisons) {
   }
 }
 
+// Its caller was told its number, and asks for it after reopening.
+TEST_F(JournalIoError, TheNumbersOfAFailedWriteAreNotGivenOutAgain) {
+  for (const auto* operation : {"append", "sync"}) {
+    auto opened = open();
+    ASSERT_TRUE(opened.ok());
+    const auto lost = (*opened)->state().lost.size();
+    fail(operation, ".log", 3);
+    commit_until_failure(**opened, Durability::durable);
+    // It is killed, and never gets to close.
+    files_->cut_power();
+    opened->reset();
+    files_->set_hook({});
+    files_->restore_everything();
+    opened = open();
+    ASSERT_TRUE(opened.ok()) << opened.status().to_string();
+    EXPECT_GT((*opened)->state().lost.size(), lost) << operation;
+    EXPECT_GT((*opened)->state().next[Priority::normal], reserve_);
+  }
+}
+
 TEST_F(JournalIoError, AFullDiskPoisonsAndReopeningGoesOn) {
   auto opened = open();
   ASSERT_TRUE(opened.ok());

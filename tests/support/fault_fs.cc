@@ -185,6 +185,13 @@ void FaultFs::cut_power() {
 void FaultFs::restore(std::mt19937_64& random) { restore(&random); }
 void FaultFs::restore_synced_only() { restore(nullptr); }
 
+void FaultFs::restore_everything() {
+  const std::lock_guard lock(mutex_);
+  for (auto& [path, size] : sizes_) size.synced = size.written;
+  names_.clear();
+  is_off_ = false;
+}
+
 void FaultFs::restore(std::mt19937_64* random) {
   const auto below = [random](std::uint64_t end) {
     return random == nullptr ? 0 : (*random)() % end;

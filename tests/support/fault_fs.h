@@ -38,6 +38,8 @@ class FaultFs final : public rocksdb::FileSystemWrapper {
   void restore(std::mt19937_64& random);
   /// What was synced and not a byte more.
   void restore_synced_only();
+  /// All that was written: it was the process that was killed, and the machine went on.
+  void restore_everything();
 
   // The rest is called by RocksDB.
   rocksdb::IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,

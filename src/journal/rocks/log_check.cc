@@ -96,12 +96,14 @@ class Follower {
     }
     report_.hole =
         damage_ ? *damage_
-                : LogReport::Hole{file, record.begin, "does not follow the commit before it", {}};
+                : LogReport::Hole{file, record.begin, "does not follow the commit before it", {}, false};
     report_.hole->behind = commit->number;
+    report_.hole->is_torn_end = false;
   }
 
   void damage(const std::string& file, const LogDamage& damage) {
-    if (!damage_ && !report_.hole) damage_ = LogReport::Hole{file, damage.offset, damage.why, {}};
+    if (damage_ || report_.hole) return;
+    damage_ = LogReport::Hole{file, damage.offset, damage.why, {}, damage.runs_past_end};
   }
 
   LogReport finish() {

@@ -28,6 +28,9 @@ struct LogReport {
     std::uint64_t offset = 0;
     std::string why;
     CommitNumber behind;  ///< First intact commit behind it; 0 = none.
+    /// The log simply ends in the middle of a record, as it does when the process is killed while
+    /// it writes.
+    bool is_torn_end = false;
   };
   std::optional<Hole> hole;
 };

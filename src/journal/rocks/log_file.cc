@@ -40,6 +40,7 @@ struct Fragment {
   std::string_view bytes;
   std::size_t size = 0;       // with its header
   const char* why = nullptr;  // it is damaged; null = it is not
+  bool runs_past_block = false;
 };
 
 /// The fragment at the front of `rest`, which has room for a header and ends with its block.
@@ -55,13 +56,12 @@ Fragment fragment_at(std::string_view rest) {
   if (type == Type::zero && length == 0 && number_at(rest) == 0) return {.why = "is zeros"};
   if (type == Type::zero || type > kSetCompression) return {.why = "has no known type"};
   if (rest.size() < header_bytes || rest.size() - header_bytes < length) {
-    return {.why = "is cut off"};
+    return {.why = "is cut off", .runs_past_block = true};
   }
   if (crc32c(rest.substr(6, header_bytes - 6 + length)) != unmasked(number_at(rest))) {
     return {.why = "has a wrong checksum"};
   }
-  return {static_cast<Type>(type), rest.substr(header_bytes, length), header_bytes + length,
-          nullptr};
+  return {static_cast<Type>(type), rest.substr(header_bytes, length), header_bytes + length};
 }
 
 /// Puts the fragments of the blocks together to records.
@@ -79,7 +79,7 @@ class Assembler {
         at += fragment.size;
         continue;
       }
-      damage(offset + at, fragment.why);
+      damage(offset + at, fragment.why, fragment.runs_past_block && block.size() < kBlockBytes);
       // The length is part of what cannot be trusted. The next whole record may begin anywhere.
       do {
         ++at;
@@ -87,12 +87,12 @@ class Assembler {
     }
     // Less than a header is left: in a whole block that is padding.
     if (block.size() < kBlockBytes && at < block.size() && !is_skipping_) {
-      damage(offset + at, "is cut off");
+      damage(offset + at, "is cut off", true);
     }
   }
 
   void finish() {
-    if (is_open_) damage(begin_, "is cut off");
+    if (is_open_) damage(begin_, "is cut off", true);
   }
 
  private:
@@ -124,8 +124,8 @@ class Assembler {
     }
   }
 
-  void damage(std::uint64_t offset, const char* why) {
-    visitor_.damage({is_open_ ? begin_ : offset, why});
+  void damage(std::uint64_t offset, const char* why, bool runs_past_end = false) {
+    visitor_.damage({is_open_ ? begin_ : offset, why, runs_past_end});
     is_open_ = false;
     is_skipping_ = true;
   }

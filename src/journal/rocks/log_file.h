@@ -23,6 +23,7 @@ inline constexpr std::size_t kLogHeadBytes = 1024;
 struct LogDamage {
   std::uint64_t offset = 0;
   std::string why;
+  bool runs_past_end = false;  ///< The file ends before it does.
 };
 
 struct LogVisitor {

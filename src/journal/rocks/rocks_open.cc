@@ -75,6 +75,7 @@ class Opening {
   Status create_head();
   Status read_state();
   Status go_on();
+  [[nodiscard]] bool may_have_lost_numbers() const;
   Status skip_numbers(model::Commit& commit);
   Result<std::vector<model::LostRange>> lost_heads(const model::Commit& commit) const;
 
@@ -174,7 +175,9 @@ Status Opening::check_files() {
     log_bytes += bytes;
   }
   // A proper close leaves an empty log. Then opening changes nothing that a later look would need.
-  if (log_bytes == 0 && engine_.watermark.closed) return {};
+  if (log_bytes == 0 && engine_.watermark.writer == Watermark::Writer::closed) {
+    return {};
+  }
   HOLDFAST_ASSIGN(const auto head, look_at_tables(folder(), options_));
   if (head.meta && head.meta->uuid != engine_.watermark.uuid) {
     return refuse(StatusCode::data_loss, "the watermark file is that of another journal");
@@ -353,13 +356,22 @@ Status Opening::skip_numbers(model::Commit& commit) {
   return {};
 }
 
+/// Whether somebody may know the number of a commit or an event that is not there.
+bool Opening::may_have_lost_numbers() const {
+  using Writer = Watermark::Writer;
+  const auto writer = engine_.watermark.writer;
+  if (!engine_.state.damage.empty() || writer == Writer::failed) return true;
+  if (engine_.state.rebooted && writer != Writer::closed) return true;
+  // The process was killed while it wrote: what the torn record held, nobody was told of.
+  return has_cut_ && !report_->hole->is_torn_end;
+}
+
 Status Opening::go_on() {
   auto& state = engine_.state;
   auto& end = engine_.end;
   auto& watermark = engine_.watermark;
   if (last_) end = {.number = last_->number, .next = last_->next, .trim = last_->trim, .lost = {}};
-  const bool may_have_lost = state.rebooted && !watermark.closed;
-  if (has_cut_ || !state.damage.empty() || may_have_lost) {
+  if (may_have_lost_numbers()) {
     state.clean = false;
     const auto before = last_.value_or(model::Commit{});
     model::Commit commit{.epoch = state.epoch,
@@ -385,7 +397,7 @@ Status Opening::go_on() {
 
   watermark.epoch = state.epoch;
   watermark.boot_id = boot_id_;
-  watermark.closed = false;
+  watermark.writer = Watermark::Writer::open;
   watermark.durable = end.number;
   watermark.next = end.next;
   watermark.reserved_number = {

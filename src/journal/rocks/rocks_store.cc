@@ -86,8 +86,12 @@ Status RocksJournal::poisoned() const {
 }
 
 Status RocksJournal::poison(const Status& cause) {
-  const std::lock_guard lock(mutex_);
-  if (failure_.ok()) failure_ = cause;
+  {
+    const std::lock_guard lock(mutex_);
+    if (failure_.ok()) failure_ = cause;
+  }
+  // Before the caller learns the numbers of what may not be there: they are not given out again.
+  keeper_.note_failed();
   return {StatusCode::indeterminate, cause.message()};
 }
 
@@ -177,7 +181,7 @@ Status RocksJournal::checkpoint(const std::filesystem::path& folder) {
     std::filesystem::permissions(folder, std::filesystem::perms::owner_all, ignored);
   }
   auto watermark = engine_.watermark;
-  watermark.closed = true;
+  watermark.writer = Watermark::Writer::closed;
   watermark.durable = end.number;
   watermark.next = end.next;
   watermark.reserved_number = {end.number.value + 1};

@@ -17,7 +17,7 @@ namespace {
 struct Layout {
   std::array<char, 8> magic;
   std::uint32_t format;
-  std::uint32_t closed;
+  std::uint32_t writer;
   model::Uuid uuid;
   std::uint64_t epoch;
   std::array<char, 64> boot_id;  // padded with NULs
@@ -41,7 +41,7 @@ std::string encode(const Watermark& watermark) {
   Layout layout{};
   layout.magic = kMagic;
   layout.format = keys::kFormat;
-  layout.closed = watermark.closed ? 1 : 0;
+  layout.writer = static_cast<std::uint32_t>(watermark.writer);
   layout.uuid = watermark.uuid;
   layout.epoch = watermark.epoch;
   std::copy_n(watermark.boot_id.begin(), std::min(watermark.boot_id.size(), layout.boot_id.size()),
@@ -56,7 +56,7 @@ std::string encode(const Watermark& watermark) {
 
 Result<Watermark> decode_watermark(std::string_view bytes) {
   Layout layout{};
-  constexpr auto kHead = offsetof(Layout, closed);
+  constexpr auto kHead = offsetof(Layout, writer);
   if (bytes.size() < kHead) return Status(StatusCode::data_loss, "watermark file is cut off");
   std::memcpy(&layout, bytes.data(), std::min(bytes.size(), sizeof(layout)));
   if (layout.magic != kMagic) return Status(StatusCode::data_loss, "watermark file is not one");
@@ -71,12 +71,15 @@ Result<Watermark> decode_watermark(std::string_view bytes) {
   if (layout.checksum != checksum_of(layout)) {
     return Status(StatusCode::data_loss, "checksum of the watermark file is wrong");
   }
+  if (layout.writer > static_cast<std::uint32_t>(Watermark::Writer::failed)) {
+    return Status(StatusCode::data_loss, "watermark file has an unknown state of its writer");
+  }
   Watermark watermark;
   watermark.uuid = layout.uuid;
   watermark.epoch = layout.epoch;
   watermark.boot_id.assign(layout.boot_id.data(),
                            strnlen(layout.boot_id.data(), layout.boot_id.size()));
-  watermark.closed = layout.closed != 0;
+  watermark.writer = static_cast<Watermark::Writer>(layout.writer);
   watermark.durable = {layout.durable};
   watermark.next.values = layout.next;
   watermark.reserved_number = {layout.reserved_number};

@@ -19,7 +19,13 @@ struct Watermark {
   model::Uuid uuid{};
   std::uint64_t epoch = 0;  ///< Of the writer; 0 while the journal is being made.
   std::string boot_id;      ///< Of the machine when it was written.
-  bool closed = false;      ///< By a writer that closed; nothing was written after it.
+  /// How its writer ended, as far as it could say.
+  enum class Writer : std::uint32_t {
+    open = 0,    ///< Not at all: it is at work, or was when it died.
+    closed = 1,  ///< Properly; nothing was written after it.
+    failed = 2,  ///< A write or sync failed: callers know of commits that may not be there.
+  };
+  Writer writer = Writer::open;
   CommitNumber durable;     ///< Newest commit known to be fsynced.
   model::PerLane<model::Sequence> next{{1, 1, 1, 1}};  ///< As of that commit.
   /// Numbers and sequences below may have been given out, whether or not they got to the disk.

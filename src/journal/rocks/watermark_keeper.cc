@@ -51,8 +51,24 @@ void WatermarkKeeper::note_durable(const End& end) {
   if (was_clean) changed_.notify_all();
 }
 
+void WatermarkKeeper::note_failed() {
+  std::unique_lock lock(mutex_);
+  if (has_failed_) return;
+  has_failed_ = true;
+  is_urgent_ = true;
+  // An attempt that is under way does not say it yet.
+  const auto enough = attempts_ + (is_writing_ ? 2 : 1);
+  changed_.notify_all();
+  changed_.wait(lock, [&] { return !owes_failure() || attempts_ >= enough; });
+}
+
+bool WatermarkKeeper::owes_failure() const {
+  return has_failed_ && written_.writer != Watermark::Writer::failed;
+}
+
 Watermark WatermarkKeeper::next_watermark() const {
   auto watermark = written_;
+  if (has_failed_) watermark.writer = Watermark::Writer::failed;
   watermark.durable = durable_;
   watermark.next = durable_next_;
   const auto newest = std::max(asked_, durable_);
@@ -74,9 +90,11 @@ void WatermarkKeeper::run(const std::stop_token& stop) {
     changed_.wait_for(lock, stop, config_.age_max, [this] { return is_urgent_; });
     if (stop.stop_requested()) return;
     const auto watermark = next_watermark();
+    is_writing_ = true;
     lock.unlock();
     auto status = write_watermark(files_, config_.folder, watermark);
     lock.lock();
+    is_writing_ = false;
     ++attempts_;
     if (status.ok()) {
       written_ = watermark;
@@ -84,7 +102,8 @@ void WatermarkKeeper::run(const std::stop_token& stop) {
       config_.log.error(status.to_string());
     }
     // Somebody may have asked for more while this was being written.
-    is_urgent_ = status.ok() && !covers(asked_, asked_next_, config_.reserve / 2);
+    is_urgent_ =
+        owes_failure() || (status.ok() && !covers(asked_, asked_next_, config_.reserve / 2));
     failure_ = std::move(status);
     changed_.notify_all();
     // A file that cannot be written now is tried again later, as a new file; not in a busy loop.
@@ -95,12 +114,14 @@ void WatermarkKeeper::run(const std::stop_token& stop) {
 Status WatermarkKeeper::close(const std::optional<End>& end) {
   thread_.request_stop();
   if (thread_.joinable()) thread_.join();
-  if (!end) return {};
   const std::lock_guard lock(mutex_);
+  if (!end) {
+    return owes_failure() ? write_watermark(files_, config_.folder, next_watermark()) : Status();
+  }
   durable_ = end->number;
   durable_next_ = end->next;
   auto watermark = next_watermark();
-  watermark.closed = true;
+  watermark.writer = Watermark::Writer::closed;
   return write_watermark(files_, config_.folder, watermark);
 }
 

@@ -37,6 +37,8 @@ class WatermarkKeeper {
   Status reserve(CommitNumber number, const model::PerLane<model::Sequence>& next);
   /// The journal has been fsynced up to `end`.
   void note_durable(const End& end);
+  /// A write or sync failed. Returns once the file says so, or could not be written.
+  void note_failed();
   /// Ends the keeper's work. With `end`, says in the file that the journal was closed there.
   Status close(const std::optional<End>& end);
 
@@ -44,6 +46,7 @@ class WatermarkKeeper {
   [[nodiscard]] bool covers(CommitNumber number, const model::PerLane<model::Sequence>& next,
                             std::uint64_t ahead) const;
   [[nodiscard]] Watermark next_watermark() const;
+  [[nodiscard]] bool owes_failure() const;
   void run(const std::stop_token& stop);
 
   const Files& files_;
@@ -55,7 +58,9 @@ class WatermarkKeeper {
   model::PerLane<model::Sequence> durable_next_;
   CommitNumber asked_;  // the newest commit that went through `reserve`
   model::PerLane<model::Sequence> asked_next_;
-  bool is_urgent_ = false;  // the reserve is short
+  bool has_failed_ = false;  // the journal
+  bool is_urgent_ = false;   // somebody waits
+  bool is_writing_ = false;
   Status failure_;          // of the newest attempt to write the file
   std::uint64_t attempts_ = 0;
   std::jthread thread_;  // last: it uses all the others

@@ -14,7 +14,7 @@ Watermark some() {
   watermark.uuid[3] = std::byte{7};
   watermark.epoch = 5;
   watermark.boot_id = "0f8fad5b-d9cb-469f-a165-70867728950e";
-  watermark.closed = true;
+  watermark.writer = Watermark::Writer::closed;
   watermark.durable = {99};
   watermark.next.values = {1, 2, 3, 4};
   watermark.reserved_number = {1000};
@@ -28,7 +28,7 @@ TEST(Watermark, ComesBackAsItWas) {
   EXPECT_EQ(back->uuid, some().uuid);
   EXPECT_EQ(back->epoch, 5U);
   EXPECT_EQ(back->boot_id, some().boot_id);
-  EXPECT_TRUE(back->closed);
+  EXPECT_EQ(back->writer, Watermark::Writer::closed);
   EXPECT_EQ(back->durable, CommitNumber{99});
   EXPECT_EQ(back->next, some().next);
   EXPECT_EQ(back->reserved_number, CommitNumber{1000});
