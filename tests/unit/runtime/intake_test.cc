@@ -20,7 +20,10 @@ class FullIntake : public BusTest {
     options.limits.intake_events_max = 32;
     options.intake = IntakePolicy::reject;
   }
-  ~FullIntake() override { let_go_.set(); }
+  ~FullIntake() override {
+    let_go_.set();
+    bus.reset();  // before what its callbacks use
+  }
 
   void hold_committer() {
     must(bus->publish_async({.type = "holding.it"}, [this](const auto&) {
