@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "base/clock.h"
 
+#include <algorithm>
 #include <ctime>
 #include <fstream>
 
@@ -17,7 +18,8 @@ std::int64_t read_clock(clockid_t id) {
 class SystemClock final : public Clock {
  public:
   [[nodiscard]] Now now() const override {
-    return {read_clock(CLOCK_REALTIME), read_clock(CLOCK_BOOTTIME)};
+    const auto boot = read_clock(CLOCK_BOOTTIME);
+    return {read_clock(CLOCK_REALTIME), boot, boot};
   }
 };
 
@@ -26,6 +28,11 @@ class SystemClock final : public Clock {
 const Clock& system_clock() {
   static const SystemClock clock;
   return clock;
+}
+
+std::int64_t bus_offset(const Now& last, const Now& now, bool rebooted) {
+  const auto passed = rebooted ? now.wall - last.wall : now.boot - last.boot;
+  return last.bus + std::max<std::int64_t>(passed, 0) - now.boot;
 }
 
 std::string boot_id() {

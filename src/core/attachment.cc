@@ -2,50 +2,12 @@
 #include "core/attachment.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 namespace holdfast::core {
 
-namespace {
-
-/// Those due first come first, so that they are the ones that find room in memory.
-void delay_all(Ledger& ledger, SubscriptionState& subscription,
-               const std::vector<model::SettlementRecord>& parked, base::Now now, bool rebooted) {
-  std::vector<std::pair<base::BootTime, const model::SettlementRecord*>> by_due;
-  by_due.reserve(parked.size());
-  for (const auto& record : parked) by_due.emplace_back(due_time(record, now, rebooted), &record);
-  std::sort(by_due.begin(), by_due.end(), [](const auto& a, const auto& b) {
-    return std::pair(a.first, a.second->event) < std::pair(b.first, b.second->event);
-  });
-  for (const auto& [due, record] : by_due) {
-    ledger.delay(subscription, due,
-                 {.subscription = record->subscription,
-                  .generation = subscription.generation,
-                  .event = record->event,
-                  .attempts = record->attempts,
-                  .suspect = record->suspect,
-                  .chunk = nullptr});
-  }
-}
-
-void forget_delayed(Ledger& ledger, SubscriptionState& subscription) {
-  const auto id = subscription.record.id;
-  std::erase_if(ledger.delayed, [&](const auto& entry) { return entry.second.subscription == id; });
-  for (auto& lane : subscription.lanes) lane.delayed = 0;
-  subscription.spilled = false;
-}
-
-}  // namespace
-
-base::BootTime due_time(const model::SettlementRecord& record, base::Now now, bool rebooted) {
-  const auto left = rebooted ? record.due_wall - now.wall : record.due_boot - now.boot;
-  return now.boot + std::clamp<std::int64_t>(left, 0, std::max<std::int64_t>(record.delay, 0));
-}
-
 void attach(Ledger& ledger, Scheduler& scheduler, SubscriptionState& subscription,
-            std::uint32_t concurrency, const RetryPolicy& retry,
-            const std::vector<model::SettlementRecord>& parked, base::Now now, bool rebooted) {
+            std::uint32_t concurrency, const RetryPolicy& retry, base::BusTime now) {
   for (const auto priority : kAllPriorities) {
     auto& lane = subscription.lanes[priority];
     const auto offered = ledger.lanes[priority].offered;
@@ -54,7 +16,10 @@ void attach(Ledger& ledger, Scheduler& scheduler, SubscriptionState& subscriptio
     lane.leased = 0;
     lane.refilling = false;
     lane.damaged = false;
+    lane.delayed.open(subscription.durable && lane.parked > 0);
+    ledger.set_timer(subscription, priority);
   }
+  if (!subscription.attached) ++ledger.attached_count;
   ++subscription.generation;
   subscription.attached = true;
   subscription.concurrency = concurrency;
@@ -63,34 +28,19 @@ void attach(Ledger& ledger, Scheduler& scheduler, SubscriptionState& subscriptio
   subscription.in_flight_less_urgent = 0;
   subscription.parked_in_flight.clear();
   subscription.blocked.clear();
-  forget_delayed(ledger, subscription);
-  delay_all(ledger, subscription, parked, now, rebooted);
-  scheduler.advance(now.boot);
+  scheduler.advance(now);
   scheduler.refresh(subscription);
 }
 
 void detach(Ledger& ledger, SubscriptionState& subscription) {
+  if (subscription.attached) --ledger.attached_count;
   subscription.attached = false;
-  for (auto& lane : subscription.lanes) lane.drop_window();
-  forget_delayed(ledger, subscription);
-}
-
-bool wants_reload(const SubscriptionState& subscription) {
-  if (!subscription.attached || !subscription.spilled) return false;
-  std::uint64_t in_memory = 0;
-  for (const auto& lane : subscription.lanes) in_memory += lane.delayed;
-  return in_memory < Ledger::kDelayedPerSubscriptionMax / 2;
-}
-
-void reload_parked(Ledger& ledger, Scheduler& scheduler, SubscriptionState& subscription,
-                   std::vector<model::SettlementRecord> parked, base::Now now, bool rebooted) {
-  std::erase_if(parked, [&](const auto& record) {
-    return subscription.parked_in_flight.contains(record.event) ||
-           subscription.lanes[record.event.priority].is_due(record.event.sequence);
-  });
-  forget_delayed(ledger, subscription);
-  delay_all(ledger, subscription, parked, now, rebooted);
-  scheduler.advance(now.boot);
+  for (const auto priority : kAllPriorities) {
+    auto& lane = subscription.lanes[priority];
+    lane.drop_window();
+    lane.delayed.close();
+    ledger.set_timer(subscription, priority);
+  }
 }
 
 model::SubscriptionRecord with_filter(const model::SubscriptionRecord& record,

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "base/clock.h"
 #include "core/ledger.h"
@@ -12,25 +11,13 @@
 
 namespace holdfast::core {
 
-/// A handler comes to a subscription, known or new. `parked` are its settlements as they are stored.
+/// A handler comes to a subscription, known or new. Its parked events are read again.
 /// Whatever an earlier handler still holds is stale from now on, and is delivered again.
-/// `rebooted`: stored boot times are of another boot, so that only the wall clock tells.
 void attach(Ledger& ledger, Scheduler& scheduler, SubscriptionState& subscription,
-            std::uint32_t concurrency, const RetryPolicy& retry,
-            const std::vector<model::SettlementRecord>& parked, base::Now now, bool rebooted);
+            std::uint32_t concurrency, const RetryPolicy& retry, base::BusTime now);
 
 /// The handler goes. What it was given and has not answered may still be answered.
 void detach(Ledger& ledger, SubscriptionState& subscription);
-
-/// Parked events that had no room in memory: takes in those of `parked` that are due first.
-void reload_parked(Ledger& ledger, Scheduler& scheduler, SubscriptionState& subscription,
-                   std::vector<model::SettlementRecord> parked, base::Now now, bool rebooted);
-/// Whether `reload_parked` should be called.
-bool wants_reload(const SubscriptionState& subscription);
-
-/// When a parked event is due. A clock that jumped can neither skip its delay nor prolong it: what is
-/// left is between nothing and the delay as it was drawn.
-base::BootTime due_time(const model::SettlementRecord& record, base::Now now, bool rebooted);
 
 /// `record` as it becomes when its filter changes while the lanes stand at `next`; earlier filters that
 /// no owed event is old enough for (`floor`) are forgotten.

@@ -17,7 +17,7 @@ CommitPlan::CommitPlan(Ledger& ledger, const Place& place, base::Now now,
   commit_.epoch = place.epoch;
   commit_.number = place.number;
   commit_.durable_known = place.durable_known;
-  commit_.written_at = now.wall;
+  commit_.written_at = now;
 }
 
 // --- Publishing ------------------------------------------------------------------------------------
@@ -45,7 +45,7 @@ void CommitPlan::publish(const model::EncodedEvents& events, bool atomic_batch,
 void CommitPlan::close_chunk(Priority lane) {
   auto& open = chunks_[lane];
   if (open.builder.count() == 0) return;
-  auto chunk = open.builder.finish({lane, open.first}, commit_.number, commit_.written_at);
+  auto chunk = open.builder.finish({lane, open.first}, commit_.number, now_.wall);
   add(model::Append{chunk});
   // The journal's own hold on it, if it keeps one, is not the delivery's.
   route(ledger_.metered(std::move(chunk)));
@@ -56,7 +56,7 @@ void CommitPlan::route(const ChunkPtr& chunk) {
   auto& retention = *ledger_.lanes[lane].retention;
   auto routes = ledger_.router.route(chunk, [&](Sequence sequence, bool claimed) {
     for (const auto& mark : retention.note(sequence, chunk->record_bytes(sequence),
-                                           chunk->published_at(), claimed)) {
+                                           {chunk->published_at(), now_.bus}, claimed)) {
       add(model::PutRetentionMark{mark});
     }
   });
@@ -90,8 +90,10 @@ bool CommitPlan::holds(SubscriptionState& subscription, Answer& answer) const {
   if (subscription.generation != lease.generation) return false;
   if (!lease.parked && subscription.lanes[lease.event.priority].is_taken(lease.ticket)) return true;
   // Either it came from its parked copy, or it was parked while the handler ran.
-  if (!subscription.parked_in_flight.contains(lease.event)) return false;
+  const auto parked = subscription.parked_in_flight.find(lease.event);
+  if (parked == subscription.parked_in_flight.end() || parked->second.released) return false;
   lease.parked = true;
+  lease.due = parked->second.due;
   return true;
 }
 
@@ -99,8 +101,11 @@ void CommitPlan::settle(SubscriptionState& subscription, const Lease& lease) {
   auto& lane = subscription.lanes[lease.event.priority];
   if (lease.parked) {
     subscription.parked_in_flight.erase(lease.event);
+    lane.delayed.remove({lease.due, lease.event.sequence});
     --lane.parked;
-    if (subscription.durable) add(model::EraseSettlement{lease.subscription, lease.event});
+    if (subscription.durable) {
+      add(model::EraseSettlement{lease.subscription, lease.event, lease.due});
+    }
   } else {
     lane.settle(lease.ticket);
   }
@@ -111,32 +116,35 @@ void CommitPlan::settle(SubscriptionState& subscription, const Lease& lease) {
 void CommitPlan::park(SubscriptionState& subscription, const Lease& lease, std::uint32_t attempts,
                       std::int64_t delay, const std::string& error, bool suspect) {
   auto& lane = subscription.lanes[lease.event.priority];
-  const auto due = now_.boot + delay;
+  const auto due = now_.bus + delay;
   if (subscription.durable) {
     add(model::PutSettlement{{.subscription = lease.subscription,
                               .event = lease.event,
                               .attempts = attempts,
-                              .delay = delay,
-                              .due_boot = due,
-                              .due_wall = now_.wall + delay,
+                              .due = due,
                               .suspect = suspect,
                               .last_error = error},
-                             lease.parked ? nullptr : lease.chunk->extract(lease.event.sequence)});
+                             lease.parked ? nullptr : lease.chunk->extract(lease.event.sequence),
+                             lease.due});
   }
   if (lease.parked) {
     subscription.parked_in_flight.erase(lease.event);
+    lane.delayed.remove({lease.due, lease.event.sequence});
   } else {
     lane.settle(lease.ticket);
     ++lane.parked;
   }
-  ledger_.delay(subscription, due,
-                {.subscription = lease.subscription,
-                 .generation = subscription.generation,
-                 .event = lease.event,
-                 .attempts = attempts,
-                 .suspect = suspect,
-                 .chunk = subscription.durable ? nullptr : lease.chunk});
+  wait_until(due, subscription, lease.event,
+             {attempts, suspect, subscription.durable ? nullptr : lease.chunk});
   touch(subscription, lease.event.priority);
+}
+
+void CommitPlan::wait_until(base::BusTime due, SubscriptionState& subscription, EventId event,
+                            ParkedWindow::Entry entry) {
+  const auto lane = event.priority;
+  subscription.lanes[lane].delayed.add({due, event.sequence}, std::move(entry),
+                                       ledger_.parked_in_memory_max());
+  ledger_.set_timer(subscription, lane);
 }
 
 void CommitPlan::bury(SubscriptionState& subscription, const Lease& lease, std::uint32_t attempts,
@@ -213,7 +221,7 @@ CommitPlan::Settlement CommitPlan::answer(Answer& answer) {
       return {Effect::parked, {}, {}};
     case Answer::Kind::release:
       if (lease.parked) {
-        subscription->parked_in_flight.erase(lease.event);
+        subscription->parked_in_flight.at(lease.event).released = true;
       } else {
         subscription->lanes[lease.event.priority].release(lease.ticket);
       }
@@ -231,16 +239,17 @@ void CommitPlan::park_overdue(SubscriptionState& subscription, Priority lane) {
       add(model::PutSettlement{{.subscription = subscription.record.id,
                                 .event = event,
                                 .attempts = 0,
-                                .delay = 0,
-                                .due_boot = now_.boot,
-                                .due_wall = now_.wall,
+                                .due = now_.bus,
                                 .suspect = false,
                                 .last_error = {}},
                                oldest->chunk->extract(oldest->sequence)});
     }
     state.settle(oldest->ticket);
     ++state.parked;
-    if (!state.mark_due_parked(oldest->sequence)) subscription.parked_in_flight.insert(event);
+    if (!state.mark_due_parked(oldest->sequence, now_.bus)) {
+      subscription.parked_in_flight.insert_or_assign(
+          event, SubscriptionState::ParkedInFlight{now_.bus, false});
+    }
   }
 }
 
@@ -283,6 +292,9 @@ void CommitPlan::reroute_pending(SubscriptionState& subscription) {
 void CommitPlan::change(SubscriptionState& subscription, model::SubscriptionRecord record,
                         const PerLane<std::uint64_t>& owed) {
   add(model::PutSubscription{record});
+  if (!(subscription.interest->filter() == Filter(record.filter.types, record.filter.match))) {
+    forget_claims();
+  }
   subscription.record = std::move(record);
   ledger_.set_interest(subscription);
   for (const auto lane : kAllPriorities) {
@@ -296,7 +308,15 @@ void CommitPlan::change(SubscriptionState& subscription, model::SubscriptionReco
 void CommitPlan::remove(SubscriptionId id) {
   add(model::EraseSubscription{id});
   ledger_.erase(id);
+  forget_claims();
   std::erase_if(touched_, [&](const auto& each) { return each.first == id; });
+}
+
+/// What somebody had claimed who is gone, or wants other events now, looks as if nobody had.
+void CommitPlan::forget_claims() {
+  for (auto& lane : ledger_.lanes) {
+    for (const auto& mark : lane.retention->forget_claims()) add(model::PutRetentionMark{mark});
+  }
 }
 
 // --- Dead letters and suspects ---------------------------------------------------------------------
@@ -309,9 +329,7 @@ void CommitPlan::redrive(const model::DeadLetterRecord& letter) {
   add(model::PutSettlement{{.subscription = letter.subscription,
                             .event = letter.event,
                             .attempts = 0,
-                            .delay = 0,
-                            .due_boot = now_.boot,
-                            .due_wall = now_.wall,
+                            .due = now_.bus,
                             .suspect = false,
                             .last_error = letter.reason},
                            letter.chunk});
@@ -320,14 +338,7 @@ void CommitPlan::redrive(const model::DeadLetterRecord& letter) {
   ++lane.owed;
   ++lane.parked;
   touch(*subscription, letter.event.priority);
-  if (!subscription->attached) return;
-  ledger_.delay(*subscription, now_.boot,
-                {.subscription = letter.subscription,
-                 .generation = subscription->generation,
-                 .event = letter.event,
-                 .attempts = 0,
-                 .suspect = false,
-                 .chunk = nullptr});
+  wait_until(now_.bus, *subscription, letter.event, {});
 }
 
 bool CommitPlan::accuse(const Suspect& suspect) {
@@ -347,19 +358,19 @@ bool CommitPlan::accuse(const Suspect& suspect) {
     lease.event = suspect.event;
     lease.chunk = suspect.chunk;
     lease.parked = true;
+    lease.due = suspect.due;
     bury(*subscription, lease, attempts, kReason);
     return true;
   }
   add(model::PutSettlement{{.subscription = suspect.subscription,
                             .event = suspect.event,
                             .attempts = attempts,
-                            .delay = 0,
-                            .due_boot = now_.boot,
-                            .due_wall = now_.wall,
+                            .due = now_.bus,
                             .suspect = true,
                             .last_error = kReason},
                            suspect.parked ? nullptr
-                                          : suspect.chunk->extract(suspect.event.sequence)});
+                                          : suspect.chunk->extract(suspect.event.sequence),
+                           suspect.due});
   return false;
 }
 
@@ -368,7 +379,7 @@ bool CommitPlan::accuse(const Suspect& suspect) {
 void CommitPlan::trim() {
   for (const auto lane : kAllPriorities) {
     auto& state = ledger_.lanes[lane];
-    const auto trimmed = state.retention->trim(state.trim, ledger_.floor(lane), now_.wall);
+    const auto trimmed = state.retention->trim(state.trim, ledger_.floor(lane), now_.bus);
     ledger_.expired_unclaimed += trimmed.unclaimed;
     trimmed_ = trimmed_ || trimmed.trim > state.trim;
     state.trim = trimmed.trim;

@@ -82,6 +82,7 @@ class CommitPlan {
     EventId event;
     std::uint32_t attempts = 0;  ///< Counted before.
     bool parked = false;         ///< It has a parked copy already.
+    base::BusTime due = 0;  ///< When parked: what its record says.
     ChunkPtr chunk;
     bool counted = true;
   };
@@ -110,12 +111,15 @@ class CommitPlan {
   void settle(SubscriptionState& subscription, const Lease& lease);
   void park(SubscriptionState& subscription, const Lease& lease, std::uint32_t attempts,
             std::int64_t delay, const std::string& error, bool suspect = false);
+  void wait_until(base::BusTime due, SubscriptionState& subscription, EventId event,
+                  ParkedWindow::Entry entry);
   void bury(SubscriptionState& subscription, const Lease& lease, std::uint32_t attempts,
             const std::string& reason);
   Settlement fail(SubscriptionState& subscription, const Lease& lease,
                   std::optional<std::int64_t> delay, const std::string& reason);
   void park_overdue(SubscriptionState& subscription, Priority lane);
   void limit_dead_letters();
+  void forget_claims();
   void reroute_pending(SubscriptionState& subscription);
   void put_cursor(SubscriptionState& subscription, Priority lane);
   void touch(SubscriptionState& subscription, Priority lane);

@@ -112,10 +112,11 @@ void DeliveryLane::settle_ahead(Sequence sequence) {
   cover(covered_);
 }
 
-bool DeliveryLane::mark_due_parked(Sequence sequence) {
-  const auto due = due_.find(sequence);
-  if (due == due_.end()) return false;
-  due->second.parked = true;
+bool DeliveryLane::mark_due_parked(Sequence sequence, base::BusTime due) {
+  const auto found = due_.find(sequence);
+  if (found == due_.end()) return false;
+  found->second.parked = true;
+  found->second.due = due;
   return true;
 }
 

@@ -54,7 +54,8 @@ class DeliveryLane {
     bool parked = false;
     bool suspect = false;
     std::uint32_t attempts = 0;
-    ChunkPtr chunk;     // null: to be read from its parked copy
+    base::BusTime due = 0;  // when parked
+    ChunkPtr chunk;         // null: to be read from its parked copy
     Ticket ticket = 0;  // when not parked
   };
 
@@ -77,15 +78,17 @@ class DeliveryLane {
   [[nodiscard]] std::size_t window_count() const noexcept { return window_count_; }
   [[nodiscard]] bool has_due() const noexcept { return !due_.empty(); }
   [[nodiscard]] bool has_ready() const noexcept {
-    return has_due() || (window_count_ > 0 && taken_.size() < kTakenMax);
+    return has_due() || (window_count_ > 0 && !is_full());
   }
+  /// So much is taken that nothing more is until answers were committed.
+  [[nodiscard]] bool is_full() const noexcept { return taken_.size() >= kTakenMax; }
   [[nodiscard]] std::size_t ready_in_memory() const noexcept { return window_count_ + due_.size(); }
   /// With a handler, or answered in a commit not made yet, or about to start over.
   [[nodiscard]] bool is_in_row(Sequence sequence) const noexcept;
   /// There may be more urgent events on disk than any in memory: whoever wants strict order waits.
   [[nodiscard]] bool unknown() const noexcept { return !live_ && window_count_ == 0 && !has_due(); }
   [[nodiscard]] bool wants_refill() const noexcept {
-    return !live_ && window_count_ < kWindowEventsLow && taken_.size() < kTakenMax;
+    return !live_ && window_count_ < kWindowEventsLow && !is_full();
   }
   /// Where a refill begins to read.
   [[nodiscard]] Sequence covered() const noexcept { return covered_; }
@@ -101,6 +104,7 @@ class DeliveryLane {
 
   void put_due(Sequence sequence, Due due) { due_.insert_or_assign(sequence, std::move(due)); }
   [[nodiscard]] bool is_due(Sequence sequence) const { return due_.contains(sequence); }
+  [[nodiscard]] std::size_t due_count() const noexcept { return due_.size(); }
   /// Must have one.
   [[nodiscard]] const Due& first_due() const { return due_.begin()->second; }
   [[nodiscard]] Sequence first_due_sequence() const { return due_.begin()->first; }
@@ -117,7 +121,7 @@ class DeliveryLane {
   /// An event that is not in memory, at or above the floor: only before anything was taken.
   void settle_ahead(Sequence sequence);
   /// It has been parked while it waited in `due`; false when it does not.
-  bool mark_due_parked(Sequence sequence);
+  bool mark_due_parked(Sequence sequence, base::BusTime due);
   /// The oldest that is taken and not settled, if the row is so long that it should be parked.
   [[nodiscard]] std::optional<Taken> overdue() const;
   [[nodiscard]] bool is_taken(Ticket ticket) const noexcept;

@@ -24,6 +24,7 @@ struct Lease {
   ChunkPtr chunk;  ///< Null for a parked event: its copy must be read first.
   DeliveryLane::Ticket ticket = 0;  ///< When not parked.
   bool parked = false;
+  base::BusTime due = 0;  ///< When parked: what its record says.
   bool suspect = false;
 };
 

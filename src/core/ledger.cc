@@ -73,7 +73,11 @@ void Ledger::erase(SubscriptionId id) {
   const auto found = subscriptions.find(id);
   if (found == subscriptions.end()) return;
   router.remove(found->second.get());
-  std::erase_if(delayed, [&](const auto& entry) { return entry.second.subscription == id; });
+  if (found->second->attached) --attached_count;
+  for (const auto lane : kAllPriorities) {
+    found->second->lanes[lane].delayed.close();
+    set_timer(*found->second, lane);
+  }
   dead_letters.erase(id);
   subscriptions.erase(found);
 }
@@ -119,16 +123,19 @@ ChunkPtr Ledger::metered(ChunkPtr chunk) const {
           }};
 }
 
-void Ledger::delay(SubscriptionState& subscription, base::BootTime due, Delayed entry) {
-  auto& lane = subscription.lanes[entry.event.priority];
-  std::uint64_t in_memory = 0;
-  for (const auto& each : subscription.lanes) in_memory += each.delayed;
-  if (subscription.durable && !entry.suspect && in_memory >= kDelayedPerSubscriptionMax) {
-    subscription.spilled = true;
-    return;
-  }
-  ++lane.delayed;
-  delayed.emplace(due, std::move(entry));
+void Ledger::set_timer(SubscriptionState& subscription, Priority lane) {
+  auto& state = subscription.lanes[lane];
+  const auto due = state.delayed.next_due();
+  if (due == state.timer) return;
+  if (state.timer.has_value()) timers.erase({*state.timer, subscription.record.id, lane});
+  if (due.has_value()) timers.insert({*due, subscription.record.id, lane});
+  state.timer = due;
+}
+
+std::size_t Ledger::parked_in_memory_max() const noexcept {
+  constexpr std::size_t kFew = 16;
+  const auto share = settings.parked_max / (kLaneCount * std::max<std::size_t>(attached_count, 1));
+  return std::min(std::max(share, kFew), settings.parked_per_lane_max);
 }
 
 void Ledger::fill(Stats& stats) const {
@@ -159,8 +166,8 @@ void Ledger::fill(Stats& stats) const {
       counts.dead = lane.dead;
       // A parked event that is with a handler is leased, not scheduled.
       std::uint64_t parked_leased = 0;
-      for (const auto& event : subscription->parked_in_flight) {
-        if (event.priority == priority) ++parked_leased;
+      for (const auto& [event, parked] : subscription->parked_in_flight) {
+        if (event.priority == priority && !parked.released) ++parked_leased;
       }
       counts.scheduled = lane.parked - std::min(lane.parked, parked_leased);
       counts.ready = lane.owed - std::min(lane.owed, counts.scheduled + counts.leased);

@@ -33,6 +33,10 @@ struct LedgerSettings {
   /// Event bytes that may be in memory for delivery. A lane with nothing in memory may always have one
   /// chunk, or nothing would move.
   std::size_t resident_bytes_max = std::size_t{8} << 20U;
+  /// Parked events that wait in memory, of one subscription and lane, and of all together; a few of each
+  /// are always allowed.
+  std::size_t parked_per_lane_max = 4'096;
+  std::size_t parked_max = 65'536;
 };
 
 /// What is known of one lane.
@@ -118,20 +122,20 @@ class Ledger {
   };
   std::deque<PendingOffer> pending_offers;
 
-  /// Parked events that wait, by the boot time they are due at.
-  struct Delayed {
+  // --- Parked events that wait for their time ---
+  /// When the first of a subscription and lane is due.
+  struct Timer {
+    base::BusTime due = 0;
     SubscriptionId subscription;
-    std::uint32_t generation = 0;
-    EventId event;
-    std::uint32_t attempts = 0;
-    bool suspect = false;
-    ChunkPtr chunk;  // of an ephemeral subscription, which has no parked copy
+    Priority lane = Priority::normal;
+    friend auto operator<=>(const Timer&, const Timer&) = default;
   };
-  std::multimap<base::BootTime, Delayed> delayed;
-  static constexpr std::size_t kDelayedPerSubscriptionMax = 16'384;
-
-  /// Adds it in memory, or notes that it stays on disk alone. `suspect`s always find room.
-  void delay(SubscriptionState& subscription, base::BootTime due, Delayed entry);
+  std::set<Timer> timers;
+  /// Tells `timers` what `subscription` waits for in `lane` now.
+  void set_timer(SubscriptionState& subscription, Priority lane);
+  /// How many parked events a subscription may have in memory for a lane now.
+  [[nodiscard]] std::size_t parked_in_memory_max() const noexcept;
+  std::size_t attached_count = 0;
 
  private:
   std::uint32_t last_id_ = 0;

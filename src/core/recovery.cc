@@ -64,7 +64,7 @@ Status Recovery::add(model::Record&& record) {
 
 Sequence Recovery::tail_from(Priority lane) {
   const auto& state = ledger_.lanes[lane];
-  recount_from_[lane] = ledger_.lanes[lane].retention->begin_recount(state.trim);
+  recount_from_[lane] = state.retention->recount_from(state.trim);
   auto from = recount_from_[lane];
   for (const auto& [id, subscription] : ledger_.subscriptions) {
     from = std::min(from, subscription->lanes[lane].stored_as_of);
@@ -77,8 +77,7 @@ void Recovery::add_chunk(const ChunkPtr& chunk) {
   auto& retention = *ledger_.lanes[lane].retention;
   const auto routes = ledger_.router.route(chunk, [&](Sequence sequence, bool claimed) {
     if (sequence < recount_from_[lane]) return;
-    // Marks that became due were stored with the events; those of other rules than before are not.
-    (void)retention.note(sequence, chunk->record_bytes(sequence), chunk->published_at(), claimed);
+    retention.note_again(sequence, chunk->record_bytes(sequence), chunk->published_at(), claimed);
   });
   for (const auto& route : routes) {
     auto& state = ledger_.find(route.subscription)->lanes[lane];

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 namespace holdfast::core {
 
@@ -27,28 +28,65 @@ std::uint64_t LaneRetention::step() const {
 void LaneRetention::restore(const model::RetentionMark& mark) {
   marks_.push_back(mark);
   bytes_ = mark.bytes_before;
+  next_ = std::max(mark.sequence, mark.counted_to);
 }
 
-LaneRetention::Sequence LaneRetention::begin_recount(Sequence trim) {
-  if (marks_.empty()) return trim;
-  marks_.back().unclaimed = 0;
-  return marks_.back().sequence;
+LaneRetention::Sequence LaneRetention::recount_from(Sequence trim) const {
+  return marks_.empty() ? trim : marks_.back().sequence;
 }
 
 std::vector<model::RetentionMark> LaneRetention::note(Sequence sequence, std::uint64_t bytes,
-                                                      WallTime now, bool claimed) {
+                                                      Published now, bool claimed) {
   std::vector<model::RetentionMark> due;
   const auto age_step = as_nanoseconds(rules_.settled.age) / static_cast<std::int64_t>(kMarksMax / 2);
   if (marks_.empty() || bytes_ - marks_.back().bytes_before >= step() ||
-      (marks_.size() < kMarksMax && now - marks_.back().published_at > age_step &&
+      (marks_.size() < kMarksMax && now.bus - marks_.back().published_bus > age_step &&
        sequence > marks_.back().sequence)) {
-    if (!marks_.empty()) due.push_back(marks_.back());
-    marks_.push_back({lane_, sequence, now, bytes_, 0});
+    if (!marks_.empty()) {
+      marks_.back().counted_to = sequence;
+      due.push_back(marks_.back());
+    }
+    marks_.push_back({.lane = lane_,
+                      .sequence = sequence,
+                      .published_at = now.wall,
+                      .published_bus = now.bus,
+                      .bytes_before = bytes_,
+                      .counted_to = sequence});
     due.push_back(marks_.back());
   }
   bytes_ += bytes;
+  next_ = sequence + 1;
   if (!claimed) ++marks_.back().unclaimed;
   return due;
+}
+
+void LaneRetention::note_again(Sequence sequence, std::uint64_t bytes, WallTime published_at,
+                               bool claimed) {
+  Published then{published_at, 0};
+  bool is_counted = false;
+  if (!marks_.empty()) {
+    const auto& mark = marks_.back();
+    then.bus = mark.published_bus + std::max<std::int64_t>(published_at - mark.published_at, 0);
+    is_counted = sequence < mark.counted_to;
+  }
+  // Marks that became due were stored with the events. Those of other rules than before are not, and
+  // must not begin among events that are counted already.
+  if (is_counted) {
+    bytes_ += bytes;
+    next_ = sequence + 1;
+  } else {
+    (void)note(sequence, bytes, then, claimed);
+  }
+}
+
+std::vector<model::RetentionMark> LaneRetention::forget_claims() {
+  std::vector<model::RetentionMark> changed;
+  for (auto& mark : marks_) {
+    if (std::exchange(mark.claims_forgotten, true)) continue;
+    if (&mark == &marks_.back()) mark.counted_to = next_;
+    changed.push_back(mark);
+  }
+  return changed;
 }
 
 std::optional<model::RetentionMark> LaneRetention::claim(Sequence sequence) {
@@ -57,16 +95,18 @@ std::optional<model::RetentionMark> LaneRetention::claim(Sequence sequence) {
       [](Sequence value, const model::RetentionMark& mark) { return value < mark.sequence; });
   if (next == marks_.begin()) return std::nullopt;
   auto& mark = *std::prev(next);
+  if (mark.claims_forgotten) return std::nullopt;
   if (mark.unclaimed > 0) --mark.unclaimed;
+  if (&mark == &marks_.back()) mark.counted_to = next_;
   return mark;
 }
 
-LaneRetention::Trimmed LaneRetention::trim(Sequence trim, Sequence floor, WallTime now) {
+LaneRetention::Trimmed LaneRetention::trim(Sequence trim, Sequence floor, base::BusTime now) {
   Trimmed result{trim, 0};
   while (marks_.size() > 1 && marks_[1].sequence <= floor) {
     const auto& rule = marks_[0].unclaimed == 0 ? rules_.settled : rules_.unclaimed;
     const bool too_much = bytes_ - marks_[0].bytes_before > rule.bytes;
-    const bool too_old = now - marks_[1].published_at > as_nanoseconds(rule.age);
+    const bool too_old = now - marks_[1].published_bus > as_nanoseconds(rule.age);
     if (!too_much && !too_old) break;
     result.unclaimed += marks_[0].unclaimed;
     result.trim = std::max(result.trim, marks_[1].sequence);

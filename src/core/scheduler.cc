@@ -30,7 +30,13 @@ void Scheduler::offer(CommitNumber commit) {
 
 void Scheduler::list(SubscriptionState& subscription, Priority lane) {
   auto& state = subscription.lanes[lane];
-  if (!subscription.attached || state.listed || !state.has_ready()) return;
+  if (!subscription.attached || state.listed) return;
+  if (!state.has_ready()) {
+    if (state.is_full() && !std::exchange(state.waits_for_answers, true)) {
+      full_rows_.emplace_back(subscription.record.id, lane);
+    }
+    return;
+  }
   state.listed = true;
   ready_[lane].push_back(subscription.record.id);
 }
@@ -39,6 +45,7 @@ void Scheduler::refresh(SubscriptionState& subscription) {
   for (const auto lane : kAllPriorities) {
     list(subscription, lane);
     want_refill(subscription, lane);
+    want_parked_refill(subscription, lane);
   }
 }
 
@@ -51,19 +58,36 @@ void Scheduler::want_refill(SubscriptionState& subscription, Priority lane) {
   refills_[lane].push_back({subscription.record.id, subscription.generation});
 }
 
+void Scheduler::want_parked_refill(SubscriptionState& subscription, Priority lane) {
+  auto& state = subscription.lanes[lane];
+  const auto in_memory = state.delayed.size() + state.due_count();
+  if (!subscription.attached || state.damaged ||
+      !state.delayed.wants_refill(in_memory, ledger_.parked_in_memory_max())) {
+    return;
+  }
+  state.delayed.begin_refill();
+  parked_refills_[lane].push_back({subscription.record.id, subscription.generation});
+}
+
+/// Parked events that are due are on disk, and none in memory.
+bool Scheduler::is_behind(const SubscriptionState& subscription, Priority lane) const {
+  const auto& state = subscription.lanes[lane];
+  return !state.damaged && !state.has_due() && state.delayed.is_behind(now_);
+}
+
 bool Scheduler::has_slot(const SubscriptionState& subscription, Priority lane) {
   if (subscription.in_flight >= subscription.concurrency) return false;
   if (lane == Priority::critical || subscription.concurrency < 2) return true;
   return subscription.in_flight_less_urgent + 1 < subscription.concurrency;
 }
 
-bool Scheduler::waits_for_disk(const SubscriptionState& subscription, Priority lane) {
+bool Scheduler::waits_for_disk(const SubscriptionState& subscription, Priority lane) const {
   for (const auto urgent : kAllPriorities) {
-    if (urgent >= lane) return false;
+    if (urgent >= lane) break;
     const auto& state = subscription.lanes[urgent];
-    if (state.unknown() && !state.damaged) return true;
+    if ((state.unknown() && !state.damaged) || is_behind(subscription, urgent)) return true;
   }
-  return false;
+  return is_behind(subscription, lane);
 }
 
 bool Scheduler::can_take(const SubscriptionState& subscription, Priority lane) const {
@@ -91,6 +115,7 @@ std::optional<Lease> Scheduler::take(Priority worker_class) {
       auto lease = take_from(*subscription, lane);
       list(*subscription, lane);
       want_refill(*subscription, lane);
+      want_parked_refill(*subscription, lane);
       return lease;
     }
   }
@@ -111,8 +136,12 @@ Lease Scheduler::take_from(SubscriptionState& subscription, Priority lane) {
     lease.chunk = std::move(due.chunk);
     lease.ticket = due.ticket;
     lease.parked = due.parked;
+    lease.due = due.due;
     lease.suspect = due.suspect;
-    if (due.parked) subscription.parked_in_flight.insert(lease.event);
+    if (due.parked) {
+      subscription.parked_in_flight.insert_or_assign(
+          lease.event, SubscriptionState::ParkedInFlight{due.due, false});
+    }
     suspect_running_ = suspect_running_ || due.suspect;
   } else {
     auto taken = state.take();
@@ -145,37 +174,50 @@ void Scheduler::run_again(const Lease& lease) {
   if (subscription == nullptr || subscription->generation != lease.generation) return;
   auto& state = subscription->lanes[lease.event.priority];
   // It may have been parked meanwhile, for having held up the floor.
-  const bool parked = subscription->parked_in_flight.erase(lease.event) > 0;
-  if (!parked && !state.is_taken(lease.ticket)) return;
-  state.put_due(lease.event.sequence, {.parked = parked,
+  const auto parked = subscription->parked_in_flight.extract(lease.event);
+  if (parked.empty() && !state.is_taken(lease.ticket)) return;
+  state.put_due(lease.event.sequence, {.parked = !parked.empty(),
                                        .suspect = lease.suspect,
                                        .attempts = lease.attempt - 1,
+                                       .due = parked.empty() ? 0 : parked.mapped().due,
                                        .chunk = lease.chunk,
                                        .ticket = lease.ticket});
   refresh(*subscription);
 }
 
-void Scheduler::advance(base::BootTime now) {
-  auto& delayed = ledger_.delayed;
-  while (!delayed.empty() && delayed.begin()->first <= now) {
-    auto entry = std::move(delayed.begin()->second);
-    delayed.erase(delayed.begin());
-    auto* subscription = ledger_.find(entry.subscription);
-    if (subscription == nullptr || subscription->generation != entry.generation) continue;
-    auto& state = subscription->lanes[entry.event.priority];
-    --state.delayed;
-    state.put_due(entry.event.sequence, {.parked = true,
-                                         .suspect = entry.suspect,
-                                         .attempts = entry.attempts,
-                                         .chunk = std::move(entry.chunk),
-                                         .ticket = 0});
+void Scheduler::answered() {
+  for (const auto& [id, lane] : std::exchange(full_rows_, {})) {
+    auto* subscription = ledger_.find(id);
+    if (subscription == nullptr) continue;
+    subscription->lanes[lane].waits_for_answers = false;
     refresh(*subscription);
   }
 }
 
-std::optional<base::BootTime> Scheduler::next_due() const {
-  if (ledger_.delayed.empty()) return std::nullopt;
-  return ledger_.delayed.begin()->first;
+void Scheduler::advance(base::BusTime now) {
+  now_ = std::max(now_, now);
+  auto& timers = ledger_.timers;
+  while (!timers.empty() && timers.begin()->due <= now_) {
+    const auto timer = *timers.begin();
+    auto& subscription = *ledger_.find(timer.subscription);
+    auto& state = subscription.lanes[timer.lane];
+    while (auto due = state.delayed.take_due(now_)) {
+      auto& [key, entry] = *due;
+      state.put_due(key.sequence, {.parked = true,
+                                   .suspect = entry.suspect,
+                                   .attempts = entry.attempts,
+                                   .due = key.due,
+                                   .chunk = std::move(entry.chunk),
+                                   .ticket = 0});
+    }
+    ledger_.set_timer(subscription, timer.lane);
+    refresh(subscription);
+  }
+}
+
+std::optional<base::BusTime> Scheduler::next_due() const {
+  if (ledger_.timers.empty()) return std::nullopt;
+  return ledger_.timers.begin()->due;
 }
 
 void Scheduler::stop(bool stopped) {
@@ -186,7 +228,10 @@ void Scheduler::stop(bool stopped) {
 
 std::optional<Priority> Scheduler::most_urgent_work() const noexcept {
   for (const auto lane : kAllPriorities) {
-    if (!refills_[lane].empty() || (!stopped_ && !ready_[lane].empty())) return lane;
+    if (!refills_[lane].empty() || !parked_refills_[lane].empty() ||
+        (!stopped_ && !ready_[lane].empty())) {
+      return lane;
+    }
   }
   return std::nullopt;
 }
@@ -235,6 +280,56 @@ void Scheduler::refill_failed(const Refill& refill, const Status& status) {
   if (subscription == nullptr || subscription->generation != refill.generation) return;
   auto& state = subscription->lanes[refill.lane];
   state.refilling = false;
+  state.damaged = true;
+  subscription->blocked = status.to_string();
+  refresh(*subscription);
+}
+
+std::optional<Scheduler::ParkedRefill> Scheduler::next_parked_refill(Priority worker_class) {
+  for (const auto lane : kAllPriorities) {
+    if (lane > worker_class) break;
+    while (!parked_refills_[lane].empty()) {
+      const auto wanted = parked_refills_[lane].front();
+      parked_refills_[lane].pop_front();
+      auto* subscription = ledger_.find(wanted.subscription);
+      if (subscription == nullptr || subscription->generation != wanted.generation ||
+          !subscription->attached) {
+        continue;
+      }
+      auto& state = subscription->lanes[lane];
+      const auto most = ledger_.parked_in_memory_max();
+      const auto in_memory = state.delayed.size() + state.due_count();
+      return ParkedRefill{.subscription = wanted.subscription,
+                          .generation = wanted.generation,
+                          .lane = lane,
+                          .from = state.delayed.begin_refill(),
+                          .events_max = most - std::min(in_memory, most - 1)};
+    }
+  }
+  return std::nullopt;
+}
+
+void Scheduler::refilled(const ParkedRefill& refill, const std::vector<model::DueRecord>& records,
+                         const std::optional<ParkedWindow::Key>& reached) {
+  auto* subscription = ledger_.find(refill.subscription);
+  if (subscription == nullptr || subscription->generation != refill.generation ||
+      !subscription->attached) {
+    return;
+  }
+  auto& state = subscription->lanes[refill.lane];
+  state.delayed.refilled(refill.from, records, reached, [&](EventId event) {
+    return subscription->parked_in_flight.contains(event) || state.is_due(event.sequence);
+  });
+  ledger_.set_timer(*subscription, refill.lane);
+  advance(now_);
+  refresh(*subscription);
+}
+
+void Scheduler::refill_failed(const ParkedRefill& refill, const Status& status) {
+  auto* subscription = ledger_.find(refill.subscription);
+  if (subscription == nullptr || subscription->generation != refill.generation) return;
+  auto& state = subscription->lanes[refill.lane];
+  state.delayed.refill_failed();
   state.damaged = true;
   subscription->blocked = status.to_string();
   refresh(*subscription);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "core/ledger.h"
@@ -35,9 +36,12 @@ class Scheduler {
   void run_again(const Lease& lease);
 
   /// Parked events whose time has come.
-  void advance(base::BootTime now);
+  void advance(base::BusTime now);
   /// When `advance` has something to do next.
-  [[nodiscard]] std::optional<base::BootTime> next_due() const;
+  [[nodiscard]] std::optional<base::BusTime> next_due() const;
+
+  /// Answers were planned: lanes that had too much taken may go on.
+  void answered();
 
   /// Something of this subscription may have become ready.
   void refresh(SubscriptionState& subscription);
@@ -70,11 +74,28 @@ class Scheduler {
   /// It could not be read: delivery of that lane stands still, and says why.
   void refill_failed(const Refill& refill, const Status& status);
 
+  struct ParkedRefill {
+    SubscriptionId subscription;
+    std::uint32_t generation = 0;
+    Priority lane = Priority::normal;
+    ParkedWindow::Key from;
+    std::size_t events_max = 0;
+  };
+  /// Due times that should be read from the journal now. What is planned already must be written before
+  /// they are read.
+  std::optional<ParkedRefill> next_parked_refill(Priority worker_class);
+  /// `reached` is the first that was not read; none = these are all.
+  void refilled(const ParkedRefill& refill, const std::vector<model::DueRecord>& records,
+                const std::optional<ParkedWindow::Key>& reached);
+  void refill_failed(const ParkedRefill& refill, const Status& status);
+
  private:
   void list(SubscriptionState& subscription, Priority lane);
   void want_refill(SubscriptionState& subscription, Priority lane);
+  void want_parked_refill(SubscriptionState& subscription, Priority lane);
+  [[nodiscard]] bool is_behind(const SubscriptionState& subscription, Priority lane) const;
   [[nodiscard]] static bool has_slot(const SubscriptionState& subscription, Priority lane);
-  [[nodiscard]] static bool waits_for_disk(const SubscriptionState& subscription, Priority lane);
+  [[nodiscard]] bool waits_for_disk(const SubscriptionState& subscription, Priority lane) const;
   [[nodiscard]] bool can_take(const SubscriptionState& subscription, Priority lane) const;
   Lease take_from(SubscriptionState& subscription, Priority lane);
 
@@ -85,6 +106,9 @@ class Scheduler {
     std::uint32_t generation;
   };
   PerLane<std::deque<WantedRefill>> refills_;
+  PerLane<std::deque<WantedRefill>> parked_refills_;
+  std::vector<std::pair<SubscriptionId, Priority>> full_rows_;  // not listed until answers are planned
+  base::BusTime now_ = 0;
   bool suspect_running_ = false;
   bool stopped_ = false;
 };

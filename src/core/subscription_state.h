@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <set>
+#include <map>
+#include <optional>
 #include <string>
 
 #include "core/delivery_lane.h"
 #include "core/interest.h"
+#include "core/parked_window.h"
 #include "core/retry.h"
 #include "model/records.h"
 
@@ -32,19 +34,28 @@ struct SubscriptionState {
 
   struct Lane : DeliveryLane {
     std::uint64_t dead = 0;
-    std::uint64_t delayed = 0;  // parked ones waiting in memory
+    ParkedWindow delayed;  // parked ones that wait for their time
+    std::optional<base::BusTime> timer;  // in the ledger's timers
     bool listed = false;        // in the scheduler's ready list
     bool refilling = false;
+    bool waits_for_answers = false;  // in the scheduler's list of full rows
     bool dirty = false;         // its cursor goes into the commit being made
     Sequence stored_as_of = 1;  // of the cursor as it is on disk
     bool damaged = false;
   };
   PerLane<Lane> lanes;
 
-  /// Parked events that are with a handler, or answered in a commit not made yet.
-  std::set<EventId> parked_in_flight;
-  /// Some parked events are not in memory (delayed ones are bounded).
-  bool spilled = false;
+  /// Parked events that are with a handler, or answered in a commit not made yet, or were given back:
+  /// these wait for the next attachment.
+  struct ParkedInFlight {
+    base::BusTime due = 0;
+    bool released = false;
+  };
+  std::map<EventId, ParkedInFlight> parked_in_flight;
+  [[nodiscard]] bool is_parked_with_handler(EventId event) const {
+    const auto found = parked_in_flight.find(event);
+    return found != parked_in_flight.end() && !found->second.released;
+  }
 
   std::uint64_t acked = 0;
   std::uint64_t skipped = 0;

@@ -39,6 +39,7 @@ struct JournalState {
   bool clean = true;      ///< The last commit was that of a proper close, or there is none.
   bool rebooted = false;  ///< The machine was booted since the last writer opened it: unsynced data
                           ///< may be gone, and boot times that were stored mean nothing.
+  base::Now last_written_at;  ///< When the last commit was made; all zero when there is none.
   std::uint64_t bytes_cut = 0;  ///< Of unsynced data at the end of the log.
   std::string cut_copy;         ///< Where they were kept.
   std::string damage;           ///< What `DamagePolicy::keep_good_prefix` gave up.
@@ -93,6 +94,14 @@ struct Settlements {
   std::optional<model::SubscriptionId> subscription;
   std::optional<EventId> after;  ///< Only together with `subscription`.
 };
+/// `DueRecord`s of the settlements of one subscription and lane by due time and sequence, from there
+/// on.
+struct DueTimes {
+  model::SubscriptionId subscription;
+  Priority lane = Priority::normal;
+  base::BusTime from = std::numeric_limits<base::BusTime>::min();
+  model::Sequence from_sequence = 0;
+};
 struct DeadLetters {
   std::optional<model::SubscriptionId> subscription;
 };
@@ -103,8 +112,8 @@ struct StateRange {
 /// Those at or above the trim of their lane.
 struct RetentionMarks {};
 struct LostRanges {};
-using ScanSpec = std::variant<EventRange, Subscriptions, Cursors, Settlements, DeadLetters,
-                              StateRange, RetentionMarks, LostRanges>;
+using ScanSpec = std::variant<EventRange, Subscriptions, Cursors, Settlements, DueTimes,
+                              DeadLetters, StateRange, RetentionMarks, LostRanges>;
 
 /// Receives records until it returns false.
 using Sink = std::function<bool(model::Record&& record)>;

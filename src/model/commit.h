@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/clock.h"
 #include "holdfast/types.h"
 #include "model/chunk.h"
 #include "model/ids.h"
@@ -31,15 +32,18 @@ struct EraseSubscription {
 struct PutCursor {
   CursorRecord record;
 };
-/// `copy` is given when the event is parked for the first time; null leaves the copy that is there.
+/// `copy` is given when the event is parked for the first time; null leaves the copy that is there, and
+/// then `was_due` says when it was due up to now.
 struct PutSettlement {
   SettlementRecord record;
   ChunkPtr copy;
+  base::BusTime was_due = 0;
 };
-/// With its parked event.
+/// With its parked event. `due` as in its record.
 struct EraseSettlement {
   SubscriptionId subscription;
   EventId event;
+  base::BusTime due = 0;
 };
 struct PutDeadLetter {
   DeadLetterRecord record;
@@ -76,7 +80,7 @@ struct Commit {
   std::uint64_t epoch = 0;
   CommitNumber number;
   CommitNumber durable_known;  ///< Newest commit known to be fsynced when this one was made.
-  WallTime written_at = 0;
+  base::Now written_at;
   PerLane<Sequence> next{{1, 1, 1, 1}};  ///< After this commit.
   PerLane<Sequence> trim{{1, 1, 1, 1}};  ///< Sequences below may be reclaimed once this is durable.
   bool clean = false;                    ///< The last one of a proper close.

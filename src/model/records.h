@@ -56,9 +56,7 @@ struct SettlementRecord {
   SubscriptionId subscription;
   EventId event;
   std::uint32_t attempts = 0;  ///< Counted so far.
-  std::int64_t delay = 0;      ///< ns, as it was drawn: what a clock that jumped is held against.
-  base::BootTime due_boot = 0;
-  WallTime due_wall = 0;
+  base::BusTime due = 0;
   bool suspect = false;
   std::string last_error;
 };
@@ -86,8 +84,13 @@ struct RetentionMark {
   Priority lane = Priority::normal;
   Sequence sequence = 1;
   WallTime published_at = 0;
+  base::BusTime published_bus = 0;
   std::uint64_t bytes_before = 0;
   std::uint64_t unclaimed = 0;  ///< Events from here to the next mark that nobody has claimed.
+  Sequence counted_to = 1;      ///< Events from here on are not in `unclaimed` yet.
+  /// Somebody who may have claimed some of them has gone or wants other events now: who claims one
+  /// from here on may not be the first.
+  bool claims_forgotten = false;
 };
 
 /// Sequences that an open skipped, [from, to].
@@ -97,6 +100,15 @@ struct LostRange {
   Sequence to = 1;
 };
 
+/// A settlement as the order of due times knows it.
+struct DueRecord {
+  SubscriptionId subscription;
+  EventId event;
+  base::BusTime due = 0;
+  std::uint32_t attempts = 0;
+  bool suspect = false;
+};
+
 /// The copy of the event that a settlement keeps.
 struct ParkedEvent {
   SubscriptionId subscription;
@@ -104,7 +116,7 @@ struct ParkedEvent {
   ChunkPtr chunk;  ///< The event alone.
 };
 
-using Record = std::variant<ChunkPtr, SubscriptionRecord, CursorRecord, SettlementRecord, ParkedEvent,
-                            DeadLetterRecord, StateRecord, RetentionMark, LostRange>;
+using Record = std::variant<ChunkPtr, SubscriptionRecord, CursorRecord, SettlementRecord, DueRecord,
+                            ParkedEvent, DeadLetterRecord, StateRecord, RetentionMark, LostRange>;
 
 }  // namespace holdfast::model

@@ -222,8 +222,8 @@ Result<CursorRecord> decode_cursor(std::string_view key, std::string_view value,
 std::string encode(const SettlementRecord& record, std::string_view key) {
   auto& builder = reused_builder();
   const auto error = record.last_error.empty() ? 0 : put_text(builder, record.last_error);
-  builder.Finish(schema::CreateSettlement(builder, record.attempts, record.delay, record.due_boot,
-                                          record.due_wall, record.suspect, error));
+  builder.Finish(schema::CreateSettlement(builder, record.attempts, record.due, record.suspect,
+                                          error));
   return seal(builder, key);
 }
 
@@ -233,11 +233,25 @@ Result<SettlementRecord> decode_settlement(std::string_view key, std::string_vie
   return SettlementRecord{.subscription = subscription,
                           .event = event,
                           .attempts = table->attempts(),
-                          .delay = table->delay(),
-                          .due_boot = table->due_boot(),
-                          .due_wall = table->due_wall(),
+                          .due = table->due(),
                           .suspect = table->suspect(),
                           .last_error = std::string(text_of(table->last_error()))};
+}
+
+std::string encode(const DueRecord& record, std::string_view key) {
+  auto& builder = reused_builder();
+  builder.Finish(schema::CreateDue(builder, record.attempts, record.suspect));
+  return seal(builder, key);
+}
+
+Result<DueRecord> decode_due(std::string_view key, std::string_view value,
+                             SubscriptionId subscription, EventId event, base::BusTime due) {
+  HOLDFAST_ASSIGN(const auto table, Opened<schema::Due>::open("due time", key, value));
+  return DueRecord{.subscription = subscription,
+                   .event = event,
+                   .due = due,
+                   .attempts = table->attempts(),
+                   .suspect = table->suspect()};
 }
 
 std::string encode(const DeadLetterRecord& record, std::string_view key) {
@@ -264,7 +278,8 @@ Result<DeadLetterRecord> decode_dead_letter(std::string_view key, std::string_vi
 std::string encode(const RetentionMark& mark, std::string_view key) {
   auto& builder = reused_builder();
   builder.Finish(schema::CreateRetentionMark(builder, mark.published_at, mark.bytes_before,
-                                             mark.unclaimed));
+                                             mark.unclaimed, mark.published_bus, mark.counted_to,
+                                             mark.claims_forgotten));
   return seal(builder, key);
 }
 
@@ -275,8 +290,11 @@ Result<RetentionMark> decode_retention_mark(std::string_view key, std::string_vi
   return RetentionMark{.lane = lane,
                        .sequence = sequence,
                        .published_at = table->published_at(),
+                       .published_bus = table->published_bus(),
                        .bytes_before = table->bytes_before(),
-                       .unclaimed = table->unclaimed()};
+                       .unclaimed = table->unclaimed(),
+                       .counted_to = table->counted_to(),
+                       .claims_forgotten = table->claims_forgotten()};
 }
 
 std::string encode(const LostRange& range, std::string_view key) {
@@ -311,8 +329,9 @@ std::string encode_meta(const Commit& commit, std::string_view key) {
   const auto next = builder.CreateVector(commit.next.values.data(), kLaneCount);
   const auto trim = builder.CreateVector(commit.trim.values.data(), kLaneCount);
   builder.Finish(schema::CreateCommitMeta(builder, commit.epoch, commit.number.value,
-                                          commit.durable_known.value, commit.written_at, next, trim,
-                                          commit.clean));
+                                          commit.durable_known.value, commit.written_at.wall, next,
+                                          trim, commit.clean, commit.written_at.boot,
+                                          commit.written_at.bus));
   return seal(builder, key);
 }
 
@@ -322,7 +341,7 @@ Result<Commit> decode_meta(std::string_view key, std::string_view value) {
   commit.epoch = table->epoch();
   commit.number = {table->number()};
   commit.durable_known = {table->durable_known()};
-  commit.written_at = table->written_at();
+  commit.written_at = {table->written_at(), table->written_boot(), table->written_bus()};
   commit.clean = table->clean();
   if (!read_lanes(table->next(), commit.next) || !read_lanes(table->trim(), commit.trim)) {
     return damaged("commit record", "has not one value a lane");

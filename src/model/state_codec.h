@@ -23,6 +23,7 @@ namespace holdfast::model {
 [[nodiscard]] std::string encode(const SubscriptionRecord& record, std::string_view key);
 [[nodiscard]] std::string encode(const CursorRecord& record, std::string_view key);
 [[nodiscard]] std::string encode(const SettlementRecord& record, std::string_view key);
+[[nodiscard]] std::string encode(const DueRecord& record, std::string_view key);
 [[nodiscard]] std::string encode(const DeadLetterRecord& record, std::string_view key);
 [[nodiscard]] std::string encode(const RetentionMark& mark, std::string_view key);
 [[nodiscard]] std::string encode(const LostRange& range, std::string_view key);
@@ -34,6 +35,8 @@ Result<CursorRecord> decode_cursor(std::string_view key, std::string_view value,
                                    SubscriptionId subscription, Priority lane);
 Result<SettlementRecord> decode_settlement(std::string_view key, std::string_view value,
                                            SubscriptionId subscription, EventId event);
+Result<DueRecord> decode_due(std::string_view key, std::string_view value,
+                             SubscriptionId subscription, EventId event, base::BusTime due);
 Result<DeadLetterRecord> decode_dead_letter(std::string_view key, std::string_view value,
                                             SubscriptionId subscription, EventId event);
 Result<RetentionMark> decode_retention_mark(std::string_view key, std::string_view value,

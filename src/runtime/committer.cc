@@ -156,6 +156,7 @@ void Committer::plan_answers(core::CommitPlan& plan, Group& group) {
         break;
     }
   }
+  state_.scheduler.answered();
 }
 
 void Committer::plan_group(core::CommitPlan& plan, Group& group) {

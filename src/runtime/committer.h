@@ -32,8 +32,8 @@ namespace holdfast::runtime {
 class Committer {
  public:
   struct Hooks {
-    std::function<void()> work_offered;                ///< Workers may find something.
-    std::function<void(base::BootTime)> next_due;      ///< A timer is needed by then.
+    std::function<void()> work_offered;             ///< Workers may find something.
+    std::function<void(base::BusTime)> next_due;    ///< A timer is needed by then.
   };
 
   /// `last` is the newest commit, which must be durable.

@@ -124,16 +124,14 @@ class Engine {
   Result<model::PerLane<model::Sequence>> start_of(const Start& start) const;
   Status read_backlog(const core::Interest& interest, model::PerLane<model::Sequence>& from,
                       const model::PerLane<model::Sequence>& to, Backlog& backlog) const;
-  Result<std::vector<model::SettlementRecord>> read_parked(model::SubscriptionId id) const;
 
   // engine_upkeep.cc
   void upkeep_loop();
   void upkeep();
-  void reload_spilled();
   Status flush();
 
   const Options options_;
-  const base::Clock& clock_;
+  base::BusClock clock_;
   const base::Log log_;
   std::unique_ptr<journal::Journal> journal_;
   mutable BusState state_;
@@ -154,7 +152,7 @@ class Engine {
 
   std::mutex upkeep_mutex_;
   std::condition_variable upkeep_wake_;
-  base::BootTime upkeep_at_ = 0;
+  base::BusTime upkeep_at_ = 0;
   bool upkeep_stop_ = false;
   std::thread upkeep_thread_;
 };

@@ -65,7 +65,10 @@ Engine::Engine(const Options& options, std::unique_ptr<journal::Journal> journal
       clock_(base::system_clock()),
       log_(options.logger),
       journal_(std::move(journal)),
-      state_(ledger_settings(options)) {}
+      state_(ledger_settings(options)) {
+  const auto& found = journal_->state();
+  clock_.set_offset(base::bus_offset(found.last_written_at, clock_.now(), found.rebooted));
+}
 
 Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& folder,
                                              const Options& options) {
@@ -122,7 +125,9 @@ Status Engine::first_commit(const std::vector<RunningSlots::Running>& left) {
     HOLDFAST_ASSIGN(const auto parked, journal_->find(settlement));
     if (parked.has_value()) {
       suspect.parked = true;
-      suspect.attempts = std::get<model::SettlementRecord>(*parked).attempts;
+      const auto& record = std::get<model::SettlementRecord>(*parked);
+      suspect.attempts = record.attempts;
+      suspect.due = record.due;
       HOLDFAST_ASSIGN(auto copy, journal_->find(journal::ParkedRef{running.subscription,
                                                                    running.event}));
       if (!copy.has_value()) continue;
@@ -172,7 +177,7 @@ void Engine::start() {
   link_->engine = this;
   Committer::Hooks hooks;
   hooks.work_offered = [this] { workers_->wake(); };
-  hooks.next_due = [this](base::BootTime due) {
+  hooks.next_due = [this](base::BusTime due) {
     const std::lock_guard lock(upkeep_mutex_);
     if (due >= upkeep_at_) return;
     upkeep_at_ = due;

@@ -148,16 +148,6 @@ Result<PerLane<Sequence>> Engine::start_of(const Start& start) const {
   return from;
 }
 
-Result<std::vector<model::SettlementRecord>> Engine::read_parked(SubscriptionId id) const {
-  std::vector<model::SettlementRecord> parked;
-  HOLDFAST_TRY(journal_->scan(journal::Settlements{.subscription = id, .after = {}},
-                              [&](model::Record&& record) {
-                                parked.push_back(std::get<model::SettlementRecord>(std::move(record)));
-                                return true;
-                              }));
-  return parked;
-}
-
 /// What handlers have answered before is known to the ledger after this.
 Status Engine::commit_answers() {
   {
@@ -243,7 +233,6 @@ Result<SubscriptionId> Engine::attach_durable(
   if (is_new) HOLDFAST_TRY(read_backlog(interest, from, to, backlog));
 
   SubscriptionId id = record.id;
-  std::vector<model::SettlementRecord> parked;
   Request request;
   request.prepare = [&]() -> Status {
     if (is_new || filter_changed) {
@@ -262,8 +251,6 @@ Result<SubscriptionId> Engine::attach_durable(
       }
       HOLDFAST_TRY(read_backlog(interest, from, end, backlog));
     }
-    if (is_new) return {};
-    HOLDFAST_ASSIGN(parked, read_parked(id));
     return {};
   };
   request.change = [&](core::CommitPlan& plan) -> Status {
@@ -286,7 +273,7 @@ Result<SubscriptionId> Engine::attach_durable(
     if (handle->options().on_settled) ++state_.settle_listeners;
     state_.handles.insert_or_assign(id, std::move(handle));
     core::attach(state_.ledger, state_.scheduler, *subscription, options.concurrency, options.retry,
-                 parked, clock_.now(), journal_->state().rebooted);
+                 clock_.now().bus);
     return {};
   };
   HOLDFAST_TRY(run(request).status());
@@ -315,7 +302,7 @@ Result<std::shared_ptr<SubscriptionHandle>> Engine::subscribe(SubscribeOptions o
     if (options.on_settled) ++state_.settle_listeners;
     state_.handles.insert_or_assign(record.id, make_handle(record.id));
     core::attach(state_.ledger, state_.scheduler, subscription, options.concurrency, options.retry,
-                 {}, clock_.now(), false);
+                 clock_.now().bus);
   }
   workers_->wake();
   return handle;
@@ -453,7 +440,7 @@ Result<std::uint64_t> Engine::redrive(const DeadLetterFilter& filter) {
     HOLDFAST_TRY(run(request).status());
     {
       const std::lock_guard lock(state_.mutex);
-      state_.scheduler.advance(clock_.now().boot);
+      state_.scheduler.advance(clock_.now().bus);
     }
     workers_->wake();
     count += letters.size();

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/status_or.h"
-#include "core/attachment.h"
 #include "runtime/engine.h"
 
 namespace holdfast::runtime {
@@ -15,7 +14,7 @@ namespace {
 using std::chrono::nanoseconds;
 using std::chrono::steady_clock;
 
-constexpr base::BootTime kUpkeepInterval = 1'000'000'000;
+constexpr base::BusTime kUpkeepInterval = 1'000'000'000;
 // A cursor that is further behind than this is written, so that no open has to count more again.
 constexpr model::Sequence kCursorLag = 65'536;
 
@@ -24,9 +23,9 @@ constexpr model::Sequence kCursorLag = 65'536;
 bool inside_handler() { return internal::inside_any_handler(); }
 
 void Engine::upkeep_loop() {
-  auto next_upkeep = clock_.now().boot + kUpkeepInterval;
+  auto next_upkeep = clock_.now().bus + kUpkeepInterval;
   while (true) {
-    const auto now = clock_.now().boot;
+    const auto now = clock_.now().bus;
     {
       const std::lock_guard lock(state_.mutex);
       state_.scheduler.advance(now);
@@ -43,7 +42,7 @@ void Engine::upkeep_loop() {
     std::unique_lock lock(upkeep_mutex_);
     if (upkeep_stop_) return;
     // Boot time has no condition variable; a machine that slept is noticed at the next interval.
-    upkeep_wake_.wait_for(lock, nanoseconds(std::max<base::BootTime>(upkeep_at_ - now, 0)));
+    upkeep_wake_.wait_for(lock, nanoseconds(std::max<base::BusTime>(upkeep_at_ - now, 0)));
     if (upkeep_stop_) return;
   }
 }
@@ -73,34 +72,6 @@ void Engine::upkeep() {
     return {};
   };
   (void)committer_->submit(request, false);
-  reload_spilled();
-}
-
-void Engine::reload_spilled() {
-  std::vector<model::SubscriptionId> wanting;
-  {
-    const std::lock_guard lock(state_.mutex);
-    for (const auto& [id, subscription] : state_.ledger.subscriptions) {
-      if (core::wants_reload(*subscription)) wanting.push_back(id);
-    }
-  }
-  for (const auto id : wanting) {
-    auto parked = std::make_shared<std::vector<model::SettlementRecord>>();
-    Request request;
-    request.durability = Durability::os;
-    request.prepare = [this, id, parked]() -> Status {
-      HOLDFAST_ASSIGN(*parked, read_parked(id));
-      return {};
-    };
-    request.change = [this, id, parked](core::CommitPlan&) -> Status {
-      auto* subscription = state_.ledger.find(id);
-      if (subscription == nullptr || !subscription->attached) return {};
-      core::reload_parked(state_.ledger, state_.scheduler, *subscription, std::move(*parked),
-                          clock_.now(), journal_->state().rebooted);
-      return {};
-    };
-    (void)committer_->submit(request, false);
-  }
 }
 
 Result<std::optional<StoredEvent>> Engine::get(EventId id) const {

@@ -50,6 +50,11 @@ Status check(const std::vector<std::string>& patterns) {
 
 }  // namespace
 
+WallTime EventReader::wall_of(base::BusTime due) const {
+  const auto now = clock_.now();
+  return now.wall + (due - now.bus);
+}
+
 Status EventReader::load_exceptions(Exceptions& exceptions) const {
   bool any_parked = false;
   bool any_dead = false;
@@ -66,7 +71,7 @@ Status EventReader::load_exceptions(Exceptions& exceptions) const {
     HOLDFAST_TRY(journal_.scan(journal::Settlements{}, [&](model::Record&& record) {
       const auto& settlement = std::get<model::SettlementRecord>(record);
       exceptions.by_event[settlement.event].push_back(
-          {settlement.subscription, false, settlement.due_wall});
+          {settlement.subscription, false, wall_of(settlement.due)});
       return true;
     }));
   }
@@ -98,7 +103,7 @@ EventState EventReader::state_of(const EventView& event, const Exceptions& excep
       const auto* subscription = ledger_.find(one.subscription);
       if (subscription == nullptr) continue;
       claimed = true;
-      const bool leased = subscription->parked_in_flight.contains(event.id);
+      const bool leased = subscription->is_parked_with_handler(event.id);
       const auto this_one = one.dead          ? EventState::dead
                             : leased          ? EventState::leased
                             : one.due > now   ? EventState::scheduled
@@ -220,8 +225,8 @@ Result<std::optional<StoredEvent>> EventReader::get(EventId id) const {
     HOLDFAST_ASSIGN(const auto parked, journal_.find(journal::SettlementRef{each, id}));
     if (parked.has_value()) {
       const auto& record = std::get<model::SettlementRecord>(*parked);
-      exceptions.by_event[id].push_back({each, false, record.due_wall});
-      standings[each] = {name, EventState::scheduled, record.attempts, record.due_wall,
+      exceptions.by_event[id].push_back({each, false, wall_of(record.due)});
+      standings[each] = {name, EventState::scheduled, record.attempts, wall_of(record.due),
                          record.last_error};
     }
     HOLDFAST_ASSIGN(const auto dead, journal_.find(journal::DeadLetterRef{each, id}));
@@ -256,7 +261,7 @@ Result<std::optional<StoredEvent>> EventReader::get(EventId id) const {
     }
     auto& standing = found->second;
     if (standing.state == EventState::scheduled) {
-      if (subscription->parked_in_flight.contains(id)) {
+      if (subscription->is_parked_with_handler(id)) {
         standing.state = EventState::leased;
       } else if (standing.next_try <= now) {
         standing.state = EventState::ready;

@@ -44,6 +44,7 @@ class EventReader {
  private:
   struct Exceptions;
   struct LaneScan;
+  [[nodiscard]] WallTime wall_of(base::BusTime due) const;
   Status load_exceptions(Exceptions& exceptions) const;
   Status scan_lane(Priority lane, LaneScan& scan) const;
   [[nodiscard]] EventState state_of(const EventView& event, const Exceptions& exceptions) const;

@@ -16,11 +16,15 @@ struct JournalView::Impl {
   explicit Impl(std::unique_ptr<journal::JournalReader> opened)
       : journal(std::move(opened)),
         ledger(core::LedgerSettings{}),
-        reader(*journal, ledger, mutex, base::system_clock()) {}
+        reader(*journal, ledger, mutex, clock) {
+    const auto& state = journal->state();
+    clock.set_offset(base::bus_offset(state.last_written_at, clock.now(), state.rebooted));
+  }
 
   std::unique_ptr<journal::JournalReader> journal;
   mutable std::mutex mutex;
   core::Ledger ledger;
+  base::BusClock clock{base::system_clock()};
   runtime::EventReader reader;
   JournalInfo info;
 };

@@ -108,13 +108,7 @@ void WorkerPool::run(Worker& worker) {
   std::shared_ptr<internal::DeliveryState> delivery;
   std::unique_lock lock(state_.mutex);
   while (!stopping_) {
-    if (const auto wanted = state_.scheduler.next_refill(worker.worker_class)) {
-      wake_locked();
-      lock.unlock();
-      refill(*wanted);
-      lock.lock();
-      continue;
-    }
+    if (read_on(worker.worker_class, lock)) continue;
     auto lease = state_.scheduler.take(worker.worker_class);
     if (!lease.has_value()) {
       // What an answer has made ready may be for another class.
@@ -246,6 +240,48 @@ void WorkerPool::give(core::Answer&& answer) {
     if (--leases_ == 0) leases_changed_.notify_all();
   }
   if (first || urgent) committer_.answers_given(urgent);
+}
+
+bool WorkerPool::read_on(Priority worker_class, std::unique_lock<std::mutex>& lock) {
+  const auto parked = state_.scheduler.next_parked_refill(worker_class);
+  const auto events = parked ? std::nullopt : state_.scheduler.next_refill(worker_class);
+  if (!parked && !events) return false;
+  wake_locked();
+  lock.unlock();
+  if (parked) {
+    refill(*parked);
+  } else {
+    refill(*events);
+  }
+  lock.lock();
+  return true;
+}
+
+void WorkerPool::refill(const core::Scheduler::ParkedRefill& refill) {
+  // What was planned when this was asked for is in the journal then.
+  if (committer_.planned() > committer_.written()) committer_.wait_written();
+  std::vector<model::DueRecord> records;
+  std::optional<core::ParkedWindow::Key> reached;
+  const auto status = journal_.scan(
+      journal::DueTimes{refill.subscription, refill.lane, refill.from.due, refill.from.sequence},
+      [&](model::Record&& record) {
+        const auto& due = std::get<model::DueRecord>(record);
+        if (records.size() == refill.events_max) {
+          reached = {due.due, due.event.sequence};
+          return false;
+        }
+        records.push_back(due);
+        return true;
+      });
+  const std::lock_guard lock(state_.mutex);
+  if (status.ok()) {
+    state_.scheduler.refilled(refill, records, reached);
+  } else {
+    log_.error("holdfast: parked events of lane " + std::string(to_string(refill.lane)) +
+               " stand still for a subscription: " + status.to_string());
+    state_.scheduler.refill_failed(refill, status);
+  }
+  wake_locked();
 }
 
 void WorkerPool::refill(const core::Scheduler::Refill& refill) {

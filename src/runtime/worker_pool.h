@@ -65,7 +65,10 @@ class WorkerPool {
   void deliver(Worker& worker, std::shared_ptr<internal::DeliveryState>& delivery);
   core::Answer call(internal::DeliveryState& delivery);
   bool load(internal::DeliveryState& delivery);
+  /// Reads from the journal what the scheduler wants to know; false when it wants nothing.
+  bool read_on(Priority worker_class, std::unique_lock<std::mutex>& lock);
   void refill(const core::Scheduler::Refill& refill);
+  void refill(const core::Scheduler::ParkedRefill& refill);
   void wake_locked();
   void give(core::Answer&& answer);
 

@@ -46,17 +46,19 @@ model::CursorRecord cursor(std::uint32_t id, Priority lane, model::Sequence floo
   return record;
 }
 
-model::SettlementRecord settlement(std::uint32_t id, EventId event, std::uint32_t attempts = 1) {
+model::SettlementRecord settlement(std::uint32_t id, EventId event, std::uint32_t attempts = 1,
+                                   base::BusTime due = 0) {
   model::SettlementRecord record;
   record.subscription = {id};
   record.event = event;
   record.attempts = attempts;
+  record.due = due;
   record.last_error = "why";
   return record;
 }
 
-model::PutSettlement park(std::uint32_t id, EventId event) {
-  return {settlement(id, event), make_chunk(event, 1, "parked")};
+model::PutSettlement park(std::uint32_t id, EventId event, base::BusTime due = 0) {
+  return {settlement(id, event, 1, due), make_chunk(event, 1, "parked")};
 }
 
 model::PutDeadLetter bury(std::uint32_t id, EventId event) {
@@ -300,6 +302,52 @@ TEST_P(Records, ASettlementWithoutACopyLeavesTheOneThatIsThere) {
   });
 }
 
+TEST_P(Records, DueTimesAreScannedInTheirOrderFromAnyOfThemOn) {
+  const auto normal = [](model::Sequence sequence) { return EventId{Priority::normal, sequence}; };
+  ASSERT_TRUE(writer_
+                  ->commit({park(1, normal(5), 300), park(1, normal(6), -4), park(1, normal(7), 300),
+                            park(1, normal(8), 20), park(1, {Priority::high, 1}, 1),
+                            park(2, normal(5), 1)})
+                  .ok());
+  const auto due = [&](DueTimes from) {
+    std::vector<std::pair<base::BusTime, model::Sequence>> found;
+    for (const auto& record : scan_all<model::DueRecord>(*journal_, from)) {
+      EXPECT_EQ(record.subscription, from.subscription);
+      EXPECT_EQ(record.event.priority, from.lane);
+      EXPECT_EQ(record.attempts, 1U);
+      found.emplace_back(record.due, record.event.sequence);
+    }
+    return found;
+  };
+  using Found = std::vector<std::pair<base::BusTime, model::Sequence>>;
+  now_and_after_reopening([&] {
+    EXPECT_EQ(due({{1}, Priority::normal}), (Found{{-4, 6}, {20, 8}, {300, 5}, {300, 7}}));
+    EXPECT_EQ(due({{1}, Priority::normal, 300, 6}), (Found{{300, 7}}));
+    EXPECT_EQ(due({{1}, Priority::normal, 20, 9}), (Found{{300, 5}, {300, 7}}));
+    EXPECT_EQ(due({{1}, Priority::low}), Found{});
+  });
+}
+
+TEST_P(Records, ASettlementHasOneDueTimeAndTakesItAlongWhenItGoes) {
+  const EventId event{Priority::normal, 5};
+  const auto due = [&] {
+    std::vector<base::BusTime> times;
+    for (const auto& record :
+         scan_all<model::DueRecord>(*journal_, DueTimes{{1}, Priority::normal})) {
+      times.push_back(record.due);
+    }
+    return times;
+  };
+  ASSERT_TRUE(writer_->commit({park(1, event, 10), park(1, {Priority::normal, 6}, 11)}).ok());
+  ASSERT_TRUE(
+      writer_->commit({model::PutSettlement{settlement(1, event, 2, 90), nullptr, 10}}).ok());
+  now_and_after_reopening([&] { EXPECT_EQ(due(), (std::vector<base::BusTime>{11, 90})); });
+  ASSERT_TRUE(writer_->commit({model::EraseSettlement{{1}, event, 90}}).ok());
+  now_and_after_reopening([&] { EXPECT_EQ(due(), (std::vector<base::BusTime>{11})); });
+  ASSERT_TRUE(writer_->commit({model::EraseSubscription{{1}}}).ok());
+  now_and_after_reopening([&] { EXPECT_EQ(due(), std::vector<base::BusTime>{}); });
+}
+
 TEST_P(Records, ErasingASettlementTakesItsParkedEventAlong) {
   const EventId event{Priority::normal, 5};
   const EventId other{Priority::normal, 6};
@@ -397,7 +445,8 @@ TEST_P(Records, UserStatesAreScannedByNameAndPrefix) {
 
 TEST_P(Records, RetentionMarksBelowTheTrimAreGone) {
   const auto mark = [](Priority lane, model::Sequence sequence, std::uint64_t bytes) {
-    return model::PutRetentionMark{{lane, sequence, 1'000, bytes, 3}};
+    return model::PutRetentionMark{
+        {.lane = lane, .sequence = sequence, .bytes_before = bytes, .unclaimed = 3}};
   };
   ASSERT_TRUE(writer_->append(Priority::normal, 20).ok());
   ASSERT_TRUE(writer_

@@ -43,6 +43,7 @@ struct Profile {
   bool clock_jumps = false;
   bool steady = false;  // no filter changes and no subscription is removed: claims are told exactly
   std::size_t resident_bytes_max = std::size_t{8} << 20U;
+  std::size_t parked_per_lane_max = 4'096;
   std::size_t dead_letters_max = 100'000;
 };
 
@@ -56,6 +57,7 @@ class CoreWorld {
     settings_.retention.unclaimed = {std::chrono::seconds(pick({30, 600})),
                                      std::uint64_t{1} << 30U};
     settings_.resident_bytes_max = profile.resident_bytes_max;
+    settings_.parked_per_lane_max = profile.parked_per_lane_max;
     settings_.dead_letters_max = profile.dead_letters_max;
     start_process();
   }
@@ -77,6 +79,13 @@ class CoreWorld {
     std::uint64_t serial = 0;
     std::uint64_t visible = 0;  // the newest commit its handler can have seen
     bool finished = false;
+  };
+
+  /// Due times that were read, and what the scheduler has not been told yet.
+  struct ParkedRead {
+    core::Scheduler::ParkedRefill refill;
+    std::vector<model::DueRecord> records;
+    std::optional<core::ParkedWindow::Key> reached;
   };
 
   // --- Dice
@@ -145,9 +154,13 @@ class CoreWorld {
   void check_nothing_to_take(Priority worker_class);
   void offer(std::uint64_t commit);
   void read_backlog(const core::Scheduler::Refill& refill);
+  ParkedRead read_due_times(const core::Scheduler::ParkedRefill& refill);
   void refill_all();
   void advance(std::int64_t nanoseconds);
   core::SubscriptionState& state_of(Id id) { return *ledger_->find(model::SubscriptionId{id}); }
+  bool has_little_memory() const { return profile_.parked_per_lane_max < 100; }
+  /// Suspects that wait for each other may be all that there is room for.
+  bool suspects_fill_memory() const { return has_little_memory() && suspect_running_; }
   bool suspect_may_run(const OracleSubscription& subscription,
                        const std::optional<EventId>& event) const {
     return event.has_value() && !(subscription.owed.at(*event).suspect && suspect_running_);
@@ -157,8 +170,7 @@ class CoreWorld {
   double last_unit_ = 0;
   Profile profile_;
   core::LedgerSettings settings_;
-  base::Now now_{.wall = 1'700'000'000'000'000'000, .boot = 5'000'000'000};
-  bool rebooted_ = false;
+  base::Now now_{.wall = 1'700'000'000'000'000'000, .boot = 5'000'000'000, .bus = 5'000'000'000};
   bool claims_forgotten_ = false;
 
   std::unique_ptr<core::Ledger> ledger_;
@@ -183,6 +195,7 @@ class CoreWorld {
   std::vector<Held> held_;
   std::vector<Held> late_;  // of earlier attachments and removed subscriptions
   std::vector<core::Scheduler::Refill> refills_;
+  std::vector<ParkedRead> parked_reads_;
   std::uint64_t serial_ = 0;
   bool suspect_running_ = false;
   std::uint64_t suspect_serial_ = 0;

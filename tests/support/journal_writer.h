@@ -28,7 +28,7 @@ class JournalWriter {
     commit.epoch = epoch_;
     commit.number = {last_.value + 1};
     commit.durable_known = durable_;
-    commit.written_at = 1'000;
+    commit.written_at = {.wall = 1'000, .boot = 1'000, .bus = 1'000};
     commit.next = next_;
     commit.trim = trim_;
     commit.operations = std::move(operations);

@@ -31,7 +31,7 @@ struct OracleEvent {
   std::string type;
   std::string color;
   std::uint64_t commit = 0;
-  WallTime published_at = 0;
+  base::BusTime published_at = 0;
   bool ever_claimed = false;
 };
 
@@ -39,15 +39,12 @@ struct OracleEvent {
 struct Owed {
   bool parked = false;
   std::uint32_t attempts = 0;
-  std::int64_t delay = 0;
-  base::BootTime due_boot = 0;
-  WallTime due_wall = 0;
+  base::BusTime due = 0;
   bool suspect = false;
 
   std::uint64_t holder = 0;  // the lease that may answer
   bool taken = false;        // not to be given to anybody now
   bool again = false;        // starts over
-  base::BootTime due = 0;    // when parked
 };
 
 struct OracleSubscription {
@@ -123,9 +120,7 @@ class Oracle {
     auto& owed = subscription->owed[event];
     owed.parked = true;
     owed.attempts = attempts;
-    owed.delay = delay;
-    owed.due_boot = owed.due = now.boot + delay;
-    owed.due_wall = now.wall + delay;
+    owed.due = now.bus + delay;
     owed.suspect = suspect;
   }
   void redrive(Id id, EventId event, base::Now now) {
@@ -151,7 +146,7 @@ class Oracle {
   // --- What happens in memory
   // ---------------------------------------------------------------------
 
-  void attach(Id id, std::uint32_t concurrency, base::Now now, bool rebooted) {
+  void attach(Id id, std::uint32_t concurrency) {
     auto& subscription = subscriptions.at(id);
     subscription.attached = true;
     ++subscription.generation;
@@ -160,8 +155,6 @@ class Oracle {
     for (auto& [event, owed] : subscription.owed) {
       owed.holder = 0;
       owed.taken = owed.again = false;
-      const auto left = rebooted ? owed.due_wall - now.wall : owed.due_boot - now.boot;
-      owed.due = now.boot + std::max<std::int64_t>(0, std::min(left, owed.delay));
     }
   }
   /// The slot kept for critical included.
@@ -175,7 +168,7 @@ class Oracle {
     std::optional<EventId> in_turn;      // never tried
   };
   [[nodiscard]] Ready ready(const OracleSubscription& subscription, Priority lane,
-                            base::BootTime now, std::uint64_t offered) const {
+                            base::BusTime now, std::uint64_t offered) const {
     Ready found;
     for (auto it = subscription.owed.lower_bound({lane, 0});
          it != subscription.owed.end() && it->first.priority == lane; ++it) {

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -38,21 +39,17 @@ class RecordStore {
     const auto& chunk = std::prev(behind)->second;
     return chunk->contains(event.sequence) ? chunk : nullptr;
   }
-  [[nodiscard]] std::vector<model::SettlementRecord> settlements_of(
-      model::SubscriptionId id) const {
-    std::vector<model::SettlementRecord> found;
-    for (auto it = settlements.lower_bound({id, {Priority::critical, 0}});
-         it != settlements.end() && it->first.first == id; ++it) {
-      found.push_back(it->second);
-    }
-    return found;
-  }
 
   model::PerLane<std::map<model::Sequence, model::ChunkPtr>> chunks;
   std::map<model::SubscriptionId, model::SubscriptionRecord> subscriptions;
   std::map<std::pair<model::SubscriptionId, Priority>, model::CursorRecord> cursors;
   std::map<Name, model::SettlementRecord> settlements;
   std::map<Name, model::ChunkPtr> parked;
+  using DueName = std::tuple<model::SubscriptionId, Priority, base::BusTime, model::Sequence>;
+  static DueName due_name(const Name& name, base::BusTime due) {
+    return {name.first, name.second.priority, due, name.second.sequence};
+  }
+  std::map<DueName, model::DueRecord> due_times;
   std::map<Name, model::DeadLetterRecord> dead;
   std::map<std::pair<std::string, std::string>, std::string> state;
   std::map<std::pair<Priority, model::Sequence>, model::RetentionMark> marks;
@@ -77,18 +74,30 @@ class RecordStore {
     erase_of(settlements, each.subscription);
     erase_of(parked, each.subscription);
     erase_of(dead, each.subscription);
+    std::erase_if(due_times, [&](const auto& entry) {
+      return std::get<0>(entry.first) == each.subscription;
+    });
   }
   void put(const model::PutCursor& each, const model::Commit&) {
     cursors.insert_or_assign({each.record.subscription, each.record.lane}, each.record);
   }
   void put(const model::PutSettlement& each, const model::Commit&) {
     const Name name{each.record.subscription, each.record.event};
-    settlements.insert_or_assign(name, each.record);
-    if (each.copy != nullptr) parked.insert_or_assign(name, each.copy);
+    const auto& record = each.record;
+    settlements.insert_or_assign(name, record);
+    if (each.copy != nullptr) {
+      parked.insert_or_assign(name, each.copy);
+    } else {
+      due_times.erase(due_name(name, each.was_due));
+    }
+    due_times.insert_or_assign(
+        due_name(name, record.due),
+        model::DueRecord{name.first, name.second, record.due, record.attempts, record.suspect});
   }
   void put(const model::EraseSettlement& each, const model::Commit&) {
     settlements.erase({each.subscription, each.event});
     parked.erase({each.subscription, each.event});
+    due_times.erase(due_name({each.subscription, each.event}, each.due));
   }
   void put(const model::PutDeadLetter& each, const model::Commit&) {
     dead.insert_or_assign({each.record.subscription, each.record.event}, each.record);

@@ -33,6 +33,7 @@ struct Tables {
   std::map<std::pair<SubscriptionId, Priority>, model::CursorRecord> cursors;
   PerDelivery<model::SettlementRecord> settlements;
   PerDelivery<model::ChunkPtr> parked;
+  std::map<std::tuple<SubscriptionId, Priority, base::BusTime, Sequence>, model::DueRecord> due_times;
   PerDelivery<model::DeadLetterRecord> dead_letters;
   std::map<std::pair<std::string, std::string>, model::StateRecord> states;  // by name, key
   std::map<EventId, model::RetentionMark> marks;
@@ -59,6 +60,9 @@ class Apply {
     erase_subscription(tables_.cursors, erase.subscription);
     erase_subscription(tables_.settlements, erase.subscription);
     erase_subscription(tables_.parked, erase.subscription);
+    std::erase_if(tables_.due_times, [&](const auto& entry) {
+      return std::get<SubscriptionId>(entry.first) == erase.subscription;
+    });
     erase_subscription(tables_.dead_letters, erase.subscription);
   }
   void operator()(const model::PutCursor& put) {
@@ -66,12 +70,20 @@ class Apply {
   }
   void operator()(const model::PutSettlement& put) {
     const std::pair key(put.record.subscription, put.record.event);
+    const auto& [id, event, attempts, due, suspect, error] = put.record;
     tables_.settlements[key] = put.record;
-    if (put.copy != nullptr) tables_.parked[key] = put.copy;
+    if (put.copy != nullptr) {
+      tables_.parked[key] = put.copy;
+    } else {
+      tables_.due_times.erase({id, event.priority, put.was_due, event.sequence});
+    }
+    tables_.due_times[{id, event.priority, due, event.sequence}] = {id, event, due, attempts, suspect};
   }
   void operator()(const model::EraseSettlement& erase) {
     tables_.settlements.erase({erase.subscription, erase.event});
     tables_.parked.erase({erase.subscription, erase.event});
+    const auto& [id, event, due] = erase;
+    tables_.due_times.erase({id, event.priority, due, event.sequence});
   }
   void operator()(const model::PutDeadLetter& put) {
     tables_.dead_letters[{put.record.subscription, put.record.event}] = put.record;
@@ -265,6 +277,17 @@ std::vector<Record> MemoryJournal::records(const ScanSpec& spec) const {
       return !wanted->subscription || (key.first == *wanted->subscription &&
                                        (!wanted->after || key.second > *wanted->after));
     });
+  }
+  if (const auto* wanted = std::get_if<DueTimes>(&spec)) {
+    const auto from = std::tuple(wanted->subscription, wanted->lane, wanted->from,
+                                 wanted->from_sequence);
+    for (auto at = tables_.due_times.lower_bound(from); at != tables_.due_times.end(); ++at) {
+      if (at->second.subscription != wanted->subscription ||
+          at->second.event.priority != wanted->lane) {
+        break;
+      }
+      out.emplace_back(at->second);
+    }
   }
   if (const auto* wanted = std::get_if<DeadLetters>(&spec)) {
     take(tables_.dead_letters, [wanted](const auto& key) {

@@ -32,7 +32,7 @@ class Encoder {
     const auto id = erase_subscription.subscription;
     erase(keys::subscription(id));
     for (const auto table : {keys::Table::cursor, keys::Table::settlement, keys::Table::parked,
-                             keys::Table::dead_letter}) {
+                             keys::Table::dead_letter, keys::Table::due}) {
       const auto from = keys::of_subscription(table, id);
       check(batch_.DeleteRange(from, keys::end_of(from)));
     }
@@ -46,11 +46,17 @@ class Encoder {
     encode_to(keys::settlement(record.subscription, record.event), record);
     if (put_settlement.copy != nullptr) {
       put(keys::parked(record.subscription, record.event), put_settlement.copy->bytes());
+    } else {
+      erase(keys::due(record.subscription, record.event, put_settlement.was_due));
     }
+    encode_to(keys::due(record.subscription, record.event, record.due),
+              model::DueRecord{record.subscription, record.event, record.due, record.attempts,
+                               record.suspect});
   }
   void operator()(const model::EraseSettlement& settlement) {
     erase(keys::settlement(settlement.subscription, settlement.event));
     erase(keys::parked(settlement.subscription, settlement.event));
+    erase(keys::due(settlement.subscription, settlement.event, settlement.due));
   }
   void operator()(const model::PutDeadLetter& dead) {
     encode_to(keys::dead_letter(dead.record.subscription, dead.record.event), dead.record);

@@ -22,6 +22,14 @@ void put(std::string& key, EventId event) {
   put(key, event.sequence);
 }
 
+// Negative times sort before the others.
+std::uint64_t sortable(base::BusTime time) {
+  return static_cast<std::uint64_t>(time) ^ (std::uint64_t{1} << 63U);
+}
+base::BusTime time_of(std::uint64_t sortable) {
+  return static_cast<base::BusTime>(sortable ^ (std::uint64_t{1} << 63U));
+}
+
 std::string begin(Table table) { return {static_cast<char>(table)}; }
 
 template <typename... Parts>
@@ -105,6 +113,12 @@ std::string parked(model::SubscriptionId id, EventId event) {
 std::string dead_letter(model::SubscriptionId id, EventId event) {
   return join(begin(Table::dead_letter), id, event);
 }
+std::string due(model::SubscriptionId id, EventId event, base::BusTime due) {
+  return join(begin(Table::due), id, event.priority, sortable(due), event.sequence);
+}
+std::string all_due(model::SubscriptionId id, Priority lane) {
+  return join(begin(Table::due), id, lane);
+}
 std::string state(std::string_view name, std::string_view key) {
   auto full = begin(Table::state);
   full.append(name).append(1, '\0').append(key);
@@ -150,6 +164,12 @@ std::optional<Parsed> parse(std::string_view key) {
     case Table::dead_letter:
       parsed.subscription = cutter.subscription();
       parsed.event = cutter.event();
+      break;
+    case Table::due:
+      parsed.subscription = cutter.subscription();
+      parsed.event.priority = cutter.lane();
+      parsed.due = time_of(cutter.number<std::uint64_t>());
+      parsed.event.sequence = cutter.number<std::uint64_t>();
       break;
     case Table::state:
       parsed.name = cutter.text();

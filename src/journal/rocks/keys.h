@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
 #include "holdfast/types.h"
 #include "model/ids.h"
 
@@ -13,7 +14,7 @@
 // byte of a key is its table, integers are big-endian, so that keys sort as what they name. On disk
 // since format 1: never renumber, reuse or reorder.
 //
-// Kept free for later: 't' tombstones, 'o' operations, 'k' idempotency keys, 'w' due times.
+// Kept free for later: 't' tombstones, 'o' operations, 'k' idempotency keys.
 
 namespace holdfast::journal::keys {
 
@@ -28,6 +29,7 @@ enum class Table : char {
   parked = 'p',
   settlement = 's',
   state = 'u',
+  due = 'w',
 };
 
 /// Written once, when the journal is made.
@@ -45,6 +47,8 @@ std::string cursor(model::SubscriptionId id, Priority lane);
 std::string settlement(model::SubscriptionId id, EventId event);
 std::string parked(model::SubscriptionId id, EventId event);
 std::string dead_letter(model::SubscriptionId id, EventId event);
+/// A settlement once more, sorted by subscription, lane and due time.
+std::string due(model::SubscriptionId id, EventId event, base::BusTime due);
 /// `name` must not contain a NUL: it ends the name.
 std::string state(std::string_view name, std::string_view key);
 std::string lost_range(Priority lane, model::Sequence from);
@@ -56,6 +60,7 @@ std::string end_of(std::string_view prefix);
 std::string all(Table table);
 /// Of the tables that are keyed by subscription.
 std::string of_subscription(Table table, model::SubscriptionId id);
+std::string all_due(model::SubscriptionId id, Priority lane);
 std::string all_lost_ranges();
 std::string all_retention_marks();
 
@@ -64,6 +69,7 @@ struct Parsed {
   Table table{};
   model::SubscriptionId subscription;
   EventId event;          ///< Of a cursor only the lane.
+  base::BusTime due = 0;
   std::string_view name;  ///< Of a user state.
   std::string_view key;
 };

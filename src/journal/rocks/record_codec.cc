@@ -83,6 +83,9 @@ Result<model::Record> decode_record(std::string_view key, std::string_view value
     case keys::Table::dead_letter:
       return as_record(model::decode_dead_letter(key, value, id, parsed->event),
                        "dead letter" + of_event);
+    case keys::Table::due:
+      return as_record(model::decode_due(key, value, id, parsed->event, parsed->due),
+                       "due time" + of_event);
     case keys::Table::state:
       return as_record(
           model::decode_state(key, value, std::string(parsed->name), std::string(parsed->key)),

@@ -39,6 +39,12 @@ model::Uuid random_uuid() {
   return uuid;
 }
 
+base::Now now_after(const base::Now& last, bool rebooted) {
+  auto now = base::system_clock().now();
+  now.bus = now.boot + base::bus_offset(last, now, rebooted);
+  return now;
+}
+
 std::string number(CommitNumber commit) { return std::to_string(commit.value); }
 
 /// One attempt to open a journal for writing; each step may refuse.
@@ -370,14 +376,17 @@ Status Opening::go_on() {
   auto& state = engine_.state;
   auto& end = engine_.end;
   auto& watermark = engine_.watermark;
-  if (last_) end = {.number = last_->number, .next = last_->next, .trim = last_->trim, .lost = {}};
+  if (last_) {
+    end = {.number = last_->number, .next = last_->next, .trim = last_->trim, .lost = {}};
+    state.last_written_at = last_->written_at;
+  }
   if (may_have_lost_numbers()) {
     state.clean = false;
     const auto before = last_.value_or(model::Commit{});
     model::Commit commit{.epoch = state.epoch,
                          .number = {before.number.value + 1},
                          .durable_known = before.number,
-                         .written_at = base::system_clock().now().wall,
+                         .written_at = now_after(before.written_at, state.rebooted),
                          .next = end.next,
                          .trim = end.trim};
     HOLDFAST_TRY(skip_numbers(commit));
@@ -387,6 +396,7 @@ Status Opening::go_on() {
     synced.sync = true;
     HOLDFAST_TRY(from_rocks(engine_.db->Write(synced, &batch), "opening"));
     end = {.number = commit.number, .next = commit.next, .trim = commit.trim, .lost = {}};
+    state.last_written_at = commit.written_at;
   }
   const Tail tail;
   HOLDFAST_ASSIGN(state.lost, read_lost_ranges(Lookup(*engine_.db, tail)));

@@ -52,6 +52,7 @@ Status fill_state(OpenedEngine& engine) {
     state.last_commit = head.commit->number;
     state.next = head.commit->next;
     state.trim = head.commit->trim;
+    state.last_written_at = head.commit->written_at;
   }
   HOLDFAST_ASSIGN(state.lost, read_lost_ranges(lookup));
   engine.end = {.number = state.last_commit,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "core/attachment.h"
 
+#include <map>
+#include <optional>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -12,54 +14,6 @@ namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::int64_t kHour = 3'600 * kSecond;
-constexpr std::int64_t kYear = 365 * 24 * kHour;
-
-model::SettlementRecord parked(std::int64_t delay, base::Now at) {
-  return {.subscription = {1},
-          .event = {Priority::normal, 1},
-          .attempts = 1,
-          .delay = delay,
-          .due_boot = at.boot + delay,
-          .due_wall = at.wall + delay};
-}
-
-TEST(DueTime, IsOnBootTimeWhileTheMachineRuns) {
-  const auto record = parked(kHour, {.wall = kYear, .boot = 100});
-  EXPECT_EQ(due_time(record, {.wall = kYear, .boot = 100}, false), 100 + kHour);
-  EXPECT_EQ(due_time(record, {.wall = kYear, .boot = 100 + kHour / 2}, false), 100 + kHour);
-  EXPECT_EQ(due_time(record, {.wall = kYear, .boot = 100 + 2 * kHour}, false), 100 + 2 * kHour)
-      << "what is overdue is due now";
-}
-
-TEST(DueTime, DoesNotCareAboutTheWallClockWhileTheMachineRuns) {
-  const auto record = parked(kHour, {.wall = kYear, .boot = 100});
-  for (const auto wall : {std::int64_t{0}, kYear, 50 * kYear}) {
-    EXPECT_EQ(due_time(record, {.wall = wall, .boot = 200}, false), 100 + kHour);
-  }
-}
-
-TEST(DueTime, IsOnTheWallClockAfterAReboot) {
-  const auto record = parked(kHour, {.wall = kYear, .boot = 500 * kHour});
-  EXPECT_EQ(due_time(record, {.wall = kYear + kHour / 4, .boot = 7}, true), 7 + 3 * kHour / 4);
-  EXPECT_EQ(due_time(record, {.wall = kYear + 2 * kHour, .boot = 7}, true), 7);
-}
-
-TEST(DueTime, AClockThatWasSetBackNeverMakesItWaitLongerThanItsDelay) {
-  const auto record = parked(kHour, {.wall = 50 * kYear, .boot = 100});
-  EXPECT_EQ(due_time(record, {.wall = kYear, .boot = 7}, true), 7 + kHour);
-  // A boot time of another boot, taken for one of this, is held within the delay as well.
-  EXPECT_EQ(
-      due_time(parked(kHour, {.wall = 1, .boot = 900 * kHour}), {.wall = 1, .boot = 7}, false),
-      7 + kHour);
-}
-
-TEST(DueTime, ADelayOfNothingIsDueNow) {
-  EXPECT_EQ(due_time(parked(0, {.wall = 50, .boot = 50}), {.wall = 5, .boot = 5}, true), 5);
-  auto odd = parked(0, {.wall = 50, .boot = 50});
-  odd.delay = -7;
-  EXPECT_EQ(due_time(odd, {.wall = 5, .boot = 5}, true), 5);
-}
-
 TEST(WithFilter, KeepsWhatWasWantedBeforeForEventsThatAreOlder) {
   model::SubscriptionRecord record;
   record.name = "mail";
@@ -91,43 +45,61 @@ class AttachmentTest : public ::testing::Test {
     record.name = "s" + std::to_string(record.id.value);
     return ledger_.add(record, true);
   }
-  std::vector<model::SettlementRecord> many_parked(SubscriptionState& subscription,
-                                                   std::size_t count) {
-    std::vector<model::SettlementRecord> records;
+  /// `count` events of the normal lane, parked: the later in the lane, the sooner due.
+  void park(SubscriptionState& subscription, std::size_t count) {
+    auto& lane = subscription.lanes[Priority::normal];
     for (std::size_t i = 0; i < count; ++i) {
-      // The later in the lane, the sooner due.
-      const auto delay = static_cast<std::int64_t>(count - i) * kSecond;
-      records.push_back({.subscription = subscription.record.id,
-                         .event = {Priority::normal, i + 1},
-                         .attempts = 1,
-                         .delay = delay,
-                         .due_boot = now_.boot + delay,
-                         .due_wall = now_.wall + delay});
-      ++subscription.lanes[Priority::normal].owed;
-      ++subscription.lanes[Priority::normal].parked;
+      const auto due = now_ + static_cast<std::int64_t>(count - i) * kSecond;
+      on_disk_[{due, i + 1}] = {.subscription = subscription.record.id,
+                                .event = {Priority::normal, i + 1},
+                                .due = due,
+                                .attempts = 1};
     }
-    subscription.lanes[Priority::normal].reset(count + 1, {});
-    for (const auto lane : kAllPriorities)
-      ledger_.lanes[lane].next = ledger_.lanes[lane].offered = 1;
+    lane.reset(count + 1, {});
+    lane.owed = lane.parked = count;
+    for (const auto each : kAllPriorities)
+      ledger_.lanes[each].next = ledger_.lanes[each].offered = 1;
     ledger_.lanes[Priority::normal].next = ledger_.lanes[Priority::normal].offered = count + 1;
-    return records;
+  }
+  void attach(SubscriptionState& subscription, std::uint32_t concurrency) {
+    core::attach(ledger_, scheduler_, subscription, concurrency, {}, now_);
+    read();
+  }
+  /// Reads due times as often as that is asked for; returns how often.
+  int read() {
+    int count = 0;
+    while (const auto refill = scheduler_.next_parked_refill(Priority::low)) {
+      ++count;
+      std::vector<model::DueRecord> records;
+      std::optional<ParkedWindow::Key> reached;
+      for (auto at = on_disk_.lower_bound(refill->from); at != on_disk_.end(); ++at) {
+        if (records.size() == refill->events_max) {
+          reached = at->first;
+          break;
+        }
+        records.push_back(at->second);
+      }
+      scheduler_.refilled(*refill, records, reached);
+    }
+    return count;
   }
 
   Ledger ledger_{LedgerSettings{}};
   Scheduler scheduler_{ledger_};
-  base::Now now_{.wall = kYear, .boot = 1'000 * kSecond};
+  base::BusTime now_ = 1'000 * kSecond;
+  std::map<ParkedWindow::Key, model::DueRecord> on_disk_;
 };
 
 TEST_F(AttachmentTest, ParkedEventsAreDeliveredWhenTheyAreDueAndNotBefore) {
   auto& subscription = add();
-  const auto records = many_parked(subscription, 3);
-  attach(ledger_, scheduler_, subscription, 9, {}, records, now_, false);
+  park(subscription, 3);
+  attach(subscription, 9);
   EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
-  EXPECT_EQ(scheduler_.next_due(), now_.boot + kSecond);
+  EXPECT_EQ(scheduler_.next_due(), now_ + kSecond);
   for (std::uint64_t i = 1; i <= 3; ++i) {
-    scheduler_.advance(now_.boot + static_cast<std::int64_t>(i) * kSecond - 1);
+    scheduler_.advance(now_ + static_cast<std::int64_t>(i) * kSecond - 1);
     EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
-    scheduler_.advance(now_.boot + static_cast<std::int64_t>(i) * kSecond);
+    scheduler_.advance(now_ + static_cast<std::int64_t>(i) * kSecond);
     const auto lease = scheduler_.take(Priority::low);
     ASSERT_TRUE(lease.has_value());
     EXPECT_EQ(lease->event.sequence, 4 - i);
@@ -136,15 +108,30 @@ TEST_F(AttachmentTest, ParkedEventsAreDeliveredWhenTheyAreDueAndNotBefore) {
   }
 }
 
+TEST_F(AttachmentTest, NothingNewIsTakenBeforeItIsKnownWhatIsDue) {
+  auto& subscription = add();
+  park(subscription, 1);
+  now_ += kHour;
+  core::attach(ledger_, scheduler_, subscription, 9, {}, now_);
+  const auto chunk = testing::make_chunk({Priority::normal, 2}, 1);
+  ledger_.pending_offers.push_back({{1}, chunk, {{subscription.record.id, {chunk, 2, 3}}}});
+  ++ledger_.lanes[Priority::normal].next;
+  scheduler_.offer({1});
+  EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
+  EXPECT_EQ(read(), 1);
+  EXPECT_EQ(scheduler_.take(Priority::low)->event.sequence, 1U);
+  EXPECT_EQ(scheduler_.take(Priority::low)->event.sequence, 2U);
+}
+
 TEST_F(AttachmentTest, AttachingAgainMakesEarlierLeasesStaleAndGivesTheirEventsAgain) {
   auto& subscription = add();
-  const auto records = many_parked(subscription, 1);
-  attach(ledger_, scheduler_, subscription, 1, {}, records, now_, false);
-  scheduler_.advance(now_.boot + kHour);
+  park(subscription, 1);
+  attach(subscription, 1);
+  scheduler_.advance(now_ += kHour);
   const auto old = scheduler_.take(Priority::low);
   ASSERT_TRUE(old.has_value());
   detach(ledger_, subscription);
-  attach(ledger_, scheduler_, subscription, 1, {}, records, {now_.wall, now_.boot + kHour}, false);
+  attach(subscription, 1);
   const auto lease = scheduler_.take(Priority::low);
   ASSERT_TRUE(lease.has_value()) << "the slot of the old lease is not the new handler's";
   EXPECT_NE(lease->generation, old->generation);
@@ -154,64 +141,68 @@ TEST_F(AttachmentTest, AttachingAgainMakesEarlierLeasesStaleAndGivesTheirEventsA
 
 TEST_F(AttachmentTest, ADetachedSubscriptionIsGivenNothing) {
   auto& subscription = add();
-  const auto records = many_parked(subscription, 2);
-  attach(ledger_, scheduler_, subscription, 1, {}, records, now_, false);
-  scheduler_.advance(now_.boot + kSecond);
+  park(subscription, 2);
+  attach(subscription, 1);
+  scheduler_.advance(now_ + kSecond);
   detach(ledger_, subscription);
-  scheduler_.advance(now_.boot + kHour);
+  scheduler_.advance(now_ + kHour);
   EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
   EXPECT_FALSE(scheduler_.next_due().has_value());
+  EXPECT_EQ(read(), 0);
 }
 
-TEST_F(AttachmentTest, WithMoreParkedEventsThanFitInMemoryThoseDueFirstAreInMemory) {
+TEST_F(AttachmentTest, WithMoreParkedEventsThanFitInMemoryThoseDueFirstAreInMemoryAndNoneIsLate) {
   auto& subscription = add();
-  const std::size_t count = Ledger::kDelayedPerSubscriptionMax + 5'000;
-  auto records = many_parked(subscription, count);
-  attach(ledger_, scheduler_, subscription, 1'000'000, {}, records, now_, false);
-  EXPECT_TRUE(subscription.spilled);
-  EXPECT_LE(ledger_.delayed.size(), Ledger::kDelayedPerSubscriptionMax);
-  EXPECT_EQ(scheduler_.next_due(), now_.boot + kSecond);
-  EXPECT_FALSE(wants_reload(subscription));
-
-  // Deliver everything in time, loading again whenever that is asked for.
-  Sequence expected = count;
-  std::size_t reloads = 0;
-  auto now = now_;
-  while (expected > 0) {
-    now.boot += kSecond;
-    now.wall += kSecond;
-    scheduler_.advance(now.boot);
+  const auto most = ledger_.parked_in_memory_max();
+  const std::size_t count = 3 * most;
+  park(subscription, count);
+  attach(subscription, 1'000'000);
+  auto& lane = subscription.lanes[Priority::normal];
+  int reads = 0;
+  for (Sequence expected = count; expected > 0; --expected) {
+    ASSERT_LE(lane.delayed.size() + lane.due_count(), most);
+    scheduler_.advance(now_ += kSecond);
     const auto lease = scheduler_.take(Priority::low);
     ASSERT_TRUE(lease.has_value()) << expected << " is late";
     ASSERT_EQ(lease->event.sequence, expected);
     // As an ack would leave it.
-    records.pop_back();
+    on_disk_.erase({lease->due, lease->event.sequence});
     subscription.parked_in_flight.erase(lease->event);
     scheduler_.finish(*lease);
-    --expected;
-    if (wants_reload(subscription)) {
-      ++reloads;
-      reload_parked(ledger_, scheduler_, subscription, records, now, false);
-    }
+    reads += read();
   }
-  EXPECT_GE(reloads, 1U);
+  EXPECT_GE(reads, 2);
+  EXPECT_LE(reads, 8) << "many at a time";
   EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
 }
 
-TEST_F(AttachmentTest, AReloadDoesNotGiveTwiceWhatIsDueOrWithAHandler) {
+TEST_F(AttachmentTest, AnOverdueBacklogOfAnySizeIsReadInPartsThatFit) {
   auto& subscription = add();
-  const auto records = many_parked(subscription, 3);
-  attach(ledger_, scheduler_, subscription, 5, {}, records, now_, false);
-  scheduler_.advance(now_.boot + 2 * kSecond);
-  const auto lease = scheduler_.take(Priority::low);
-  ASSERT_TRUE(lease.has_value());
-  reload_parked(ledger_, scheduler_, subscription, records, {now_.wall, now_.boot + 2 * kSecond},
-                false);
-  scheduler_.advance(now_.boot + kHour);
-  std::vector<Sequence> rest;
-  while (const auto next = scheduler_.take(Priority::low)) rest.push_back(next->event.sequence);
-  EXPECT_EQ(lease->event.sequence + rest.at(0) + rest.at(1), 6U);
-  EXPECT_EQ(rest.size(), 2U);
+  const auto most = ledger_.parked_in_memory_max();
+  park(subscription, 3 * most);
+  now_ += 1'000 * kHour;
+  attach(subscription, 1'000'000);
+  auto& lane = subscription.lanes[Priority::normal];
+  std::size_t taken = 0;
+  for (; taken < 3 * most; ++taken) {
+    ASSERT_LE(lane.delayed.size() + lane.due_count(), most);
+    const auto lease = scheduler_.take(Priority::low);
+    ASSERT_TRUE(lease.has_value()) << taken;
+    on_disk_.erase({lease->due, lease->event.sequence});
+    subscription.parked_in_flight.erase(lease->event);
+    scheduler_.finish(*lease);
+    read();
+  }
+  EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
+}
+
+TEST_F(AttachmentTest, ManySubscriptionsShareTheRoomForParkedEvents) {
+  const auto alone = ledger_.parked_in_memory_max();
+  for (int i = 0; i < 500; ++i) attach(add(), 1);
+  EXPECT_LT(ledger_.parked_in_memory_max(), alone / 50);
+  EXPECT_LE(ledger_.parked_in_memory_max() * 500 * kLaneCount, ledger_.settings.parked_max);
+  for (auto& [id, subscription] : ledger_.subscriptions) detach(ledger_, *subscription);
+  EXPECT_EQ(ledger_.parked_in_memory_max(), alone);
 }
 
 }  // namespace

@@ -273,10 +273,12 @@ TEST(DeliveryLane, SettlesAheadWhatIsNotInMemory) {
 
 TEST(DeliveryLane, KnowsWhetherAnEventThatIsDueHasBeenParked) {
   auto lane = live_lane();
-  EXPECT_FALSE(lane.mark_due_parked(5));
+  EXPECT_FALSE(lane.mark_due_parked(5, 77));
   lane.put_due(5, {.ticket = 3});
-  EXPECT_TRUE(lane.mark_due_parked(5));
-  EXPECT_TRUE(lane.take_due().parked);
+  EXPECT_TRUE(lane.mark_due_parked(5, 77));
+  const auto due = lane.take_due();
+  EXPECT_TRUE(due.parked);
+  EXPECT_EQ(due.due, 77);
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ class SchedulerTest : public ::testing::Test {
     record.filter.types = std::move(types);
     for (const auto lane : kAllPriorities) record.start[lane] = ledger_.lanes[lane].next;
     auto& state = ledger_.add(record, true);
-    attach(ledger_, scheduler_, state, concurrency, {}, {}, now_, false);
+    attach(ledger_, scheduler_, state, concurrency, {}, now_.bus);
     return state;
   }
 
@@ -43,9 +43,24 @@ class SchedulerTest : public ::testing::Test {
     scheduler_.offer(publish(priority, count, type));
   }
 
+  void attach_with_two_suspects(SubscriptionState& subscription) {
+    subscription.lanes[Priority::normal].parked = 2;
+    attach(ledger_, scheduler_, subscription, 4, {}, now_.bus);
+    std::vector<model::DueRecord> suspects;
+    for (std::uint64_t i = 1; i <= 2; ++i) {
+      suspects.push_back({.subscription = subscription.record.id,
+                          .event = {Priority::normal, i},
+                          .attempts = 1,
+                          .suspect = true});
+    }
+    const auto refill = scheduler_.next_parked_refill(Priority::low);
+    ASSERT_TRUE(refill.has_value());
+    scheduler_.refilled(*refill, suspects, std::nullopt);
+  }
+
   Ledger ledger_{LedgerSettings{}};
   Scheduler scheduler_{ledger_};
-  base::Now now_{.wall = 1'000, .boot = 1'000};
+  base::Now now_{.wall = 1'000, .boot = 1'000, .bus = 1'000};
   std::uint64_t number_ = 0;
   std::vector<ChunkPtr> chunks_;
 };
@@ -126,7 +141,7 @@ TEST_F(SchedulerTest, ALaneOfWhichNothingIsInMemoryHoldsUpLessUrgentOnesOfTheSam
   publish_and_offer(Priority::high);
   detach(ledger_, subscription);
   publish_and_offer(Priority::normal);
-  attach(ledger_, scheduler_, subscription, 2, {}, {}, now_, false);
+  attach(ledger_, scheduler_, subscription, 2, {}, now_.bus);
   EXPECT_EQ(scheduler_.most_urgent_work(), Priority::high);
   auto high = scheduler_.next_refill(Priority::low);
   auto normal = scheduler_.next_refill(Priority::low);
@@ -144,7 +159,7 @@ TEST_F(SchedulerTest, ALaneThatCannotBeReadStandsStillSaysWhyAndHoldsUpNothingEl
   publish_and_offer(Priority::high);
   publish_and_offer(Priority::normal);
   detach(ledger_, subscription);
-  attach(ledger_, scheduler_, subscription, 2, {}, {}, now_, false);
+  attach(ledger_, scheduler_, subscription, 2, {}, now_.bus);
   const auto high = scheduler_.next_refill(Priority::low);
   const auto normal = scheduler_.next_refill(Priority::low);
   scheduler_.refill_failed(*high, {StatusCode::data_loss, "chunk high:1: checksum is wrong"});
@@ -159,10 +174,10 @@ TEST_F(SchedulerTest, ARefillOfAnEarlierAttachmentIsIgnored) {
   auto& subscription = subscribe(2);
   publish_and_offer(Priority::normal, 2);
   detach(ledger_, subscription);
-  attach(ledger_, scheduler_, subscription, 2, {}, {}, now_, false);
+  attach(ledger_, scheduler_, subscription, 2, {}, now_.bus);
   const auto old = scheduler_.next_refill(Priority::low);
   ASSERT_TRUE(old.has_value());
-  attach(ledger_, scheduler_, subscription, 2, {}, {}, now_, false);
+  attach(ledger_, scheduler_, subscription, 2, {}, now_.bus);
   scheduler_.refilled(*old, {{chunks_[0], 1, 3}}, 3);
   EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
 }
@@ -171,8 +186,8 @@ TEST_F(SchedulerTest, TwoAttachmentsInARowAskForTheBacklogOnlyOnce) {
   auto& subscription = subscribe(4);
   publish_and_offer(Priority::normal, 2);
   detach(ledger_, subscription);
-  attach(ledger_, scheduler_, subscription, 4, {}, {}, now_, false);
-  attach(ledger_, scheduler_, subscription, 4, {}, {}, now_, false);
+  attach(ledger_, scheduler_, subscription, 4, {}, now_.bus);
+  attach(ledger_, scheduler_, subscription, 4, {}, now_.bus);
   std::size_t refills = 0;
   while (const auto refill = scheduler_.next_refill(Priority::low)) {
     ++refills;
@@ -196,15 +211,8 @@ TEST_F(SchedulerTest, SuspectsRunOneAtATimeOverAllSubscriptions) {
   auto& second = subscribe(4);
   publish_and_offer(Priority::normal, 2);
   for (auto* each : {&first, &second}) {
-    std::vector<model::SettlementRecord> suspects;
-    for (std::uint64_t i = 1; i <= 2; ++i) {
-      suspects.push_back({.subscription = each->record.id,
-                          .event = {Priority::normal, i},
-                          .attempts = 1,
-                          .suspect = true});
-    }
     each->lanes[Priority::normal].reset(3, {}, true);
-    attach(ledger_, scheduler_, *each, 4, {}, suspects, now_, false);
+    attach_with_two_suspects(*each);
   }
   for (int i = 0; i < 4; ++i) {
     const auto lease = scheduler_.take(Priority::low);
@@ -221,10 +229,7 @@ TEST_F(SchedulerTest, TheInnocentRunBesideASuspect) {
   auto& subscription = subscribe(4);
   publish_and_offer(Priority::normal, 3);
   subscription.lanes[Priority::normal].reset(3, {}, false);
-  attach(ledger_, scheduler_, subscription, 4, {},
-         {{.subscription = {1}, .event = {Priority::normal, 1}, .suspect = true},
-          {.subscription = {1}, .event = {Priority::normal, 2}, .suspect = true}},
-         now_, false);
+  attach_with_two_suspects(subscription);
   const auto refill = scheduler_.next_refill(Priority::low);
   scheduler_.refilled(*refill, {{chunks_[0], 3, 4}}, 4);
   EXPECT_TRUE(scheduler_.take(Priority::low)->suspect);
@@ -244,6 +249,29 @@ TEST_F(SchedulerTest, ARunThatStartsOverKeepsItsPlaceAndItsAttempt) {
   ASSERT_TRUE(again.has_value());
   EXPECT_EQ(again->event, lease->event);
   EXPECT_EQ(again->attempt, 1U);
+}
+
+TEST_F(SchedulerTest, ALaneOfWhichSoMuchWasTakenGoesOnOnceAnswersCame) {
+  auto& subscription = subscribe(1'000'000);
+  auto& lane = subscription.lanes[Priority::normal];
+  const auto span = [&](Sequence from, Sequence to) {
+    return Span{testing::make_chunk({Priority::normal, from}, to - from), from, to};
+  };
+  lane.reset(1, {}, true);
+  constexpr Sequence kMost = DeliveryLane::kTakenMax;
+  for (Sequence from = 1; from <= kMost + 64; from += 64) {
+    lane.offer(span(from, from + 64), true);
+    scheduler_.refresh(subscription);
+    while (scheduler_.take(Priority::low).has_value()) continue;
+  }
+  EXPECT_TRUE(lane.is_full());
+  EXPECT_FALSE(scheduler_.most_urgent_work().has_value());
+  scheduler_.answered();
+  EXPECT_FALSE(scheduler_.take(Priority::low).has_value()) << "nothing was settled";
+  lane.settle(0);
+  scheduler_.answered();
+  EXPECT_EQ(scheduler_.take(Priority::low)->event.sequence, kMost + 1);
+  EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
 }
 
 TEST_F(SchedulerTest, MemoryIsBoundedButALaneWithNothingInMemoryMayAlwaysReadOn) {

@@ -114,9 +114,7 @@ TEST(StateCodec, GivesBackASettlement) {
   const SettlementRecord record{.subscription = kId,
                                 .event = kEvent,
                                 .attempts = 4,
-                                .delay = kBig,
-                                .due_boot = 5,
-                                .due_wall = -6,
+                                .due = -kBig,
                                 .suspect = true,
                                 .last_error = "why"};
   const auto decoded = decode_settlement("key", encode(record, "key"), kId, kEvent);
@@ -124,11 +122,20 @@ TEST(StateCodec, GivesBackASettlement) {
   EXPECT_EQ(decoded->subscription, kId);
   EXPECT_EQ(decoded->event, kEvent);
   EXPECT_EQ(decoded->attempts, 4U);
-  EXPECT_EQ(decoded->delay, kBig);
-  EXPECT_EQ(decoded->due_boot, 5);
-  EXPECT_EQ(decoded->due_wall, -6);
+  EXPECT_EQ(decoded->due, -kBig);
   EXPECT_TRUE(decoded->suspect);
   EXPECT_EQ(decoded->last_error, "why");
+}
+
+TEST(StateCodec, GivesBackADueTime) {
+  const DueRecord record{.due = 7, .attempts = 3, .suspect = true};
+  const auto decoded = decode_due("key", encode(record, "key"), kId, kEvent, 7);
+  ASSERT_TRUE(decoded.ok());
+  EXPECT_EQ(decoded->subscription, kId);
+  EXPECT_EQ(decoded->event, kEvent);
+  EXPECT_EQ(decoded->due, 7);
+  EXPECT_EQ(decoded->attempts, 3U);
+  EXPECT_TRUE(decoded->suspect);
 }
 
 TEST(StateCodec, GivesBackADeadLetterWithItsOwnCopyOfTheEvent) {
@@ -167,11 +174,14 @@ TEST(StateCodec, GivesBackUserStateAlsoWhenItIsEmptyOrBinary) {
 }
 
 TEST(StateCodec, GivesBackARetentionMarkAndALostRange) {
-  const RetentionMark mark{Priority::low, 9, 100, 200, 300};
+  const RetentionMark mark{Priority::low, 9, 100, 150, 200, 300, 11, true};
   const auto decoded = decode_retention_mark("key", encode(mark, "key"), Priority::low, 9);
   ASSERT_TRUE(decoded.ok());
   EXPECT_EQ(decoded->sequence, 9U);
   EXPECT_EQ(decoded->published_at, 100);
+  EXPECT_EQ(decoded->published_bus, 150);
+  EXPECT_EQ(decoded->counted_to, 11U);
+  EXPECT_TRUE(decoded->claims_forgotten);
   EXPECT_EQ(decoded->bytes_before, 200U);
   EXPECT_EQ(decoded->unclaimed, 300U);
   const auto lost =
@@ -186,7 +196,7 @@ TEST(StateCodec, GivesBackWhatACommitSaysOfItself) {
   commit.epoch = 3;
   commit.number = {44};
   commit.durable_known = {40};
-  commit.written_at = 99;
+  commit.written_at = {99, 98, 97};
   commit.next = {{1, 2, 3, 4}};
   commit.trim = {{1, 1, 2, 2}};
   commit.clean = true;
@@ -195,7 +205,9 @@ TEST(StateCodec, GivesBackWhatACommitSaysOfItself) {
   EXPECT_EQ(decoded->epoch, 3U);
   EXPECT_EQ(decoded->number, CommitNumber{44});
   EXPECT_EQ(decoded->durable_known, CommitNumber{40});
-  EXPECT_EQ(decoded->written_at, 99);
+  EXPECT_EQ(decoded->written_at.wall, 99);
+  EXPECT_EQ(decoded->written_at.boot, 98);
+  EXPECT_EQ(decoded->written_at.bus, 97);
   EXPECT_EQ(decoded->next, commit.next);
   EXPECT_EQ(decoded->trim, commit.trim);
   EXPECT_TRUE(decoded->clean);

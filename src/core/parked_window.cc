@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+#include "core/parked_window.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+namespace holdfast::core {
+
+namespace {
+
+constexpr ParkedWindow::Key kFirst{std::numeric_limits<base::BusTime>::min(), 0};
+
+}  // namespace
+
+void ParkedWindow::open(bool stored) {
+  close();
+  is_open_ = true;
+  if (stored) horizon_ = kFirst;
+}
+
+void ParkedWindow::close() {
+  entries_.clear();
+  horizon_.reset();
+  is_open_ = false;
+  end_refill();
+}
+
+void ParkedWindow::add(const Key& key, Entry entry, std::size_t limit) {
+  if (!is_open_) return;
+  if (horizon_.has_value() && key >= *horizon_) {
+    if (refilling_) meanwhile_.insert_or_assign(key, std::move(entry));
+    return;
+  }
+  const bool stored = entry.chunk == nullptr;
+  entries_.insert_or_assign(key, std::move(entry));
+  while (stored && entries_.size() > std::max<std::size_t>(limit, 1)) {
+    const auto last = std::prev(entries_.end());
+    horizon_ = last->first;
+    entries_.erase(last);
+  }
+}
+
+void ParkedWindow::remove(const Key& key) {
+  entries_.erase(key);
+  if (refilling_ && horizon_.has_value() && key >= *horizon_) {
+    meanwhile_.insert_or_assign(key, std::nullopt);
+  }
+}
+
+std::optional<std::pair<ParkedWindow::Key, ParkedWindow::Entry>> ParkedWindow::take_due(
+    base::BusTime now) {
+  if (entries_.empty() || entries_.begin()->first.due > now) return std::nullopt;
+  auto first = entries_.extract(entries_.begin());
+  return std::pair(first.key(), std::move(first.mapped()));
+}
+
+std::optional<base::BusTime> ParkedWindow::next_due() const {
+  if (entries_.empty()) return std::nullopt;
+  return entries_.begin()->first.due;
+}
+
+ParkedWindow::Key ParkedWindow::begin_refill() {
+  refilling_ = true;
+  meanwhile_.clear();
+  return horizon_.value_or(kFirst);
+}
+
+void ParkedWindow::refill_failed() {
+  end_refill();
+  horizon_.reset();
+}
+
+ParkedWindow::Meanwhile ParkedWindow::end_refill() {
+  refilling_ = false;
+  return std::exchange(meanwhile_, {});
+}
+
+}  // namespace holdfast::core
