@@ -27,7 +27,7 @@ Profile profile_of(std::uint64_t seed) {
   profile.clock_jumps = seed % 5 == 0;
   profile.steady = seed % 6 == 2;
   profile.crowded = seed % 8 == 7;
-  if (seed % 4 == 3) profile.parked_per_lane_max = 3;
+  if (seed % 5 == 3) profile.parked_per_lane_max = 3;
   if (seed % 4 == 1) profile.resident_bytes_max = 3'000;
   if (seed % 2 == 1) profile.dead_letters_max = 6;
   return profile;
