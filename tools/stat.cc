@@ -61,6 +61,7 @@ Json lanes_json(const JournalInfo& info, const Stats& stats) {
     json["dead"] = lane.owed.dead;
     json["unclaimed"] = lane.unclaimed;
     json["published"] = lane.published;
+    json["newest"] = lane.newest;
     json["trimmed"] = lane.trimmed;
     lanes.push_back(std::move(json));
   }

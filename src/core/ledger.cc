@@ -143,7 +143,8 @@ void Ledger::fill(Stats& stats) const {
     const auto& lane = lanes[priority];
     auto& out = stats.lanes[static_cast<std::size_t>(priority)];
     out.unclaimed = lane.retention->unclaimed();
-    out.published = lane.next - 1;
+    out.published = lane.next - 1 - lane.lost;
+    out.newest = lane.next - 1;
     out.trimmed = lane.trim - 1;
   }
   stats.expired_unclaimed = expired_unclaimed;

@@ -44,6 +44,7 @@ struct LaneState {
   Sequence next = 1;     ///< Sequence of the next event to be published.
   Sequence trim = 1;     ///< Below this everything is gone.
   Sequence offered = 1;  ///< Below this every event has its durability and may be delivered.
+  std::uint64_t lost = 0;  ///< So many sequences below `next` are lost and were never published.
   std::optional<LaneRetention> retention;
   std::multiset<Sequence> pins;  ///< Somebody is reading from here on.
 };

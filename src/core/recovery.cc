@@ -37,6 +37,17 @@ void Recovery::add_cursor(SubscriptionState& subscription, const model::CursorRe
   lane.stored_as_of = record.as_of;
 }
 
+/// Ranges may touch and overlap: a range that was given up on can hold one that was skipped before.
+void Recovery::add_lost(const model::LostRange& range) {
+  auto& lane = ledger_.lanes[range.lane];
+  auto& counted = lost_to_[range.lane];
+  const auto from = std::max(range.from, counted);
+  const auto end = std::min(range.to, lane.next - 1) + 1;
+  if (from >= end) return;
+  lane.lost += end - from;
+  counted = end;
+}
+
 Status Recovery::add(model::Record&& record) {
   if (auto* subscription = std::get_if<model::SubscriptionRecord>(&record)) {
     auto& added = ledger_.add(std::move(*subscription), true);
@@ -58,6 +69,8 @@ Status Recovery::add(model::Record&& record) {
     if (owner == nullptr) return orphan("dead letter", letter->subscription);
     ++owner->lanes[letter->event.priority].dead;
     dead_.emplace_back(letter->died_at, DeadLetterIndex::Name{letter->subscription, letter->event});
+  } else if (const auto* range = std::get_if<model::LostRange>(&record)) {
+    add_lost(*range);
   }
   return {};
 }

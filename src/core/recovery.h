@@ -11,8 +11,8 @@
 namespace holdfast::core {
 
 /// Folds what is in a journal into a ledger. Pure: the caller reads the records and hands them over, in
-/// this order: subscriptions, cursors, retention marks, dead letters; then, lane by lane, the chunks from
-/// `tail_from` on. What is read does not grow with settled events, nor with pending ones: cursors carry
+/// this order: subscriptions, cursors, retention marks, dead letters, and at any time lost ranges, each in
+/// the order of its keys; then, lane by lane, the chunks from `tail_from` on. What is read does not grow with settled events, nor with pending ones: cursors carry
 /// counts, and only events since they were written are counted again.
 class Recovery {
  public:
@@ -29,9 +29,11 @@ class Recovery {
 
  private:
   void add_cursor(SubscriptionState& subscription, const model::CursorRecord& record);
+  void add_lost(const model::LostRange& range);
 
   Ledger& ledger_;
   PerLane<Sequence> recount_from_{{1, 1, 1, 1}};
+  PerLane<Sequence> lost_to_{{1, 1, 1, 1}};  // below this the lost ranges are counted
   std::vector<std::pair<WallTime, DeadLetterIndex::Name>> dead_;
 };
 

@@ -16,7 +16,8 @@ Status recover(const journal::JournalReader& journal, core::Ledger& ledger) {
     return folded.ok();
   };
   const journal::ScanSpec tables[] = {journal::Subscriptions{}, journal::Cursors{},
-                                      journal::RetentionMarks{}, journal::DeadLetters{}};
+                                      journal::RetentionMarks{}, journal::DeadLetters{},
+                                      journal::LostRanges{}};
   for (const auto& table : tables) {
     HOLDFAST_TRY(journal.scan(table, fold));
     HOLDFAST_TRY(folded);

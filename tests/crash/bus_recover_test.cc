@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <map>
 #include <random>
 #include <set>
@@ -16,6 +17,7 @@
 
 #include "support/bus_test.h"
 #include "support/child_process.h"
+#include "support/journal_image.h"
 
 namespace holdfast::testing {
 namespace {
@@ -168,6 +170,37 @@ TEST_F(Recovering, WhatWasSettledDurablyIsNeverDeliveredAgainAndTheRestKeepsItsO
   }
   EXPECT_LE(again.size() + settled.size(), 100'000U);
   for (const auto& [id, state] : scan()) EXPECT_EQ(state, EventState::settled) << to_string(id);
+}
+
+// --- Counts ----------------------------------------------------------------------------------------
+
+TEST_F(Recovering, NumbersThatAreSkippedAfterAPowerLossAreNotCountedAsPublished) {
+  const auto image = path() + ".image";
+  open();
+  publish_many("a.b", 3);
+  publish("a.b", {}, Priority::high);
+  must(bus->wait_durable(bus->stats().commit));
+  copy_image(path(), image);
+  must(bus->close());
+  std::filesystem::remove_all(path());
+  std::filesystem::rename(image, path());
+  pretend_reboot(path());
+  open();
+  ASSERT_EQ(bus->recovery().lost.size(), kLaneCount);
+  const auto published = [](const Stats& stats) {
+    std::vector<std::uint64_t> lanes;
+    for (const auto& lane : stats.lanes) lanes.push_back(lane.published);
+    return lanes;
+  };
+  EXPECT_EQ(published(bus->stats()), (std::vector<std::uint64_t>{0, 1, 3, 0}));
+  const auto next = publish("a.b");
+  EXPECT_GT(next.id.sequence, 1'000U);
+  EXPECT_EQ(bus->stats().lanes[2].newest, next.id.sequence);
+  EXPECT_EQ(published(bus->stats()), (std::vector<std::uint64_t>{0, 1, 4, 0}));
+  EXPECT_EQ(published(must(must(JournalView::open(path()))->stats())),
+            (std::vector<std::uint64_t>{0, 1, 4, 0}));
+  reopen();
+  EXPECT_EQ(published(bus->stats()), (std::vector<std::uint64_t>{0, 1, 4, 0}));
 }
 
 // --- Settle state ----------------------------------------------------------------------------------

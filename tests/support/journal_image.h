@@ -5,13 +5,17 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include "base/checksum.h"
 
 namespace holdfast::testing {
 
@@ -42,6 +46,18 @@ inline void flip_bit(const std::filesystem::path& path, std::uint64_t offset) {
   ASSERT_LT(offset, bytes.size());
   bytes[offset] = static_cast<char>(bytes[offset] ^ 0x10);
   write_bytes(path, bytes);
+}
+
+/// Makes the journal that of a machine which has been booted since: its watermark names another boot.
+inline void pretend_reboot(const std::string& folder) {
+  constexpr std::size_t kBootId = 40;  // docs/journal-format.md
+  auto bytes = read_bytes(folder + "/watermark");
+  ASSERT_GT(bytes.size(), kBootId + sizeof(std::uint64_t));
+  bytes[kBootId] = bytes[kBootId] == 'x' ? 'y' : 'x';
+  const auto rest = bytes.size() - sizeof(std::uint64_t);
+  const auto sum = base::checksum(std::string_view(bytes).substr(0, rest));
+  std::memcpy(bytes.data() + rest, &sum, sizeof(sum));
+  write_bytes(folder + "/watermark", bytes);
 }
 
 /// Files of `folder` whose names begin and end so, by name.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <unistd.h>
 
+#include "support/journal_image.h"
 #include "tools/tool_bench.h"
 
 namespace holdfast::testing {
@@ -35,6 +36,7 @@ TEST_F(StatTest, CountsByLaneAndSubscription) {
   EXPECT_EQ(lane(found, "normal")["ready"], 1);
   EXPECT_EQ(lane(found, "normal")["leased"], 0);
   EXPECT_EQ(lane(found, "normal")["published"], 2);
+  EXPECT_EQ(lane(found, "normal")["newest"], 2);
   EXPECT_EQ(lane(found, "normal")["trimmed"], 0);
   EXPECT_EQ(lane(found, "low")["unclaimed"], 1);
 
@@ -84,6 +86,21 @@ TEST_F(StatTest, TellsACrash) {
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_THAT(result.err, HasSubstr("did not close it"));
   EXPECT_EQ(stat()["condition"], "clean");
+}
+
+TEST_F(StatTest, DoesNotCountWhatAPowerLossSkippedAsPublished) {
+  {
+    const auto bus = must(Bus::open(path("live")));
+    must(bus->publish("a.b", "x"));
+    copy_image(path("live"), path());
+  }
+  pretend_reboot(path());
+  EXPECT_EQ(publish("{\"type\":\"a.b\"}\n").exit_code, 0);
+  const auto found = stat();
+  EXPECT_EQ(found["lost"].size(), kLaneCount);
+  EXPECT_EQ(lane(found, "normal")["published"], 2);
+  EXPECT_GT(lane(found, "normal")["newest"], 2);
+  EXPECT_EQ(lane(found, "low")["published"], 0);
 }
 
 TEST_F(StatTest, IsColouredOnATerminalOnly) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "core/recovery.h"
 
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -98,6 +99,23 @@ TEST(Recovery, DeadLettersAreOrderedByWhenTheyDied) {
   EXPECT_EQ(ledger.find("mail")->lanes[kLane].dead, 3U);
   EXPECT_EQ(ledger.dead_letters.take_oldest().second.sequence, 3U);
   EXPECT_EQ(ledger.dead_letters.take_oldest().second.sequence, 2U);
+}
+
+TEST(Recovery, WhatIsLostWasNotPublishedHoweverOftenItIsNamed) {
+  Ledger ledger(LedgerSettings{});
+  Recovery recovery(ledger, {{1, 1, 101, 11}}, {{1, 1, 1, 1}});
+  // One alone, two that touch, one that is inside of those, and one that begins in them.
+  for (const auto& [from, to] : std::vector<std::pair<Sequence, Sequence>>{
+           {11, 20}, {31, 40}, {41, 60}, {45, 50}, {55, 70}}) {
+    ASSERT_TRUE(recovery.add(model::LostRange{.lane = kLane, .from = from, .to = to}).ok());
+  }
+  // The lane ends before it does: what is not given out is not lost either.
+  ASSERT_TRUE(recovery.add(model::LostRange{.lane = Priority::low, .from = 6, .to = 99}).ok());
+  Stats stats;
+  ledger.fill(stats);
+  EXPECT_EQ(stats.lanes[2].published, 100U - 10U - 40U);
+  EXPECT_EQ(stats.lanes[3].published, 5U);
+  EXPECT_EQ(stats.lanes[0].published, 0U);
 }
 
 TEST(Recovery, ANewIdIsHigherThanEveryStoredOne) {
