@@ -13,7 +13,6 @@
 #include "holdfast/view.h"
 #include "tools/commands.h"
 #include "tools/json.h"
-#include "tools/open_view.h"
 #include "tools/output.h"
 #include "tools/text.h"
 
@@ -84,23 +83,32 @@ void print_letter(Output& out, const DeadLetter& letter) {
   out << row << excerpt(letter.reason, payload_columns(out, row)) << "\n";
 }
 
+ExitCode end_of_list(Output& out, const Status& status, std::uint64_t count) {
+  if (!status) {
+    // What is above the damage stays readable.
+    out.flush();
+    return complain(status);
+  }
+  return count == 0 ? ExitCode::nothing : ExitCode::fine;
+}
+
 ExitCode list_letters(const LsOptions& options, const JournalView& view, Output& out) {
   DeadLetterFilter filter;
   filter.subscription = options.subscription;
   filter.types = options.types;
   filter.limit = options.limit;
-  const auto letters = view.dead_letters(filter);
-  if (!letters) return complain(letters.status());
-  if (!options.json && !letters->empty()) print_letter_heading(out);
-  for (const auto& letter : *letters) {
+  std::uint64_t count = 0;
+  const auto status = view.scan_dead_letters(filter, [&](const DeadLetter& letter) {
     if (options.json) {
       out << to_line(dead_letter_json(letter)) << "\n";
     } else {
+      if (count == 0) print_letter_heading(out);
       print_letter(out, letter);
     }
-    if (!out.ok()) break;
-  }
-  return letters->empty() ? ExitCode::nothing : ExitCode::fine;
+    ++count;
+    return out.ok();
+  });
+  return end_of_list(out, status, count);
 }
 
 ScanFilter filter_of(const LsOptions& options) {
@@ -130,16 +138,11 @@ ExitCode list_events(const LsOptions& options, const JournalView& view, Output& 
     ++count;
     return out.ok();
   });
-  if (!status) {
-    // What is above the damage stays readable.
-    out.flush();
-    return complain(status);
-  }
-  return count == 0 ? ExitCode::nothing : ExitCode::fine;
+  return end_of_list(out, status, count);
 }
 
 ExitCode run(const LsOptions& options) {
-  const auto view = open_view(options.journal);
+  const auto view = JournalView::open(options.journal);
   if (!view) return complain_of_open(view.status());
   Output out(STDOUT_FILENO);
   const auto code =

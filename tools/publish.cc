@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <chrono>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <pwd.h>
 #include <string>
@@ -52,11 +50,9 @@ Options bus_options(const PublishOptions& options) {
   bus.limits.payload_bytes_max = kPayloadBytesHardMax;
   bus.workers = Workers::single();
   // How long events stay is for the journal's program to say: nothing goes because of this visit.
-  // The bytes are not larger still because space is given back in steps of a share of them.
-  const Retention for_ever{std::chrono::hours(24 * 36'500), std::uint64_t{16} << 30U};
-  bus.retention = for_ever;
-  bus.unclaimed_retention = for_ever;
-  bus.limits.dead_letters_max = std::numeric_limits<std::size_t>::max();
+  bus.retention = Retention::forever();
+  bus.unclaimed_retention = Retention::forever();
+  bus.limits.dead_letters_max = kKeepAllDeadLetters;
   return bus;
 }
 

@@ -205,17 +205,16 @@ ExitCode Publisher::publish_batch() {
 bool Publisher::add(Batch& batch, std::uint64_t line, const OwnedEvent& event) {
   std::vector<MetadataPair> pairs;
   const auto borrowed = borrow(event, pairs);
-  // A batch keeps its first error to itself until it is committed; one that is thrown away tells at
-  // once whether this event alone is good.
-  auto trial = bus_.batch();
-  if (trial.add(borrowed).size() == 0) {
-    refuse(line, without_index(trial.commit().status().message()));
+  // The batch itself takes nothing behind its first error; one that is thrown away tells of each event
+  // whether it is good.
+  const auto good = bus_.batch().add(borrowed).status();
+  if (!good) {
+    refuse(line, without_index(good.message()));
     return go_on();
   }
   if (refused_ > 0) return go_on();
-  const auto size = batch.size();
-  // One that grows no more is over a limit, and commit will say which.
-  if (batch.add(borrowed).size() == size) return false;
+  // All alone are good, so together they are over a limit, and commit will say which.
+  if (!batch.add(borrowed).status()) return false;
   batch_lines_.push_back(line);
   return true;
 }

@@ -12,7 +12,6 @@
 #include "holdfast/view.h"
 #include "tools/commands.h"
 #include "tools/json.h"
-#include "tools/open_view.h"
 #include "tools/output.h"
 #include "tools/text.h"
 
@@ -166,7 +165,7 @@ std::string why_missing(EventId id, const JournalView& view) {
 
 ExitCode run(const ShowOptions& options) {
   const auto id = parse_event_id(options.id);
-  const auto view = open_view(options.journal);
+  const auto view = JournalView::open(options.journal);
   if (!view) return complain_of_open(view.status());
   const auto found = (*view)->get(*id);
   if (!found) return complain(found.status());

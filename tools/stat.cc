@@ -11,7 +11,6 @@
 #include "holdfast/view.h"
 #include "tools/commands.h"
 #include "tools/json.h"
-#include "tools/open_view.h"
 #include "tools/output.h"
 #include "tools/text.h"
 
@@ -182,7 +181,7 @@ void print_text(Output& out, const JournalInfo& info, const Stats& stats) {
 }
 
 ExitCode run(const StatOptions& options) {
-  const auto view = open_view(options.journal);
+  const auto view = JournalView::open(options.journal);
   if (!view) return complain_of_open(view.status());
   const auto stats = (*view)->stats();
   if (!stats) return complain(stats.status());

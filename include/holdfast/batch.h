@@ -23,7 +23,8 @@ struct BatchOptions {
 };
 
 /// Builds one atomic commit out of events and user state. Destroyed without `commit`, nothing happened.
-/// The first error sticks and `commit` returns it, naming the event's index; nothing is written then.
+/// The first error sticks: `status` tells it at once, naming the event's index; what is added after it is
+/// left out, and `commit` returns it and writes nothing.
 /// Move-only; must not outlive its bus. Threads: one at a time; only `commit` blocks.
 class [[nodiscard]] HOLDFAST_EXPORT Batch {
  public:
@@ -44,11 +45,17 @@ class [[nodiscard]] HOLDFAST_EXPORT Batch {
   Batch& operator=(Batch&&) noexcept;
   ~Batch();
 
+  /// Checks and encodes `event` behind those before it. With an error it is left out.
   Batch& add(const Event& event);
   /// Limits as for `TxState`.
   [[nodiscard]] State state(std::string_view name);
+  /// Events added so far, without those that were left out.
   [[nodiscard]] std::size_t size() const noexcept;
-  /// Writes everything as one commit, and empties the batch. Errors as for `Bus::publish_batch`.
+  /// The first error since the batch was empty, which `commit` will return: `invalid_argument` for a
+  /// limit. Ok says only that all that was added is good, not that it will be written.
+  Status status() const;
+  /// Writes everything as one commit, and empties the batch, its error too. Errors as for
+  /// `Bus::publish_batch`.
   Result<BatchReceipt> commit(const BatchOptions& options = {});
 
  private:

@@ -126,6 +126,13 @@ class HOLDFAST_EXPORT Bus {
   /// Visits events as they are committed now, by lane and sequence. Reads the disk; holds no lock
   /// while the visitor runs, which may call the bus. Stops with `data_loss` at a damaged record.
   Status scan(const ScanFilter& filter, const ScanVisitor& visitor) const;
+  /// Visits dead letters as they are when it begins, one in memory at a time. Reads the disk; holds no
+  /// lock while the visitor runs, which may call the bus.
+  /// Fails with `not_found` (no subscription of that name), `invalid_argument` (a pattern); stops with
+  /// `data_loss` at a damaged record, after those before it.
+  Status scan_dead_letters(const DeadLetterFilter& filter, const DeadLetterVisitor& visitor) const;
+  /// The same as a list, which has up to `DeadLetterFilter::limit` whole events in memory. With an error
+  /// there is none.
   [[nodiscard]] Result<std::vector<DeadLetter>> dead_letters(const DeadLetterFilter& filter = {}) const;
   /// Puts dead letters back to pending with fresh attempts; returns how many. Durable when it returns.
   Result<std::uint64_t> redrive(const DeadLetterFilter& filter = {});

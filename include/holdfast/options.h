@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 
@@ -28,10 +29,18 @@ enum class DamagePolicy : std::uint8_t {
 
 /// How long events stay after nobody is owed them: until they are older than `age`, or more than
 /// `bytes` of them are kept, whichever comes first. Zero in either = they go at once.
-/// Space is given back in the background, in steps of about `bytes / 256`, at least 1 MiB.
+/// Space is given back in the background, in steps of about `bytes / 256` of the larger of the two rules,
+/// from 1 MiB to 64 MiB.
 struct Retention {
   std::chrono::seconds age = std::chrono::hours(24);
   std::uint64_t bytes = std::uint64_t{256} << 20U;
+
+  /// Nothing goes, whatever its age and however much there is. For a journal that keeps everything, and
+  /// for whoever opens another program's journal: then nothing goes because of the visit, and the
+  /// program's own rules hold again when it comes back.
+  [[nodiscard]] static constexpr Retention forever() noexcept {
+    return {std::chrono::seconds::max(), std::numeric_limits<std::uint64_t>::max()};
+  }
 };
 
 /// Worker threads by class. A worker takes only events at least as urgent as its class, so that a
@@ -47,6 +56,10 @@ struct Workers {
   [[nodiscard]] static constexpr Workers single() noexcept { return {0, 0, 0, 1}; }
 };
 
+/// For `Limits::dead_letters_max`: none ever goes by itself, so that somebody must redrive them, or remove
+/// their subscription, before they fill the disk.
+inline constexpr std::size_t kKeepAllDeadLetters = std::numeric_limits<std::size_t>::max();
+
 /// Upper bounds. Each call that meets one names it, the value and the bound in its error.
 struct Limits {
   std::size_t payload_bytes_max = std::size_t{1} << 20U;         ///< 1 MiB; at most 64 MiB.
@@ -54,7 +67,8 @@ struct Limits {
   std::size_t intake_bytes_max = std::size_t{16} << 20U;         ///< Encoded, waiting likewise.
   std::size_t settled_ahead_bytes_max = std::size_t{1} << 20U;   ///< Per subscription and lane.
   std::size_t subscriptions_max = 1'024;                         ///< Durable ones, by name.
-  std::size_t dead_letters_max = 100'000;                        ///< The oldest go, and are logged.
+  std::size_t dead_letters_max = 100'000;                        ///< The oldest go, and are logged;
+                                                                 ///< or `kKeepAllDeadLetters`.
   std::uint64_t disk_reserve_bytes = std::uint64_t{64} << 20U;   ///< Free space below which
                                                                  ///< publishing is refused.
 };
@@ -78,6 +92,7 @@ struct Options {
   DamagePolicy on_damage = DamagePolicy::refuse;
   Workers workers{};
   Limits limits{};
+  /// The next two are not kept in the journal: they hold while this bus has it open.
   Retention retention{};            ///< For events that every subscription has settled.
   Retention unclaimed_retention{};  ///< For events that no durable subscription has matched yet.
   std::size_t memory_budget = std::size_t{64} << 20U;  ///< Bytes, RocksDB's included; at least

@@ -70,7 +70,11 @@ struct DeadLetter {
   OwnedEvent event;
 };
 
-/// Which dead letters. The default is all of them.
+/// Called once a dead letter, by subscription, lane and sequence; returns false to stop. The letter lives
+/// for the call.
+using DeadLetterVisitor = std::function<bool(const DeadLetter& letter)>;
+
+/// Which dead letters. The default is all that the default `Limits::dead_letters_max` keeps.
 struct DeadLetterFilter {
   std::string subscription{};        ///< Empty = every one.
   std::vector<std::string> types{};  ///< Patterns; empty = all.

@@ -32,9 +32,10 @@ struct JournalInfo {
 /// Threads: const methods from any, concurrently; they read the disk and may block.
 class HOLDFAST_EXPORT JournalView {
  public:
-  /// Fails with `not_found` (no such folder), `invalid_argument` (not a journal, or of a newer
-  /// format), `data_loss` (damaged; names what and where), `unavailable` (no permission, or changing
-  /// too fast to be read just now: try again).
+  /// Fails with `not_found` (no such folder), `invalid_argument` (a file, a folder that is not a
+  /// journal, a newer format), `data_loss` (damaged; names what and where), `unavailable` (no
+  /// permission, with the system's reason; or still being made, or changing too fast to be read just
+  /// now: try again).
   static Result<std::unique_ptr<JournalView>> open(const std::string& path);
   ~JournalView();
 
@@ -45,6 +46,12 @@ class HOLDFAST_EXPORT JournalView {
   Status scan(const ScanFilter& filter, const ScanVisitor& visitor) const;
   /// Nothing when it was never published or is no longer kept.
   [[nodiscard]] Result<std::optional<StoredEvent>> get(EventId id) const;
+  /// Visits dead letters, one in memory at a time.
+  /// Fails with `not_found` (no subscription of that name), `invalid_argument` (a pattern); stops with
+  /// `data_loss` at a damaged record, after those before it.
+  Status scan_dead_letters(const DeadLetterFilter& filter, const DeadLetterVisitor& visitor) const;
+  /// The same as a list, which has up to `DeadLetterFilter::limit` whole events in memory. With an error
+  /// there is none.
   [[nodiscard]] Result<std::vector<DeadLetter>> dead_letters(const DeadLetterFilter& filter = {}) const;
   /// A value that handlers keep; see `TxState`.
   [[nodiscard]] Result<std::optional<std::string>> state(std::string_view name,

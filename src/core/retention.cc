@@ -10,19 +10,22 @@ namespace holdfast::core {
 namespace {
 
 constexpr std::uint64_t kStepMin = std::uint64_t{1} << 20U;
+// However much is kept, whoever comes with another rule must find marks to trim at.
+constexpr std::uint64_t kStepMax = std::uint64_t{64} << 20U;
 
 std::int64_t as_nanoseconds(std::chrono::seconds age) {
   // An age of many centuries is a way to say "for ever".
   constexpr auto kMost = std::chrono::duration_cast<std::chrono::seconds>(
       std::chrono::nanoseconds::max());
-  return std::chrono::nanoseconds(std::min(age, kMost)).count();
+  if (age > kMost) return std::chrono::nanoseconds::max().count();
+  return std::chrono::nanoseconds(age).count();
 }
 
 }  // namespace
 
 std::uint64_t LaneRetention::step() const {
-  return std::max({kStepMin, rules_.settled.bytes / (kMarksMax / 2),
-                   rules_.unclaimed.bytes / (kMarksMax / 2)});
+  const auto most = std::max(rules_.settled.bytes, rules_.unclaimed.bytes);
+  return std::clamp(most / (kMarksMax / 2), kStepMin, kStepMax);
 }
 
 void LaneRetention::restore(const model::RetentionMark& mark) {

@@ -69,7 +69,8 @@ class LaneRetention {
 
   [[nodiscard]] std::uint64_t unclaimed() const noexcept;
 
-  /// Apart enough that a lane never keeps more than about this many.
+  /// Apart enough that a lane never keeps more than about this many, but for one more each 64 MiB when
+  /// it may keep more than 16 GiB.
   static constexpr std::uint64_t kMarksMax = 512;
 
  private:

@@ -72,6 +72,12 @@ void EncodedEvents::add(const Event& event, WallTime timestamp) {
                       base::checksum32(record), event.priority});
 }
 
+void EncodedEvents::remove_last() {
+  HOLDFAST_ASSERT(!entries_.empty());
+  arena_.resize(entries_.back().offset);
+  entries_.pop_back();
+}
+
 void ChunkBuilder::add(std::string_view record, std::uint32_t checksum, std::uint32_t index,
                        BatchId batch) {
   entries_.push_back({record, checksum, index, batch});

@@ -27,6 +27,9 @@ class EncodedEvents {
   /// Adds `event`, which must be within its limits; `timestamp` stands in for one that is 0.
   void add(const Event& event, WallTime timestamp);
 
+  /// Takes out the last one, which must be there.
+  void remove_last();
+
   [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
   [[nodiscard]] bool empty() const noexcept { return entries_.empty(); }
   [[nodiscard]] std::size_t bytes() const noexcept { return arena_.size(); }

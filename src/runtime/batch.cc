@@ -23,7 +23,23 @@ struct BatchState {
     if (status.ok()) status = std::move(failure);
   }
 
+  /// Takes the last event out again when there are too many now, or too much.
+  void check_size() {
+    const auto over = [this](std::size_t value, std::string_view unit, std::size_t limit) {
+      fail({StatusCode::invalid_argument, "the batch has " + std::to_string(value) +
+                                              std::string(unit) + ", the limit is " +
+                                              std::to_string(limit)});
+    };
+    if (events.size() > kBatchEventsMax) {
+      over(events.size(), " events", kBatchEventsMax);
+    } else if (events.bytes() > kBatchBytesMax) {
+      over(events.bytes(), " bytes encoded", kBatchBytesMax);
+    }
+    if (!status.ok()) events.remove_last();
+  }
+
   void write(const std::string& name, std::string_view key, std::optional<std::string> value) {
+    if (!status.ok()) return;
     auto checked = core::check_name(name, "state name");
     if (checked.ok()) checked = core::check_state_key(key);
     if (checked.ok() && value.has_value()) checked = core::check_state_value(*value);
@@ -61,16 +77,8 @@ Batch& Batch::add(const Event& event) {
   auto status = batch.engine.encode(event, batch.events);
   if (!status.ok()) {
     batch.fail(status.with_context("event " + std::to_string(index) + " of the batch"));
-  } else if (batch.events.size() > kBatchEventsMax) {
-    batch.fail({StatusCode::invalid_argument, "the batch has " +
-                                                  std::to_string(batch.events.size()) +
-                                                  " events, the limit is " +
-                                                  std::to_string(kBatchEventsMax)});
-  } else if (batch.events.bytes() > kBatchBytesMax) {
-    batch.fail({StatusCode::invalid_argument, "the batch has " +
-                                                  std::to_string(batch.events.bytes()) +
-                                                  " bytes encoded, the limit is " +
-                                                  std::to_string(kBatchBytesMax)});
+  } else {
+    batch.check_size();
   }
   return *this;
 }
@@ -88,6 +96,7 @@ Batch::State& Batch::State::erase(std::string_view key) {
 }
 
 std::size_t Batch::size() const noexcept { return state_->events.size(); }
+Status Batch::status() const { return state_->status; }
 
 Result<BatchReceipt> Batch::commit(const BatchOptions& options) {
   auto& batch = *state_;

@@ -94,6 +94,13 @@ Status Bus::scan(const ScanFilter& filter, const ScanVisitor& visitor) const {
   return reading->scan(filter, visitor);
 }
 
+Status Bus::scan_dead_letters(const DeadLetterFilter& filter,
+                              const DeadLetterVisitor& visitor) const {
+  const auto reading = impl_->engine->reading();
+  HOLDFAST_TRY(reading.status());
+  return reading->scan_dead_letters(filter, visitor);
+}
+
 Result<std::vector<DeadLetter>> Bus::dead_letters(const DeadLetterFilter& filter) const {
   const auto reading = impl_->engine->reading();
   HOLDFAST_TRY(reading.status());

@@ -272,8 +272,9 @@ Result<std::optional<StoredEvent>> EventReader::get(EventId id) const {
   return std::optional<StoredEvent>(std::move(stored));
 }
 
-Result<std::vector<model::DeadLetterRecord>> EventReader::dead_letter_records(
-    const DeadLetterFilter& filter) const {
+Status EventReader::visit_dead_letters(
+    const DeadLetterFilter& filter,
+    const std::function<bool(model::DeadLetterRecord&&)>& visitor) const {
   HOLDFAST_TRY(check(filter.types));
   journal::DeadLetters spec;
   if (!filter.subscription.empty()) {
@@ -288,29 +289,54 @@ Result<std::vector<model::DeadLetterRecord>> EventReader::dead_letter_records(
                     "there is no subscription named \"" + filter.subscription + "\"");
     }
   }
-  std::vector<model::DeadLetterRecord> letters;
-  if (filter.limit == 0) return letters;
-  HOLDFAST_TRY(journal_.scan(spec, [&](model::Record&& record) {
+  if (filter.limit == 0) return {};
+  return journal_.scan(spec, [&](model::Record&& record) {
     auto& letter = std::get<model::DeadLetterRecord>(record);
     const auto view = letter.chunk->event(letter.event.sequence);
     if (filter.id.has_value() && *filter.id != letter.event) return true;
     if (!core::any_pattern_matches(filter.types, view.type)) return true;
+    return visitor(std::move(letter));
+  });
+}
+
+Result<std::vector<model::DeadLetterRecord>> EventReader::dead_letter_records(
+    const DeadLetterFilter& filter) const {
+  std::vector<model::DeadLetterRecord> letters;
+  HOLDFAST_TRY(visit_dead_letters(filter, [&](model::DeadLetterRecord&& letter) {
     letters.push_back(std::move(letter));
     return letters.size() < filter.limit;
   }));
   return letters;
 }
 
+Status EventReader::scan_dead_letters(const DeadLetterFilter& filter,
+                                      const DeadLetterVisitor& visitor) const {
+  auto left = filter.limit;
+  return visit_dead_letters(filter, [&](model::DeadLetterRecord&& record) {
+    DeadLetter letter{.subscription = {},
+                      .id = record.event,
+                      .attempts = record.attempts,
+                      .reason = std::move(record.reason),
+                      .died_at = record.died_at,
+                      .event = record.chunk->event(record.event.sequence).to_owned()};
+    {
+      const std::lock_guard lock(mutex_);
+      const auto* subscription = ledger_.find(record.subscription);
+      // It was removed since the scan began, and its letters with it.
+      if (subscription == nullptr) return true;
+      letter.subscription = subscription->record.name;
+    }
+    --left;
+    return visitor(letter) && left > 0;
+  });
+}
+
 Result<std::vector<DeadLetter>> EventReader::dead_letters(const DeadLetterFilter& filter) const {
-  HOLDFAST_ASSIGN(const auto records, dead_letter_records(filter));
   std::vector<DeadLetter> letters;
-  const std::lock_guard lock(mutex_);
-  for (const auto& record : records) {
-    const auto* subscription = ledger_.find(record.subscription);
-    if (subscription == nullptr) continue;
-    letters.push_back({subscription->record.name, record.event, record.attempts, record.reason,
-                       record.died_at, record.chunk->event(record.event.sequence).to_owned()});
-  }
+  HOLDFAST_TRY(scan_dead_letters(filter, [&](const DeadLetter& letter) {
+    letters.push_back(letter);
+    return true;
+  }));
   return letters;
 }
 

@@ -33,6 +33,7 @@ class EventReader {
 
   Status scan(const ScanFilter& filter, const ScanVisitor& visitor) const;
   Result<std::optional<StoredEvent>> get(EventId id) const;
+  Status scan_dead_letters(const DeadLetterFilter& filter, const DeadLetterVisitor& visitor) const;
   Result<std::vector<DeadLetter>> dead_letters(const DeadLetterFilter& filter) const;
   /// The same as they are stored.
   Result<std::vector<model::DeadLetterRecord>> dead_letter_records(
@@ -45,6 +46,9 @@ class EventReader {
   struct Exceptions;
   struct LaneScan;
   [[nodiscard]] WallTime wall_of(base::BusTime due) const;
+  /// Those that `filter` names, until the visitor returns false; how many is for that to say.
+  Status visit_dead_letters(const DeadLetterFilter& filter,
+                            const std::function<bool(model::DeadLetterRecord&&)>& visitor) const;
   Status load_exceptions(Exceptions& exceptions) const;
   Status scan_lane(Priority lane, LaneScan& scan) const;
   [[nodiscard]] EventState state_of(const EventView& event, const Exceptions& exceptions) const;

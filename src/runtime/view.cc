@@ -71,6 +71,11 @@ Result<std::optional<StoredEvent>> JournalView::get(EventId id) const {
   return impl_->reader.get(id);
 }
 
+Status JournalView::scan_dead_letters(const DeadLetterFilter& filter,
+                                      const DeadLetterVisitor& visitor) const {
+  return impl_->reader.scan_dead_letters(filter, visitor);
+}
+
 Result<std::vector<DeadLetter>> JournalView::dead_letters(const DeadLetterFilter& filter) const {
   return impl_->reader.dead_letters(filter);
 }

@@ -97,6 +97,30 @@ TEST_F(Refusing, FolderOfAnotherUserIsUnavailable) {
   EXPECT_TRUE(said.starts_with("unavailable: ")) << said;
 }
 
+/// Looks into the journal likewise.
+const ChildRole kNobodyViews("view-nobody", [](const ChildArguments& given) {
+  constexpr uid_t kNobodyId = 65'534;
+  if (geteuid() == 0 && (setgid(kNobodyId) != 0 || setuid(kNobodyId) != 0)) return 1;
+  const auto text = JournalView::open(given.values.at(0)).status().to_string();
+  report(given.report_fd, text.data(), text.size());
+  return 0;
+});
+
+TEST_F(Refusing, ViewOfAFolderWithoutPermissionIsUnavailable) {
+  open();
+  must(bus->close());
+  bus.reset();
+  std::filesystem::permissions(std::filesystem::path(path()).parent_path(),
+                               std::filesystem::perms(0755));
+  std::filesystem::permissions(path(), std::filesystem::perms(0000));
+  auto child = ChildProcess::start("view-nobody", {path()});
+  const auto said = child.read_all();
+  std::filesystem::permissions(path(), std::filesystem::perms(0700));
+  EXPECT_TRUE(said.starts_with("unavailable: ")) << said;
+  EXPECT_NE(said.find(path()), std::string::npos) << said;
+  EXPECT_NE(said.find("Permission denied"), std::string::npos) << said;
+}
+
 TEST_F(Refusing, NewerFormatIsRefusedNamingBoth) {
   open();
   publish("a.b");

@@ -281,10 +281,89 @@ TEST_F(JournalRefusal, AReaderSeesNoHoleWhenTheLogIsReplacedWhileItOpens) {
   EXPECT_EQ(scanned.events() + 1, (*reader)->state().next[Priority::normal]);
 }
 
-TEST_F(JournalRefusal, AReaderOfNoJournalSaysSo) {
-  EXPECT_EQ(open_journal_reader(path_, {}).status(), StatusCode::not_found);
+// --- What a reader is told -------------------------------------------------------------------------
+
+class JournalReading : public JournalRefusal {
+ protected:
+  void expect_unreadable(StatusCode code, const std::string& words, const std::string& path) {
+    const auto opened = open_journal_reader(path, {});
+    ASSERT_FALSE(opened.ok());
+    EXPECT_EQ(opened.status(), code) << opened.status().to_string();
+    EXPECT_THAT(opened.status().message(), HasSubstr(words));
+    EXPECT_THAT(opened.status().message(), HasSubstr(path));
+  }
+  /// The same as somebody who is not root.
+  void expect_forbidden(const std::string& path) {
+    const auto me = geteuid();
+    ASSERT_EQ(seteuid(me == 0 ? 65534 : me), 0);
+    expect_unreadable(StatusCode::unavailable, "Permission denied", path);
+    ASSERT_EQ(seteuid(me), 0);
+  }
+};
+
+TEST_F(JournalReading, WhatIsNoJournalIsToldApart) {
+  expect_unreadable(StatusCode::not_found, "no such journal", path_);
   std::filesystem::create_directory(path_);
-  EXPECT_EQ(open_journal_reader(path_, {}).status(), StatusCode::invalid_argument);
+  expect_unreadable(StatusCode::invalid_argument, "no journal in this folder", path_);
+  const auto file = path_ + "/letter.txt";
+  write_bytes(file, "dear");
+  expect_unreadable(StatusCode::invalid_argument, "not a folder", file);
+  expect_unreadable(StatusCode::not_found, "no such journal", file + "/below");
+  EXPECT_EQ(open_journal_reader("", {}).status(), StatusCode::invalid_argument);
+}
+
+TEST_F(JournalReading, AnotherDatabaseIsNoDamagedJournal) {
+  rocksdb::Options options;
+  options.create_if_missing = true;
+  rocksdb::DB* raw = nullptr;
+  ASSERT_TRUE(rocksdb::DB::Open(options, path_, &raw).ok());
+  delete raw;
+  expect_unreadable(StatusCode::invalid_argument, "holds a database, but no journal", path_);
+}
+
+TEST_F(JournalReading, AJournalThatIsStillBeingMadeIsNoDamagedOne) {
+  std::filesystem::create_directory(path_);
+  const Files files(*rocksdb::Env::Default());
+  ASSERT_TRUE(write_watermark(files, path_, Watermark{}).ok());
+  expect_unreadable(StatusCode::unavailable, "being made", path_);
+}
+
+TEST_F(JournalReading, AJournalWithoutItsWatermarkIsDamaged) {
+  ASSERT_TRUE(open_journal(path_, {}).ok());
+  std::filesystem::remove(path_ + "/watermark");
+  expect_unreadable(StatusCode::data_loss, "watermark", path_);
+}
+
+TEST_F(JournalReading, AFolderThatMayNotBeReadIsUnavailableForTheSystemsReason) {
+  ASSERT_TRUE(open_journal(path_, {}).ok());
+  std::filesystem::permissions(folder_.path(), std::filesystem::perms(0755));
+  // Nothing; its names and nothing of them; its files and not which there are.
+  for (const unsigned mode : {0000U, 0444U, 0111U}) {
+    std::filesystem::permissions(path_, std::filesystem::perms(mode));
+    expect_forbidden(path_);
+  }
+  std::filesystem::permissions(path_, std::filesystem::perms(0755));
+  std::filesystem::permissions(folder_.path(), std::filesystem::perms(0600));
+  expect_forbidden(path_);
+  std::filesystem::permissions(folder_.path(), std::filesystem::perms(0755));
+}
+
+TEST_F(JournalReading, AFileThatMayNotBeReadIsUnavailableForTheSystemsReason) {
+  {
+    auto journal = open_journal(path_, {});
+    ASSERT_TRUE(journal.ok());
+    ASSERT_TRUE(JournalWriter(**journal).append(Priority::normal, 10, Durability::durable).ok());
+  }
+  for (const auto& folder : {folder_.path(), std::filesystem::path(path_)}) {
+    std::filesystem::permissions(folder, std::filesystem::perms(0755));
+  }
+  for (const auto& [begin, end] : std::vector<std::pair<std::string, std::string>>{
+           {"watermark", ""}, {"CURRENT", ""}, {"MANIFEST", ""}, {"", ".sst"}, {"", ".log"}}) {
+    const auto file = files_in(path_, begin, end).back();
+    std::filesystem::permissions(file, std::filesystem::perms(0000));
+    expect_forbidden(path_);
+    std::filesystem::permissions(file, std::filesystem::perms(0644));
+  }
 }
 
 }  // namespace

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT
+#include <cerrno>
 #include <chrono>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <system_error>
 #include <thread>
+#include <unistd.h>
 #include <utility>
 
 #include <rocksdb/env.h>
@@ -15,6 +20,31 @@
 namespace holdfast::journal {
 
 namespace {
+
+Status forbidden() {
+  return {StatusCode::unavailable, "cannot be read: " + std::generic_category().message(errno)};
+}
+
+/// Whether there is a folder that this process may read: what the engine and its environment say of one
+/// that it may not is that it is empty, or not there.
+Status check_folder(const std::string& path) {
+  struct stat found {};
+  if (::stat(path.c_str(), &found) != 0) {
+    return errno == ENOENT || errno == ENOTDIR
+               ? Status(StatusCode::not_found, "there is no such journal")
+               : forbidden();
+  }
+  if (!S_ISDIR(found.st_mode)) {
+    return {StatusCode::invalid_argument, "is not a folder, as a journal is"};
+  }
+  const int folder = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return forbidden();
+  // To have the names is not yet to get at the files.
+  const bool can_be_entered = ::fstatat(folder, ".", &found, 0) == 0;
+  const auto status = can_be_entered ? Status() : forbidden();
+  ::close(folder);
+  return status;
+}
 
 // The logs first, then what says which tables there are. The tables may be newer and then hold all
 // that is in the logs; a log that is newer could follow one that was flushed and deleted in
@@ -67,13 +97,25 @@ Status fill_state(OpenedEngine& engine) {
   return {};
 }
 
+/// Why there is nothing to read in a folder without a watermark.
+Status missing_watermark(const OpenedEngine& engine, const Files& files) {
+  if (!files.exists(engine.folder + "/CURRENT")) {
+    return {StatusCode::invalid_argument, "there is no journal in this folder"};
+  }
+  const auto head = look_at_tables(engine.folder, engine.options);
+  if (head.ok() && !head->meta) {
+    return {StatusCode::invalid_argument, "holds a database, but no journal"};
+  }
+  return {StatusCode::data_loss, "the watermark file is missing"};
+}
+
 /// One attempt. Whatever goes wrong may be so because the writer went on meanwhile.
 Status attempt(OpenedEngine& engine, const Files& files) {
   HOLDFAST_ASSIGN(const auto watermark, read_watermark(files, engine.folder));
-  if (!watermark) {
-    return files.exists(engine.folder + "/CURRENT")
-               ? Status(StatusCode::data_loss, "the watermark file is missing")
-               : Status(StatusCode::invalid_argument, "there is no journal in this folder");
+  if (!watermark) return missing_watermark(engine, files);
+  if (watermark->epoch == 0) {
+    return {StatusCode::unavailable,
+            "the journal is being made, or that was interrupted and an open for writing begins anew"};
   }
   // What it calls durable was there before the engine's files are read: it has to be found.
   engine.watermark = *watermark;
@@ -86,9 +128,14 @@ Status attempt(OpenedEngine& engine, const Files& files) {
 Result<std::unique_ptr<JournalReader>> open_rocks_reader(const std::filesystem::path& folder,
                                                          const RocksOptions& options) {
   const Files files(options.env != nullptr ? *options.env : *rocksdb::Env::Default());
+  if (folder.empty()) return Status(StatusCode::invalid_argument, "the path of a journal is empty");
   const auto path = folder.lexically_normal().string();
-  if (!files.exists(path))
+  if (options.is_on_disk) {
+    const auto readable = check_folder(path);
+    if (!readable.ok()) return readable.with_context(path);
+  } else if (!files.exists(path)) {
     return Status(StatusCode::not_found, path + ": there is no such journal");
+  }
   constexpr int kAttempts = 10;
   Status status;
   for (int i = 0; i < kAttempts; ++i) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "core/retention.h"
 
+#include <algorithm>
 #include <chrono>
 #include <limits>
 #include <vector>
@@ -171,10 +172,33 @@ TEST(Retention, ARecountWithoutMarksBeginsAtTheTrimPoint) {
 }
 
 TEST(Retention, ForEverIsForEver) {
-  LaneRetention lane(
-      kLane, rules({std::chrono::seconds::max(), kAll}, {std::chrono::seconds::max(), kAll}));
-  note(lane, 1, 100, kMega);
-  EXPECT_EQ(lane.trim(1, 101, std::numeric_limits<std::int64_t>::max()).trim, 1U);
+  for (const std::uint64_t unclaimed : {0U, 1U}) {
+    LaneRetention lane(kLane, rules(Retention::forever(), Retention::forever()));
+    // Both at the beginning of time, with nearly all the bytes there can be behind them.
+    lane.restore({.lane = kLane, .sequence = 1, .unclaimed = unclaimed});
+    lane.restore({.lane = kLane, .sequence = 500, .bytes_before = kAll - 2});
+    (void)lane.note(500, 1, at(0), true);
+    EXPECT_EQ(lane.trim(1, 501, std::numeric_limits<std::int64_t>::max()).trim, 1U);
+  }
+}
+
+TEST(Retention, WhatIsKeptForEverIsMarkedForTheRuleThatMayComeLater) {
+  LaneRetention keeping(kLane, rules(Retention::forever(), Retention::forever()));
+  LaneRetention after(kLane, rules({hours(24), 256 * kMega}));
+  model::Sequence last = 0;
+  for (const auto& mark : note(keeping, 1, 1'024, kMega)) {
+    if (mark.sequence > last) after.restore(mark);
+    last = std::max(last, mark.sequence);
+  }
+  // In steps of 64 MiB, of which the last one is counted again.
+  const auto from = after.recount_from(1);
+  EXPECT_GT(from, 1'024U - 65U);
+  for (auto i = from; i <= 1'024; ++i) {
+    after.note_again(i, kMega, static_cast<std::int64_t>(i) * kSecond, true);
+  }
+  const auto trim = after.trim(1, 1'025, 1'024 * kSecond).trim;
+  EXPECT_GE(trim, 1'024U - 256U - 64U);
+  EXPECT_LE(trim, 1'024U - 256U + 64U);
 }
 
 TEST(Retention, TheWallClockTrimsNothingHoweverItIsSet) {

@@ -120,6 +120,7 @@ TEST_P(Ending, CloseIsIdempotentAndRefusesEverythingAfterwards) {
   EXPECT_TRUE(refused(bus->get(receipt.id)));
   EXPECT_TRUE(refused(bus->scan({}, [](const auto&, auto) { return true; })));
   EXPECT_TRUE(refused(bus->dead_letters()));
+  EXPECT_TRUE(refused(bus->scan_dead_letters({}, [](const auto&) { return true; })));
   EXPECT_TRUE(refused(bus->redrive()));
   EXPECT_TRUE(refused(bus->state("s", "k")));
   EXPECT_TRUE(refused(bus->scan_state("s", "", [](auto, auto) { return true; })));

@@ -104,9 +104,12 @@ TEST_P(Limiting, BatchIsBoundedByEventsAndBytes) {
                     {"batch", "bytes", "67108864"}));
   auto builder = bus->batch();
   for (std::size_t i = 0; i <= kBatchEventsMax; ++i) builder.add({.type = "a"});
+  EXPECT_TRUE(fails(builder.status(), StatusCode::invalid_argument, {"batch", "100001", "100000"}));
+  EXPECT_EQ(builder.size(), kBatchEventsMax);
   EXPECT_TRUE(fails(builder.commit(), StatusCode::invalid_argument, {"batch", "100001", "100000"}));
   auto large = bus->batch();
   for (const auto& event : events) large.add({.type = "a", .payload = event.payload});
+  EXPECT_EQ(large.size(), 63U);
   EXPECT_TRUE(fails(large.commit(), StatusCode::invalid_argument, {"batch", "bytes", "67108864"}));
   EXPECT_TRUE(scan().empty());
 }
@@ -223,6 +226,16 @@ TEST_P(Limiting, OldestDeadLettersGoWhenThereAreTooMany) {
   EXPECT_EQ(letters.front().id.sequence, 3U);
   EXPECT_EQ(letters.back().id.sequence, 5U);
   EXPECT_TRUE(is_ok(bus->publish("a.b", {})));
+}
+
+TEST_P(Limiting, DeadLettersAllStayWhereTheLimitSaysSo) {
+  options.limits.dead_letters_max = kKeepAllDeadLetters;
+  open();
+  const auto subscription = must(
+      bus->subscribe({.name = "s"}, [](Delivery&) { return Outcome::reject("no"); }));
+  const auto batch = publish_many("a.b", 100);
+  must(bus->wait_settled(batch, kPatience));
+  EXPECT_EQ(must(bus->dead_letters()).size(), 100U);
 }
 
 TEST_P(Limiting, IdsThatNoEventCanHaveAreRefused) {

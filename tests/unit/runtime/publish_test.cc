@@ -353,6 +353,28 @@ TEST_P(Publishing, FirstErrorOfABuilderSticksAndNamesTheIndex) {
   EXPECT_EQ(publish("a.b").id.sequence, 1U);
 }
 
+TEST_P(Publishing, BuilderTellsItsFirstErrorAtOnceAndTakesNothingBehindIt) {
+  open();
+  auto batch = bus->batch();
+  EXPECT_TRUE(is_ok(batch.status()));
+  EXPECT_TRUE(is_ok(batch.add({.type = "a.b"}).status()));
+  EXPECT_TRUE(fails(batch.add({.type = "bad type"}).status(), StatusCode::invalid_argument,
+                    {"event 1 of the batch", "type"}));
+  EXPECT_EQ(batch.size(), 1U);
+  batch.add({.type = "a.b"});
+  batch.state("mine").put("", "another error");
+  EXPECT_EQ(batch.size(), 1U);
+  EXPECT_TRUE(fails(batch.status(), StatusCode::invalid_argument, {"event 1 of the batch"}));
+  EXPECT_FALSE(batch.commit().ok());
+  // Emptied, it is as new.
+  EXPECT_TRUE(is_ok(batch.status()));
+  EXPECT_EQ(batch.size(), 0U);
+  batch.state("mine").put("", "v");
+  EXPECT_TRUE(fails(batch.status(), StatusCode::invalid_argument, {"state key"}));
+  EXPECT_FALSE(batch.commit().ok());
+  EXPECT_TRUE(scan().empty());
+}
+
 TEST_P(Publishing, MovedBuilderTakesEverythingAlong) {
   open();
   auto first = bus->batch();

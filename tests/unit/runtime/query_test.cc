@@ -421,6 +421,25 @@ TEST_P(Keeping, UnclaimedEventsExpireAndAreCounted) {
 
 class KeepingOnDisk : public DiskBusTest {};
 
+TEST_F(KeepingOnDisk, VisitThatKeepsEverythingTakesNothingAndThenTheOldRulesHoldAgain) {
+  const Retention nothing{.age = std::chrono::seconds(0), .bytes = 0};
+  const auto trimmed = [&] { return bus->stats().lanes[2].trimmed; };
+  options.retention = options.unclaimed_retention = Retention::forever();
+  open();
+  std::vector<OwnedEvent> events(64, {.type = "a.b", .payload = std::string(16 << 10U, 'x')});
+  for (int i = 0; i < 80; ++i) must(bus->publish_batch(events));
+  {
+    const auto s = must(bus->subscribe({.name = "s"}, [](Delivery&) {}));
+    must(bus->wait_settled({Priority::normal, 80 * 64}, kPatience));
+  }
+  reopen();
+  EXPECT_EQ(trimmed(), 0U);
+  EXPECT_EQ(scan().size(), 80U * 64);
+  options.retention = options.unclaimed_retention = nothing;
+  reopen();
+  EXPECT_TRUE(eventually([&] { return trimmed() >= 63U * 64; }));
+}
+
 TEST_F(KeepingOnDisk, SpaceComesBackByItself) {
   options.retention.bytes = std::uint64_t{1} << 20U;
   open();

@@ -65,6 +65,12 @@ void expect_filled(const JournalView& view) {
   ASSERT_EQ(letters.size(), 1U);
   EXPECT_EQ(letters[0].reason, "no");
   EXPECT_EQ(letters[0].subscription, "s");
+  must(view.scan_dead_letters({.subscription = "s"}, [&](const DeadLetter& letter) {
+    EXPECT_EQ(letter.id, letters[0].id);
+    EXPECT_EQ(letter.event.payload, "dies");
+    return true;
+  }));
+  EXPECT_TRUE(fails(view.scan_dead_letters({.subscription = "u"}, nullptr), StatusCode::not_found));
   EXPECT_EQ(must(view.state("s", "k")), "v");
   EXPECT_EQ(must(view.state("s", "none")), std::nullopt);
   const auto stored = must(view.get({Priority::normal, 3}));
@@ -141,6 +147,9 @@ TEST_F(Viewing, WhatIsNoJournalIsToldApart) {
   std::filesystem::create_directory(path());
   EXPECT_TRUE(fails(JournalView::open(path()), StatusCode::invalid_argument, {path()}));
   EXPECT_TRUE(std::filesystem::is_empty(path()));
+  const auto file = path() + "/letter.txt";
+  std::ofstream(file) << "dear";
+  EXPECT_TRUE(fails(JournalView::open(file), StatusCode::invalid_argument, {file, "not a folder"}));
 }
 
 }  // namespace
