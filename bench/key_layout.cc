@@ -314,9 +314,7 @@ double wall_seconds() {
   return std::chrono::duration<double>(now).count();
 }
 
-double cpu_seconds() {
-  return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
-}
+double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
 double written_bytes() {
   std::ifstream io("/proc/self/io");

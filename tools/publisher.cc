@@ -205,8 +205,8 @@ ExitCode Publisher::publish_batch() {
 bool Publisher::add(Batch& batch, std::uint64_t line, const OwnedEvent& event) {
   std::vector<MetadataPair> pairs;
   const auto borrowed = borrow(event, pairs);
-  // The batch itself takes nothing behind its first error; one that is thrown away tells of each event
-  // whether it is good.
+  // The batch itself takes nothing behind its first error; one that is thrown away tells of each
+  // event whether it is good.
   const auto good = bus_.batch().add(borrowed).status();
   if (!good) {
     refuse(line, without_index(good.message()));

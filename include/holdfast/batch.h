@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
-#include "holdfast/export.h"
 #include "holdfast/event.h"
+#include "holdfast/export.h"
 #include "holdfast/receipt.h"
 #include "holdfast/result.h"
 
@@ -22,10 +22,10 @@ struct BatchOptions {
   std::optional<Durability> durability{};  ///< Unset = as the bus was opened.
 };
 
-/// Builds one atomic commit out of events and user state. Destroyed without `commit`, nothing happened.
-/// The first error sticks: `status` tells it at once, naming the event's index; what is added after it is
-/// left out, and `commit` returns it and writes nothing.
-/// Move-only; must not outlive its bus. Threads: one at a time; only `commit` blocks.
+/// Builds one atomic commit out of events and user state. Destroyed without `commit`, nothing
+/// happened. The first error sticks: `status` tells it at once, naming the event's index; what is
+/// added after it is left out, and `commit` returns it and writes nothing. Move-only; must not
+/// outlive its bus. Threads: one at a time; only `commit` blocks.
 class [[nodiscard]] HOLDFAST_EXPORT Batch {
  public:
   /// The state `name` as changed by this batch.
@@ -51,8 +51,8 @@ class [[nodiscard]] HOLDFAST_EXPORT Batch {
   [[nodiscard]] State state(std::string_view name);
   /// Events added so far, without those that were left out.
   [[nodiscard]] std::size_t size() const noexcept;
-  /// The first error since the batch was empty, which `commit` will return: `invalid_argument` for a
-  /// limit. Ok says only that all that was added is good, not that it will be written.
+  /// The first error since the batch was empty, which `commit` will return: `invalid_argument` for
+  /// a limit. Ok says only that all that was added is good, not that it will be written.
   Status status() const;
   /// Writes everything as one commit, and empties the batch, its error too. Errors as for
   /// `Bus::publish_batch`.

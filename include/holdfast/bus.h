@@ -11,9 +11,9 @@
 #include <string_view>
 #include <vector>
 
-#include "holdfast/export.h"
 #include "holdfast/batch.h"
 #include "holdfast/event.h"
+#include "holdfast/export.h"
 #include "holdfast/options.h"
 #include "holdfast/query.h"
 #include "holdfast/receipt.h"
@@ -25,27 +25,27 @@ namespace holdfast {
 
 /// A persistent event bus over one journal folder.
 ///
-/// Order of things: an event is encoded on the caller's thread, given its sequence and written to the
-/// journal with everything else that is waiting (one atomic commit), fsynced together with it, and only
-/// then is its publisher told and any handler called.
+/// Order of things: an event is encoded on the caller's thread, given its sequence and written to
+/// the journal with everything else that is waiting (one atomic commit), fsynced together with it,
+/// and only then is its publisher told and any handler called.
 ///
 /// Threads: every method may be called from any thread at the same time, unless it says otherwise.
 /// From inside a handler everything may be called but `drain`, `close`, the destructor and the
 /// `wait_...` calls. After a fork without exec, the child must not touch the bus.
 ///
-/// Errors that every changing call can return: `unavailable` (closing or closed), `poisoned` (a write or
-/// sync failed earlier: reopen), `fenced` (another writer went on with the journal), `indeterminate`
-/// (this very write failed; whether it is in the journal is known after reopening).
+/// Errors that every changing call can return: `unavailable` (closing or closed), `poisoned` (a
+/// write or sync failed earlier: reopen), `fenced` (another writer went on with the journal),
+/// `indeterminate` (this very write failed; whether it is in the journal is known after reopening).
 class HOLDFAST_EXPORT Bus {
  public:
-  /// Opens the journal in folder `path`, created (mode 0700) when missing, and recovers what a crash
-  /// left. Blocks while the log is replayed (bounded by the write buffer: well under a second) and
-  /// while the events that were running are read; not longer for settled events.
+  /// Opens the journal in folder `path`, created (mode 0700) when missing, and recovers what a
+  /// crash left. Blocks while the log is replayed (bounded by the write buffer: well under a
+  /// second) and while the events that were running are read; not longer for settled events.
   ///
-  /// Fails with `locked` (another process has it open; names its pid), `invalid_argument` (an option
-  /// out of range, a file, a folder that is not a journal, a newer format), `unavailable` (no
-  /// permission, read-only, no space), `data_loss` (what was durable is damaged or missing; says what
-  /// and where; nothing was deleted; see `Options::on_damage`).
+  /// Fails with `locked` (another process has it open; names its pid), `invalid_argument` (an
+  /// option out of range, a file, a folder that is not a journal, a newer format), `unavailable`
+  /// (no permission, read-only, no space), `data_loss` (what was durable is damaged or missing;
+  /// says what and where; nothing was deleted; see `Options::on_damage`).
   static Result<std::unique_ptr<Bus>> open(const std::string& path, const Options& options = {});
 
   /// As `close`, errors ignored.
@@ -62,26 +62,26 @@ class HOLDFAST_EXPORT Bus {
   /// where it is. Two publishers are ordered by their commits, and that is the order of delivery.
   ///
   /// Survives: `durable` power loss, `os` a crash of this process.
-  /// Fails with `invalid_argument` (a limit; nothing written), `resource_exhausted` (intake full under
-  /// `IntakePolicy::reject` or inside a handler, or disk reserve reached; nothing written).
+  /// Fails with `invalid_argument` (a limit; nothing written), `resource_exhausted` (intake full
+  /// under `IntakePolicy::reject` or inside a handler, or disk reserve reached; nothing written).
   Result<Receipt> publish(const Event& event, const PublishOptions& options = {});
 
   /// The short form: normal priority, source system.
   Result<Receipt> publish(std::string_view type, Payload payload);
 
-  /// Publishes without waiting. `done` is called exactly once, with what `publish` would have returned,
-  /// on a thread of the bus that others wait for: be quick, and block on nothing. A refusal that is
-  /// known at once is returned, and `done` is not called then. With `IntakePolicy::block` it waits for
-  /// room in the intake.
+  /// Publishes without waiting. `done` is called exactly once, with what `publish` would have
+  /// returned, on a thread of the bus that others wait for: be quick, and block on nothing. A
+  /// refusal that is known at once is returned, and `done` is not called then. With
+  /// `IntakePolicy::block` it waits for room in the intake.
   Status publish_async(const Event& event, std::function<void(Result<Receipt>)> done,
                        const PublishOptions& options = {});
   /// The same as a future. Its `get` never throws.
   [[nodiscard]] std::future<Result<Receipt>> publish_future(const Event& event,
                                                             const PublishOptions& options = {});
 
-  /// Publishes `events` as one atomic commit: after any crash all of them are there or none. One bad
-  /// event and nothing is written; the error names its index and why. Blocks as `publish`.
-  /// At most 100,000 events and 64 MiB encoded; an empty span is `invalid_argument`.
+  /// Publishes `events` as one atomic commit: after any crash all of them are there or none. One
+  /// bad event and nothing is written; the error names its index and why. Blocks as `publish`. At
+  /// most 100,000 events and 64 MiB encoded; an empty span is `invalid_argument`.
   Result<BatchReceipt> publish_batch(std::span<const OwnedEvent> events,
                                      const BatchOptions& options = {});
   Status publish_batch_async(std::span<const OwnedEvent> events,
@@ -98,24 +98,25 @@ class HOLDFAST_EXPORT Bus {
 
   // --- Handling ---------------------------------------------------------------------------------
 
-  /// Subscribes `handler`. A durable subscription (with a name) that is new is created in a commit of
-  /// its own, durable when this returns; a known one goes on where it was. A changed filter applies to
-  /// later commits, and pending events that no longer match are skipped.
+  /// Subscribes `handler`. A durable subscription (with a name) that is new is created in a commit
+  /// of its own, durable when this returns; a known one goes on where it was. A changed filter
+  /// applies to later commits, and pending events that no longer match are skipped.
   ///
   /// Blocks for that commit and, with `Start::earliest` or a changed filter, for one pass over the
   /// events that are kept.
-  /// Fails with `already_exists` (the name is subscribed now), `invalid_argument` (a pattern, a name,
-  /// an option), `resource_exhausted` (`Limits::subscriptions_max`).
+  /// Fails with `already_exists` (the name is subscribed now), `invalid_argument` (a pattern, a
+  /// name, an option), `resource_exhausted` (`Limits::subscriptions_max`).
   Result<Subscription> subscribe(SubscribeOptions options, Handler handler);
   /// The short form: an ephemeral subscription to one pattern.
   Result<Subscription> subscribe(std::string_view type, Handler handler);
 
-  /// Forgets a durable subscription, its position, retries and dead letters. Durable when it returns.
-  /// Fails with `not_found`, or `conflict` while it is subscribed.
+  /// Forgets a durable subscription, its position, retries and dead letters. Durable when it
+  /// returns. Fails with `not_found`, or `conflict` while it is subscribed.
   Status remove_subscription(std::string_view name);
 
-  /// Blocks until every durable subscription that was owed `id` has settled it durably. An unclaimed
-  /// event is owed to nobody yet, so this waits. Fails with `not_found`, `deadline_exceeded`.
+  /// Blocks until every durable subscription that was owed `id` has settled it durably. An
+  /// unclaimed event is owed to nobody yet, so this waits. Fails with `not_found`,
+  /// `deadline_exceeded`.
   Status wait_settled(EventId id, std::chrono::nanoseconds timeout);
   Status wait_settled(const BatchReceipt& batch, std::chrono::nanoseconds timeout);
 
@@ -126,15 +127,17 @@ class HOLDFAST_EXPORT Bus {
   /// Visits events as they are committed now, by lane and sequence. Reads the disk; holds no lock
   /// while the visitor runs, which may call the bus. Stops with `data_loss` at a damaged record.
   Status scan(const ScanFilter& filter, const ScanVisitor& visitor) const;
-  /// Visits dead letters as they are when it begins, one in memory at a time. Reads the disk; holds no
-  /// lock while the visitor runs, which may call the bus.
-  /// Fails with `not_found` (no subscription of that name), `invalid_argument` (a pattern); stops with
-  /// `data_loss` at a damaged record, after those before it.
+  /// Visits dead letters as they are when it begins, one in memory at a time. Reads the disk; holds
+  /// no lock while the visitor runs, which may call the bus. Fails with `not_found` (no
+  /// subscription of that name), `invalid_argument` (a pattern); stops with `data_loss` at a
+  /// damaged record, after those before it.
   Status scan_dead_letters(const DeadLetterFilter& filter, const DeadLetterVisitor& visitor) const;
-  /// The same as a list, which has up to `DeadLetterFilter::limit` whole events in memory. With an error
-  /// there is none.
-  [[nodiscard]] Result<std::vector<DeadLetter>> dead_letters(const DeadLetterFilter& filter = {}) const;
-  /// Puts dead letters back to pending with fresh attempts; returns how many. Durable when it returns.
+  /// The same as a list, which has up to `DeadLetterFilter::limit` whole events in memory. With an
+  /// error there is none.
+  [[nodiscard]] Result<std::vector<DeadLetter>> dead_letters(
+      const DeadLetterFilter& filter = {}) const;
+  /// Puts dead letters back to pending with fresh attempts; returns how many. Durable when it
+  /// returns.
   Result<std::uint64_t> redrive(const DeadLetterFilter& filter = {});
   /// A value of the named user state, as last committed; see `TxState`.
   [[nodiscard]] Result<std::optional<std::string>> state(std::string_view name,
@@ -153,8 +156,8 @@ class HOLDFAST_EXPORT Bus {
   /// Publishing goes on. Fails with `deadline_exceeded` naming the handlers that still run.
   /// Not from inside a handler (`conflict`).
   Status drain(std::chrono::nanoseconds timeout = std::chrono::seconds(30));
-  /// `drain` without a limit, then refuses everything, flushes and releases the journal. Idempotent.
-  /// Waiting publishers are served first. Not from inside a handler (`conflict`).
+  /// `drain` without a limit, then refuses everything, flushes and releases the journal.
+  /// Idempotent. Waiting publishers are served first. Not from inside a handler (`conflict`).
   Status close();
 
  private:

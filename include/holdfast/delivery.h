@@ -11,8 +11,8 @@
 #include <string_view>
 #include <utility>
 
-#include "holdfast/export.h"
 #include "holdfast/event.h"
+#include "holdfast/export.h"
 #include "holdfast/result.h"
 
 namespace holdfast {
@@ -36,7 +36,8 @@ class Outcome {
     return Outcome(Kind::retry, std::nullopt, std::move(reason));
   }
   /// Failed: again after `delay` (0 to 30 days); dead after the policy's last attempt.
-  [[nodiscard]] static Outcome retry_after(std::chrono::nanoseconds delay, std::string reason = {}) {
+  [[nodiscard]] static Outcome retry_after(std::chrono::nanoseconds delay,
+                                           std::string reason = {}) {
     return Outcome(Kind::retry, delay, std::move(reason));
   }
   /// Not now: again after `delay` (0 to 30 days), and the attempt is not counted.
@@ -69,9 +70,9 @@ class Outcome {
 
 /// User state seen and changed by one handler run, as part of its `Tx`.
 ///
-/// Reads see the last commit, and this tx's own writes over it. If anything that was read (a key, or a
-/// scanned prefix) was changed by another commit before this one, the whole tx is refused and the
-/// handler runs again, uncounted: what it decided was decided on old values.
+/// Reads see the last commit, and this tx's own writes over it. If anything that was read (a key,
+/// or a scanned prefix) was changed by another commit before this one, the whole tx is refused and
+/// the handler runs again, uncounted: what it decided was decided on old values.
 ///
 /// Keys are 1 to 255 bytes, values up to 1 MiB (`kStateValueBytesMax`). A write over a limit makes
 /// the tx fail: the first error sticks, nothing of the tx is written, and the answer counts as a
@@ -95,8 +96,9 @@ class HOLDFAST_EXPORT TxState {
   std::string name_;
 };
 
-/// What commits in the same atomic write as the ack: follow-up events and user state. Either all of it
-/// and the ack are there after a crash, or none. With any other outcome than `ack` the tx is dropped.
+/// What commits in the same atomic write as the ack: follow-up events and user state. Either all of
+/// it and the ack are there after a crash, or none. With any other outcome than `ack` the tx is
+/// dropped.
 ///
 /// At most 10,000 writes and 16 MiB (`kTxWritesMax`, `kTxBytesMax`).
 /// Threads: as `TxState`. Does not block, except for reads of state.
@@ -131,9 +133,9 @@ class HOLDFAST_EXPORT Delivery {
   [[nodiscard]] std::stop_token stop_token() const;
   /// See `Tx`.
   [[nodiscard]] Tx tx();
-  /// Answer later, from any thread: the returned handle keeps the event, the tx and the subscription's
-  /// slot (`SubscribeOptions::concurrency`) until it is settled. What the handler returns after this is
-  /// ignored. Call at most once; a second handle answers nothing.
+  /// Answer later, from any thread: the returned handle keeps the event, the tx and the
+  /// subscription's slot (`SubscribeOptions::concurrency`) until it is settled. What the handler
+  /// returns after this is ignored. Call at most once; a second handle answers nothing.
   [[nodiscard]] Deferred defer();
 
  private:
@@ -143,8 +145,8 @@ class HOLDFAST_EXPORT Delivery {
 };
 
 /// An answer owed, by a move-only handle. Destroyed unanswered, it counts as a failed attempt.
-/// Threads: one at a time, any. May outlive the bus: `settle` then says `unavailable`, and the event
-/// is delivered again after the next open.
+/// Threads: one at a time, any. May outlive the bus: `settle` then says `unavailable`, and the
+/// event is delivered again after the next open.
 class HOLDFAST_EXPORT Deferred {
  public:
   Deferred() noexcept;

@@ -45,29 +45,29 @@ struct Payload {
   constexpr Payload(Bytes value) noexcept : bytes(value) {}  // NOLINT(google-explicit-constructor)
   Payload(std::string_view text) noexcept                    // NOLINT(google-explicit-constructor)
       : bytes(as_bytes(text)) {}
-  Payload(const std::string& text) noexcept                  // NOLINT(google-explicit-constructor)
+  Payload(const std::string& text) noexcept  // NOLINT(google-explicit-constructor)
       : bytes(as_bytes(text)) {}
-  Payload(const char* text) noexcept                         // NOLINT(google-explicit-constructor)
+  Payload(const char* text) noexcept  // NOLINT(google-explicit-constructor)
       : bytes(as_bytes(std::string_view(text))) {}
-  Payload(const std::vector<std::byte>& value) noexcept      // NOLINT(google-explicit-constructor)
+  Payload(const std::vector<std::byte>& value) noexcept  // NOLINT(google-explicit-constructor)
       : bytes(value) {}
   Bytes bytes;
 };
 
 /// What is published. Borrows everything: it only has to live for the call, which encodes it.
 ///
-/// Limits (each with an error that states the value and the limit): `type` 255 bytes, dotted tokens of
-/// [A-Za-z0-9_-]; `payload` 1 MiB (`Limits::payload_bytes_max`, at most 64 MiB); `content_type` and
-/// the source's name 255 bytes; `metadata` 64 pairs and 16 KiB together, keys 1 to 255 bytes.
+/// Limits (each with an error that states the value and the limit): `type` 255 bytes, dotted tokens
+/// of [A-Za-z0-9_-]; `payload` 1 MiB (`Limits::payload_bytes_max`, at most 64 MiB); `content_type`
+/// and the source's name 255 bytes; `metadata` 64 pairs and 16 KiB together, keys 1 to 255 bytes.
 struct Event {
-  std::string_view type;           ///< Dotted name, e.g. "order.placed".
-  Payload payload;                 ///< Opaque to the bus.
-  std::string_view content_type{}; ///< e.g. "application/json"; passed through.
+  std::string_view type;            ///< Dotted name, e.g. "order.placed".
+  Payload payload;                  ///< Opaque to the bus.
+  std::string_view content_type{};  ///< e.g. "application/json"; passed through.
   Priority priority = Priority::normal;
   Source source{};
   std::span<const MetadataPair> metadata{};  ///< Ordered; keys may repeat. `traceparent` and
                                              ///< `correlation_id` pass through.
-  WallTime timestamp = 0;  ///< When it happened; 0 = now.
+  WallTime timestamp = 0;                    ///< When it happened; 0 = now.
 };
 
 /// An event that owns its strings: for collections, and for events that outlive their origin.
@@ -106,11 +106,11 @@ class HOLDFAST_EXPORT MetadataView {
 /// Threads: any, concurrently.
 struct HOLDFAST_EXPORT EventView {
   EventId id;
-  CommitNumber commit;         ///< (commit, index) is the total order over all lanes.
-  std::uint32_t index = 0;     ///< Position inside its commit.
-  BatchId batch_id;            ///< 0 = published alone.
-  WallTime published_at = 0;   ///< When its commit was made.
-  WallTime timestamp = 0;      ///< When it happened, as the publisher says.
+  CommitNumber commit;        ///< (commit, index) is the total order over all lanes.
+  std::uint32_t index = 0;    ///< Position inside its commit.
+  BatchId batch_id;           ///< 0 = published alone.
+  WallTime published_at = 0;  ///< When its commit was made.
+  WallTime timestamp = 0;     ///< When it happened, as the publisher says.
   std::string_view type;
   Bytes payload;
   std::string_view content_type;

@@ -16,28 +16,29 @@ class logger;
 
 namespace holdfast {
 
-/// What a full intake does with a publisher. A publish from inside a handler is always rejected, never
-/// blocked: the handler may be the one that would make room.
+/// What a full intake does with a publisher. A publish from inside a handler is always rejected,
+/// never blocked: the handler may be the one that would make room.
 enum class IntakePolicy : std::uint8_t { block, reject };
 
 /// What `Bus::open` does when something that was durable is damaged or missing.
 enum class DamagePolicy : std::uint8_t {
   refuse,            ///< Return `data_loss`, naming what and where. Nothing is deleted.
-  keep_good_prefix,  ///< Keep what is good before the damage, keep a copy of what is cut, record the
-                     ///< lost sequences so that they are never used again, and report all of it.
+  keep_good_prefix,  ///< Keep what is good before the damage, keep a copy of what is cut, record
+                     ///< the lost sequences so that they are never used again, and report all of
+                     ///< it.
 };
 
 /// How long events stay after nobody is owed them: until they are older than `age`, or more than
 /// `bytes` of them are kept, whichever comes first. Zero in either = they go at once.
-/// Space is given back in the background, in steps of about `bytes / 256` of the larger of the two rules,
-/// from 1 MiB to 64 MiB.
+/// Space is given back in the background, in steps of about `bytes / 256` of the larger of the two
+/// rules, from 1 MiB to 64 MiB.
 struct Retention {
   std::chrono::seconds age = std::chrono::hours(24);
   std::uint64_t bytes = std::uint64_t{256} << 20U;
 
-  /// Nothing goes, whatever its age and however much there is. For a journal that keeps everything, and
-  /// for whoever opens another program's journal: then nothing goes because of the visit, and the
-  /// program's own rules hold again when it comes back.
+  /// Nothing goes, whatever its age and however much there is. For a journal that keeps everything,
+  /// and for whoever opens another program's journal: then nothing goes because of the visit, and
+  /// the program's own rules hold again when it comes back.
   [[nodiscard]] static constexpr Retention forever() noexcept {
     return {std::chrono::seconds::max(), std::numeric_limits<std::uint64_t>::max()};
   }
@@ -56,21 +57,21 @@ struct Workers {
   [[nodiscard]] static constexpr Workers single() noexcept { return {0, 0, 0, 1}; }
 };
 
-/// For `Limits::dead_letters_max`: none ever goes by itself, so that somebody must redrive them, or remove
-/// their subscription, before they fill the disk.
+/// For `Limits::dead_letters_max`: none ever goes by itself, so that somebody must redrive them, or
+/// remove their subscription, before they fill the disk.
 inline constexpr std::size_t kKeepAllDeadLetters = std::numeric_limits<std::size_t>::max();
 
 /// Upper bounds. Each call that meets one names it, the value and the bound in its error.
 struct Limits {
-  std::size_t payload_bytes_max = std::size_t{1} << 20U;         ///< 1 MiB; at most 64 MiB.
-  std::size_t intake_events_max = 65'536;                        ///< Waiting for the committer.
-  std::size_t intake_bytes_max = std::size_t{16} << 20U;         ///< Encoded, waiting likewise.
-  std::size_t settled_ahead_bytes_max = std::size_t{1} << 20U;   ///< Per subscription and lane.
-  std::size_t subscriptions_max = 1'024;                         ///< Durable ones, by name.
-  std::size_t dead_letters_max = 100'000;                        ///< The oldest go, and are logged;
-                                                                 ///< or `kKeepAllDeadLetters`.
-  std::uint64_t disk_reserve_bytes = std::uint64_t{64} << 20U;   ///< Free space below which
-                                                                 ///< publishing is refused.
+  std::size_t payload_bytes_max = std::size_t{1} << 20U;        ///< 1 MiB; at most 64 MiB.
+  std::size_t intake_events_max = 65'536;                       ///< Waiting for the committer.
+  std::size_t intake_bytes_max = std::size_t{16} << 20U;        ///< Encoded, waiting likewise.
+  std::size_t settled_ahead_bytes_max = std::size_t{1} << 20U;  ///< Per subscription and lane.
+  std::size_t subscriptions_max = 1'024;                        ///< Durable ones, by name.
+  std::size_t dead_letters_max = 100'000;                       ///< The oldest go, and are logged;
+                                                                ///< or `kKeepAllDeadLetters`.
+  std::uint64_t disk_reserve_bytes = std::uint64_t{64} << 20U;  ///< Free space below which
+                                                                ///< publishing is refused.
 };
 
 /// Fixed bounds that no option changes.
@@ -97,13 +98,15 @@ struct Options {
   Retention unclaimed_retention{};  ///< For events that no durable subscription has matched yet.
   std::size_t memory_budget = std::size_t{64} << 20U;  ///< Bytes, RocksDB's included; at least
                                                        ///< 16 MiB.
-  /// How long a plain ack may wait for the next commit to ride in. A crash meanwhile delivers again.
+  /// How long a plain ack may wait for the next commit to ride in. A crash meanwhile delivers
+  /// again.
   std::chrono::milliseconds ack_linger{50};
   /// A handler that runs longer is told in `stats()` and the log as stuck.
   std::chrono::seconds stuck_after{60};
   /// Keeps everything in memory, for tests and throw-away buses: nothing survives the process.
   bool in_memory = false;
-  /// Where log lines go; null = nowhere. Borrowed from spdlog, the only third-party name in this API.
+  /// Where log lines go; null = nowhere. Borrowed from spdlog, the only third-party name in this
+  /// API.
   std::shared_ptr<spdlog::logger> logger{};
 };
 

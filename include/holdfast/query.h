@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "holdfast/export.h"
 #include "holdfast/event.h"
+#include "holdfast/export.h"
 #include "holdfast/types.h"
 
 namespace holdfast {
@@ -25,14 +25,15 @@ enum class EventState : std::uint8_t {
   settled = 5,    ///< Everyone who wanted it has ended it; kept for a while (`Retention`).
 };
 [[nodiscard]] HOLDFAST_EXPORT std::string_view to_string(EventState state) noexcept;
-[[nodiscard]] HOLDFAST_EXPORT std::optional<EventState> parse_event_state(std::string_view text) noexcept;
+[[nodiscard]] HOLDFAST_EXPORT std::optional<EventState> parse_event_state(
+    std::string_view text) noexcept;
 
 /// Which events to visit. The default is all of them.
 struct ScanFilter {
-  std::vector<std::string> types{};        ///< Patterns; empty = all.
-  std::vector<Priority> priorities{};      ///< Empty = all.
-  std::vector<EventState> states{};        ///< Empty = all.
-  std::uint64_t from_sequence = 1;         ///< In every lane that is visited.
+  std::vector<std::string> types{};    ///< Patterns; empty = all.
+  std::vector<Priority> priorities{};  ///< Empty = all.
+  std::vector<EventState> states{};    ///< Empty = all.
+  std::uint64_t from_sequence = 1;     ///< In every lane that is visited.
   std::uint64_t to_sequence = std::numeric_limits<std::uint64_t>::max();  ///< Inclusive.
   std::uint64_t limit = std::numeric_limits<std::uint64_t>::max();
 };
@@ -59,8 +60,8 @@ struct StoredEvent {
   std::vector<Standing> standings;
 };
 
-/// An event that was given up on, with its history and its own copy of the event, so that it outlives
-/// the event's place in the lane.
+/// An event that was given up on, with its history and its own copy of the event, so that it
+/// outlives the event's place in the lane.
 struct DeadLetter {
   std::string subscription;
   EventId id;
@@ -70,8 +71,8 @@ struct DeadLetter {
   OwnedEvent event;
 };
 
-/// Called once a dead letter, by subscription, lane and sequence; returns false to stop. The letter lives
-/// for the call.
+/// Called once a dead letter, by subscription, lane and sequence; returns false to stop. The letter
+/// lives for the call.
 using DeadLetterVisitor = std::function<bool(const DeadLetter& letter)>;
 
 /// Which dead letters. The default is all that the default `Limits::dead_letters_max` keeps.

@@ -12,15 +12,15 @@ namespace holdfast {
 
 /// A `T`, or the `Status` that says why there is none.
 ///
-/// Converts to bool; reading the value of a failed result ends the program (`std::abort`), since it is
-/// a programmer's error and the library never throws. `throwing.h` has the form that throws instead.
-/// Threads: const methods concurrently; otherwise the caller's lock.
+/// Converts to bool; reading the value of a failed result ends the program (`std::abort`), since it
+/// is a programmer's error and the library never throws. `throwing.h` has the form that throws
+/// instead. Threads: const methods concurrently; otherwise the caller's lock.
 template <typename T>
 class [[nodiscard]] Result {
  public:
   using value_type = T;
 
-  Result(T value) : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value) : value_(std::move(value)) {}         // NOLINT(google-explicit-constructor)
   Result(Status status) : status_(std::move(status)) {  // NOLINT(google-explicit-constructor)
     if (status_.ok()) status_ = Status(StatusCode::internal, "result without a value or an error");
   }

@@ -24,12 +24,12 @@ struct SubscriptionStats {
   std::string name;       ///< Empty for an ephemeral one.
   bool attached = false;  ///< A handler is subscribed now.
   std::array<LaneStats, kLaneCount> lanes{};
-  std::uint64_t acked = 0;     ///< Since the bus was opened, as the next three.
+  std::uint64_t acked = 0;  ///< Since the bus was opened, as the next three.
   std::uint64_t skipped = 0;
   std::uint64_t retried = 0;
-  std::uint64_t rejected = 0;  ///< Put into the dead letters.
+  std::uint64_t rejected = 0;    ///< Put into the dead letters.
   std::uint64_t refused_tx = 0;  ///< Runs repeated because state that was read had changed.
-  std::string last_error;      ///< Reason of the newest failed attempt.
+  std::string last_error;        ///< Reason of the newest failed attempt.
   /// Not empty: delivery of a lane stands still, and why (damage found, settled-ahead set full).
   std::string blocked;
 };
@@ -44,12 +44,12 @@ struct StuckHandler {
 
 /// Lanes over all durable subscriptions.
 struct BusLaneStats {
-  LaneStats owed;                ///< Summed over subscriptions.
-  std::uint64_t unclaimed = 0;   ///< Events that no durable subscription has matched.
-  std::uint64_t published = 0;   ///< Events, ever, in this journal. Sequences in a range that is lost
-                                 ///< do not count: whether they were events nobody can know.
-  std::uint64_t newest = 0;      ///< Sequences up to this one were given out, or are lost.
-  std::uint64_t trimmed = 0;     ///< Sequences up to this one are gone from the lane.
+  LaneStats owed;               ///< Summed over subscriptions.
+  std::uint64_t unclaimed = 0;  ///< Events that no durable subscription has matched.
+  std::uint64_t published = 0;  ///< Events, ever, in this journal. Sequences in a range that is
+                                ///< lost do not count: whether they were events nobody can know.
+  std::uint64_t newest = 0;   ///< Sequences up to this one were given out, or are lost.
+  std::uint64_t trimmed = 0;  ///< Sequences up to this one are gone from the lane.
 };
 
 struct Stats {
@@ -73,8 +73,8 @@ struct Stats {
 
 /// What an open found and did.
 struct RecoveryReport {
-  bool created = false;          ///< The journal was new.
-  bool clean = true;             ///< The last run closed it; false after a crash.
+  bool created = false;  ///< The journal was new.
+  bool clean = true;     ///< The last run closed it; false after a crash.
   std::array<std::uint64_t, kLaneCount> pending{};  ///< Owed deliveries and unclaimed events.
   /// Deliveries that were running when the process ended. They run one at a time. Their attempt is
   /// counted, unless one of them was such a suspect already: then it is the one that is blamed.
@@ -85,8 +85,8 @@ struct RecoveryReport {
     bool dead = false;  ///< It was the last attempt: now a dead letter.
   };
   std::vector<Suspect> suspects;
-  std::uint64_t bytes_cut = 0;       ///< Of unsynced data at the end of the log; a copy is kept.
-  std::string cut_copy;              ///< Where, empty if nothing was cut.
+  std::uint64_t bytes_cut = 0;  ///< Of unsynced data at the end of the log; a copy is kept.
+  std::string cut_copy;         ///< Where, empty if nothing was cut.
   /// Sequences that are lost and will never be used again, [from, to].
   struct LostRange {
     Priority priority = Priority::normal;
@@ -94,7 +94,7 @@ struct RecoveryReport {
     std::uint64_t to = 0;
   };
   std::vector<LostRange> lost;
-  std::string damage;                ///< What was found and cut under `keep_good_prefix`.
+  std::string damage;                       ///< What was found and cut under `keep_good_prefix`.
   std::chrono::nanoseconds open_time{};     ///< Locking, checking and replaying the engine.
   std::chrono::nanoseconds recover_time{};  ///< Rebuilding what memory knows.
 };

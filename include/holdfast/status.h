@@ -26,12 +26,12 @@ enum class StatusCode : std::uint8_t {
   conflict = 9,            ///< Something that was read has changed since; start over.
   unavailable = 10,        ///< The bus is closing or closed.
   locked = 11,             ///< Another process has the journal open; the message names its pid.
-  fenced = 12,             ///< Another writer went on with this journal; this handle is out of date.
-  poisoned = 13,           ///< A write or sync failed earlier on this handle: reopen and compare.
-  data_loss = 14,          ///< Stored data is damaged or missing; the message says what and where.
-                           ///< For an operator, nothing was deleted.
-  unimplemented = 15,      ///< Known, and not in this version.
-  internal = 16,           ///< A defect of holdfast itself.
+  fenced = 12,         ///< Another writer went on with this journal; this handle is out of date.
+  poisoned = 13,       ///< A write or sync failed earlier on this handle: reopen and compare.
+  data_loss = 14,      ///< Stored data is damaged or missing; the message says what and where.
+                       ///< For an operator, nothing was deleted.
+  unimplemented = 15,  ///< Known, and not in this version.
+  internal = 16,       ///< A defect of holdfast itself.
 };
 
 /// The snake_case name of `code`, e.g. "resource_exhausted". Static storage.

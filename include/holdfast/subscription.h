@@ -13,9 +13,9 @@
 #include <variant>
 #include <vector>
 
-#include "holdfast/export.h"
 #include "holdfast/delivery.h"
 #include "holdfast/event.h"
+#include "holdfast/export.h"
 #include "holdfast/status.h"
 
 namespace holdfast {
@@ -73,13 +73,13 @@ struct SubscribeOptions {
   /// Asked before the handler, on the worker's thread; false = the event is skipped for this
   /// subscription, durably. Must be quick and must not throw (a throw counts as a failed attempt).
   std::function<bool(const EventView&)> condition{};
-  /// How many of its events may be with handlers (or `Deferred`) at the same time, from 1. With 2 or
-  /// more one slot is kept for critical events.
+  /// How many of its events may be with handlers (or `Deferred`) at the same time, from 1. With 2
+  /// or more one slot is kept for critical events.
   std::uint32_t concurrency = 1;
   RetryPolicy retry{};
   Start start = Start::earliest();
-  /// Told once the commit that carries an outcome is durable. Runs on a thread of the bus that others
-  /// wait for: be quick, and call nothing that blocks.
+  /// Told once the commit that carries an outcome is durable. Runs on a thread of the bus that
+  /// others wait for: be quick, and call nothing that blocks.
   std::function<void(EventId, Settled)> on_settled{};
 };
 
@@ -89,9 +89,8 @@ struct SubscribeOptions {
 class Handler {
  public:
   template <typename F>
-    requires(!std::same_as<std::remove_cvref_t<F>, Handler> &&
-             std::invocable<F&, Delivery&>)
-  Handler(F function) {  // NOLINT(google-explicit-constructor)
+  requires(!std::same_as<std::remove_cvref_t<F>, Handler> && std::invocable<F&, Delivery&>)
+      Handler(F function) {  // NOLINT(google-explicit-constructor)
     if constexpr (std::same_as<std::invoke_result_t<F&, Delivery&>, void>) {
       function_ = [inner = std::move(function)](Delivery& delivery) mutable {
         inner(delivery);
@@ -107,11 +106,11 @@ class Handler {
   std::function<Outcome(Delivery&)> function_;
 };
 
-/// A live subscription. Its destructor ends it: no handler starts afterwards, running ones are asked to
-/// stop and waited for, so that after it returns no callback runs. A handler may destroy its own
-/// subscription: then it is not waited for. A durable subscription's position stays in the journal, and
-/// events go on collecting for it. Move-only; may outlive the bus.
-/// Threads: one at a time. The destructor, `end` and assignment block for running handlers.
+/// A live subscription. Its destructor ends it: no handler starts afterwards, running ones are
+/// asked to stop and waited for, so that after it returns no callback runs. A handler may destroy
+/// its own subscription: then it is not waited for. A durable subscription's position stays in the
+/// journal, and events go on collecting for it. Move-only; may outlive the bus. Threads: one at a
+/// time. The destructor, `end` and assignment block for running handlers.
 class [[nodiscard]] HOLDFAST_EXPORT Subscription {
  public:
   Subscription() noexcept;

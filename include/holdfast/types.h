@@ -28,7 +28,8 @@ inline constexpr std::array<Priority, kLaneCount> kAllPriorities = {
 
 /// "critical", "high", "normal" or "low". Static storage.
 [[nodiscard]] HOLDFAST_EXPORT std::string_view to_string(Priority priority) noexcept;
-[[nodiscard]] HOLDFAST_EXPORT std::optional<Priority> parse_priority(std::string_view text) noexcept;
+[[nodiscard]] HOLDFAST_EXPORT std::optional<Priority> parse_priority(
+    std::string_view text) noexcept;
 
 /// How much a crash may take away.
 enum class Durability : std::uint8_t {

@@ -24,18 +24,18 @@ struct JournalInfo {
   std::vector<RecoveryReport::LostRange> lost;
 };
 
-/// A journal, read as it was when it was opened here: also while a bus has it open elsewhere. Cannot
-/// write, by type, and changes no byte of what is stored.
+/// A journal, read as it was when it was opened here: also while a bus has it open elsewhere.
+/// Cannot write, by type, and changes no byte of what is stored.
 ///
-/// Opening replays the journal's log in memory (up to about a second for 100 MB). What only the live bus
-/// knows (leases, stuck handlers) is not in it.
-/// Threads: const methods from any, concurrently; they read the disk and may block.
+/// Opening replays the journal's log in memory (up to about a second for 100 MB). What only the
+/// live bus knows (leases, stuck handlers) is not in it. Threads: const methods from any,
+/// concurrently; they read the disk and may block.
 class HOLDFAST_EXPORT JournalView {
  public:
   /// Fails with `not_found` (no such folder), `invalid_argument` (a file, a folder that is not a
   /// journal, a newer format), `data_loss` (damaged; names what and where), `unavailable` (no
-  /// permission, with the system's reason; or still being made, or changing too fast to be read just
-  /// now: try again).
+  /// permission, with the system's reason; or still being made, or changing too fast to be read
+  /// just now: try again).
   static Result<std::unique_ptr<JournalView>> open(const std::string& path);
   ~JournalView();
 
@@ -47,12 +47,13 @@ class HOLDFAST_EXPORT JournalView {
   /// Nothing when it was never published or is no longer kept.
   [[nodiscard]] Result<std::optional<StoredEvent>> get(EventId id) const;
   /// Visits dead letters, one in memory at a time.
-  /// Fails with `not_found` (no subscription of that name), `invalid_argument` (a pattern); stops with
-  /// `data_loss` at a damaged record, after those before it.
+  /// Fails with `not_found` (no subscription of that name), `invalid_argument` (a pattern); stops
+  /// with `data_loss` at a damaged record, after those before it.
   Status scan_dead_letters(const DeadLetterFilter& filter, const DeadLetterVisitor& visitor) const;
-  /// The same as a list, which has up to `DeadLetterFilter::limit` whole events in memory. With an error
-  /// there is none.
-  [[nodiscard]] Result<std::vector<DeadLetter>> dead_letters(const DeadLetterFilter& filter = {}) const;
+  /// The same as a list, which has up to `DeadLetterFilter::limit` whole events in memory. With an
+  /// error there is none.
+  [[nodiscard]] Result<std::vector<DeadLetter>> dead_letters(
+      const DeadLetterFilter& filter = {}) const;
   /// A value that handlers keep; see `TxState`.
   [[nodiscard]] Result<std::optional<std::string>> state(std::string_view name,
                                                          std::string_view key) const;

@@ -7,7 +7,8 @@ namespace holdfast::base {
 
 }  // namespace holdfast::base
 
-/// A programmer's error, checked in every build. Damage read from disk is never one: that is a Status.
-#define HOLDFAST_ASSERT(expression)                                          \
-  ((expression) ? static_cast<void>(0)                                       \
+/// A programmer's error, checked in every build. Damage read from disk is never one: that is a
+/// Status.
+#define HOLDFAST_ASSERT(expression)    \
+  ((expression) ? static_cast<void>(0) \
                 : ::holdfast::base::assert_failed(#expression, __FILE__, __LINE__))

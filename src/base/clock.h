@@ -8,12 +8,13 @@
 
 namespace holdfast::base {
 
-/// Nanoseconds since this machine was booted, sleep included: for delays and time-outs, which must not
-/// move when somebody sets the clock.
+/// Nanoseconds since this machine was booted, sleep included: for delays and time-outs, which must
+/// not move when somebody sets the clock.
 using BootTime = std::int64_t;
 
-/// Nanoseconds that a journal has been in use: boot time, carried on over reboots. It never goes back,
-/// and setting the clock does not move it, so it is what stored due times and ages are told in.
+/// Nanoseconds that a journal has been in use: boot time, carried on over reboots. It never goes
+/// back, and setting the clock does not move it, so it is what stored due times and ages are told
+/// in.
 using BusTime = std::int64_t;
 
 struct Now {
@@ -23,8 +24,8 @@ struct Now {
 };
 
 /// What to add to boot time for bus time to go on from `last`, which was read by the journal's last
-/// writer. While the machine was off nothing but the wall clock tells how long that was; when it was
-/// set back meanwhile, no time has passed.
+/// writer. While the machine was off nothing but the wall clock tells how long that was; when it
+/// was set back meanwhile, no time has passed.
 [[nodiscard]] std::int64_t bus_offset(const Now& last, const Now& now, bool rebooted);
 
 /// Threads: any.

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "base/fail_point.h"
 
-#include <unistd.h>
-
 #include <atomic>
 #include <charconv>
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
+#include <unistd.h>
 
 namespace holdfast::base {
 

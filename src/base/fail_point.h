@@ -4,8 +4,8 @@
 #include <string_view>
 
 // Named places where a test can end the process, to see what a crash there leaves behind:
-// HOLDFAST_FAIL_POINT="commit.written:3" kills it (SIGKILL) when the place is passed the third time.
-// Compiled in with -DHOLDFAST_FAIL_POINTS=1 only.
+// HOLDFAST_FAIL_POINT="commit.written:3" kills it (SIGKILL) when the place is passed the third
+// time. Compiled in with -DHOLDFAST_FAIL_POINTS=1 only.
 
 namespace holdfast::base {
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "base/log.h"
 
-#include <spdlog/logger.h>
-
 #include <string>
+
+#include <spdlog/logger.h>
 
 namespace holdfast::base {
 

@@ -11,8 +11,8 @@ class logger;
 namespace holdfast::base {
 
 /// A place for log lines: the embedder's spdlog logger, or nowhere. A value.
-/// Text from events is written with control characters escaped, so that a payload cannot forge lines
-/// or drive a terminal. Threads: any.
+/// Text from events is written with control characters escaped, so that a payload cannot forge
+/// lines or drive a terminal. Threads: any.
 class Log {
  public:
   Log() = default;

@@ -5,12 +5,11 @@
 #include "holdfast/status.h"
 
 /// Returns the status of `expression` from the surrounding function when it is an error.
-#define HOLDFAST_TRY(expression)                                \
-  do {                                                          \
-    if (::holdfast::Status holdfast_status = (expression);      \
-        !holdfast_status.ok()) {                                \
-      return holdfast_status;                                   \
-    }                                                           \
+#define HOLDFAST_TRY(expression)                                                    \
+  do {                                                                              \
+    if (::holdfast::Status holdfast_status = (expression); !holdfast_status.ok()) { \
+      return holdfast_status;                                                       \
+    }                                                                               \
   } while (false)
 
 #define HOLDFAST_CONCAT_INNER(a, b) a##b

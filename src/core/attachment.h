@@ -19,8 +19,8 @@ void attach(Ledger& ledger, Scheduler& scheduler, SubscriptionState& subscriptio
 /// The handler goes. What it was given and has not answered may still be answered.
 void detach(Ledger& ledger, SubscriptionState& subscription);
 
-/// `record` as it becomes when its filter changes while the lanes stand at `next`; earlier filters that
-/// no owed event is old enough for (`floor`) are forgotten.
+/// `record` as it becomes when its filter changes while the lanes stand at `next`; earlier filters
+/// that no owed event is old enough for (`floor`) are forgotten.
 model::SubscriptionRecord with_filter(const model::SubscriptionRecord& record,
                                       model::FilterRecord filter, const PerLane<Sequence>& floor,
                                       const PerLane<Sequence>& next);

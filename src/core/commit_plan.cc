@@ -20,7 +20,8 @@ CommitPlan::CommitPlan(Ledger& ledger, const Place& place, base::Now now,
   commit_.written_at = now;
 }
 
-// --- Publishing ------------------------------------------------------------------------------------
+// --- Publishing
+// ------------------------------------------------------------------------------------
 
 void CommitPlan::append(std::string_view record, std::uint32_t checksum, Priority lane,
                         BatchId batch) {
@@ -76,7 +77,8 @@ void CommitPlan::put_state(std::string name, std::string key, std::optional<std:
   }
 }
 
-// --- Answers ---------------------------------------------------------------------------------------
+// --- Answers
+// ---------------------------------------------------------------------------------------
 
 void CommitPlan::touch(SubscriptionState& subscription, Priority lane) {
   auto& state = subscription.lanes[lane];
@@ -174,9 +176,8 @@ CommitPlan::Settlement CommitPlan::fail(SubscriptionState& subscription, const L
     return {Settlement::Effect::settled, Settled::dead, {}};
   }
   ++subscription.retried;
-  const auto wait = delay.has_value()
-                        ? clamp_delay(std::chrono::nanoseconds(*delay))
-                        : backoff(subscription.retry, lease.attempt, random_());
+  const auto wait = delay.has_value() ? clamp_delay(std::chrono::nanoseconds(*delay))
+                                      : backoff(subscription.retry, lease.attempt, random_());
   park(subscription, lease, lease.attempt, wait.count(), reason);
   return {Settlement::Effect::parked, Settled::acked, {}};
 }
@@ -213,8 +214,7 @@ CommitPlan::Settlement CommitPlan::answer(Answer& answer) {
     case Answer::Kind::reject:
       bury(*subscription, lease, lease.attempt, answer.reason);
       return {Effect::settled, Settled::dead, {}};
-    case Answer::Kind::retry:
-      return fail(*subscription, lease, answer.delay, answer.reason);
+    case Answer::Kind::retry: return fail(*subscription, lease, answer.delay, answer.reason);
     case Answer::Kind::snooze:
       park(*subscription, lease, lease.attempt - 1,
            clamp_delay(std::chrono::nanoseconds(answer.delay.value_or(0))).count(), answer.reason);
@@ -253,7 +253,8 @@ void CommitPlan::park_overdue(SubscriptionState& subscription, Priority lane) {
   }
 }
 
-// --- Subscriptions ---------------------------------------------------------------------------------
+// --- Subscriptions
+// ---------------------------------------------------------------------------------
 
 SubscriptionState& CommitPlan::create(model::SubscriptionRecord record,
                                       const PerLane<Backlog>& backlog) {
@@ -319,7 +320,8 @@ void CommitPlan::forget_claims() {
   }
 }
 
-// --- Dead letters and suspects ---------------------------------------------------------------------
+// --- Dead letters and suspects
+// ---------------------------------------------------------------------
 
 void CommitPlan::redrive(const model::DeadLetterRecord& letter) {
   auto* subscription = ledger_.find(letter.subscription);
@@ -362,19 +364,20 @@ bool CommitPlan::accuse(const Suspect& suspect) {
     bury(*subscription, lease, attempts, kReason);
     return true;
   }
-  add(model::PutSettlement{{.subscription = suspect.subscription,
-                            .event = suspect.event,
-                            .attempts = attempts,
-                            .due = now_.bus,
-                            .suspect = true,
-                            .last_error = kReason},
-                           suspect.parked ? nullptr
-                                          : suspect.chunk->extract(suspect.event.sequence),
-                           suspect.due});
+  add(model::PutSettlement{
+      {.subscription = suspect.subscription,
+       .event = suspect.event,
+       .attempts = attempts,
+       .due = now_.bus,
+       .suspect = true,
+       .last_error = kReason},
+      suspect.parked ? nullptr : suspect.chunk->extract(suspect.event.sequence),
+      suspect.due});
   return false;
 }
 
-// --- The end ---------------------------------------------------------------------------------------
+// --- The end
+// ---------------------------------------------------------------------------------------
 
 void CommitPlan::trim() {
   for (const auto lane : kAllPriorities) {

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "core/ledger.h"
 #include "core/lease.h"
+#include "core/ledger.h"
 #include "holdfast/receipt.h"
 #include "holdfast/subscription.h"
 #include "model/chunk.h"
@@ -20,10 +20,10 @@ namespace holdfast::core {
 
 /// One commit in the making: the rules of publishing, answering and subscribing.
 ///
-/// Each call changes the ledger at once and adds to the commit what makes the journal agree. So a plan
-/// that was begun must be written; when writing fails the journal is poisoned and the ledger with it,
-/// and both are rebuilt from disk. What is published becomes visible to handlers only through
-/// `Scheduler::offer`, once it has its durability.
+/// Each call changes the ledger at once and adds to the commit what makes the journal agree. So a
+/// plan that was begun must be written; when writing fails the journal is poisoned and the ledger
+/// with it, and both are rebuilt from disk. What is published becomes visible to handlers only
+/// through `Scheduler::offer`, once it has its durability.
 class CommitPlan {
  public:
   struct Place {
@@ -82,7 +82,7 @@ class CommitPlan {
     EventId event;
     std::uint32_t attempts = 0;  ///< Counted before.
     bool parked = false;         ///< It has a parked copy already.
-    base::BusTime due = 0;  ///< When parked: what its record says.
+    base::BusTime due = 0;       ///< When parked: what its record says.
     ChunkPtr chunk;
     bool counted = true;
   };
@@ -92,7 +92,8 @@ class CommitPlan {
 
   /// Moves trim points as far as floors and retention allow.
   void trim();
-  /// Writes every cursor whose stored form is more than `lag` sequences behind; 0 = all that differ.
+  /// Writes every cursor whose stored form is more than `lag` sequences behind; 0 = all that
+  /// differ.
   void refresh_cursors(Sequence lag);
   void mark_clean() { commit_.clean = true; }
   /// Nothing has been asked of it.

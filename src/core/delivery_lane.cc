@@ -155,7 +155,8 @@ bool DeliveryLane::is_in_row(Sequence sequence) const noexcept {
 
 std::deque<DeliveryLane::Row>::const_iterator DeliveryLane::find_row(
     Sequence sequence) const noexcept {
-  // Ascending: events are taken in the order of their sequences, those out of turn are not in the row.
+  // Ascending: events are taken in the order of their sequences, those out of turn are not in the
+  // row.
   const auto row =
       std::lower_bound(taken_.begin(), taken_.end(), sequence,
                        [](const Row& each, Sequence value) { return each.sequence < value; });

@@ -26,16 +26,16 @@ struct Span {
 
 /// A subscription's progress in one lane, and the part of its backlog that is in memory.
 ///
-/// Handlers finish out of order, so "how far are we" is a floor and the few settled ahead of it. What has
-/// been taken lies in a row in the order of taking, what waits in memory is a window behind it, the rest
-/// stays on disk:
+/// Handlers finish out of order, so "how far are we" is a floor and the few settled ahead of it.
+/// What has been taken lies in a row in the order of taking, what waits in memory is a window
+/// behind it, the rest stays on disk:
 ///
 ///       settled   settled   taken    settled   taken  |  window    |  on disk
 ///          44        45       46        47       48   |  49 .. 52  |  53 ...
 ///                             ^ floor                             ^ covered
 ///
-/// Settling 46 moves the floor to 48 at once. A parked event (one that failed, or held up the floor for
-/// too long) has its own record and counts as settled here; it comes back through `due`.
+/// Settling 46 moves the floor to 48 at once. A parked event (one that failed, or held up the floor
+/// for too long) has its own record and counts as settled here; it comes back through `due`.
 ///
 /// Invariants: the floor never goes back; whatever is owed is taken, in the window, at or behind
 /// `covered`, or parked; `taken_` begins with an event that is not settled.
@@ -56,19 +56,19 @@ class DeliveryLane {
     std::uint32_t attempts = 0;
     base::BusTime due = 0;  // when parked
     ChunkPtr chunk;         // null: to be read from its parked copy
-    Ticket ticket = 0;  // when not parked
+    Ticket ticket = 0;      // when not parked
   };
 
   static constexpr std::size_t kWindowEventsMax = 4'096;
   static constexpr std::size_t kWindowEventsLow = kWindowEventsMax / 2;
-  /// From here on the oldest event that is still taken is parked, so that the settled ones behind it
-  /// need not be remembered one by one.
+  /// From here on the oldest event that is still taken is parked, so that the settled ones behind
+  /// it need not be remembered one by one.
   static constexpr std::size_t kTakenSoftMax = 4'096;
   /// From here on nothing more is taken until answers were committed.
   static constexpr std::size_t kTakenMax = 65'536;
 
-  /// Starts at `floor` with those `ahead` of it settled; nothing is in memory yet. `live`: nothing that
-  /// is offered already lies behind the floor.
+  /// Starts at `floor` with those `ahead` of it settled; nothing is in memory yet. `live`: nothing
+  /// that is offered already lies behind the floor.
   void reset(Sequence floor, std::vector<Sequence> ahead, bool live = false);
 
   // --- The window -------------------------------------------------------------------------------
@@ -93,8 +93,8 @@ class DeliveryLane {
   /// Where a refill begins to read.
   [[nodiscard]] Sequence covered() const noexcept { return covered_; }
 
-  /// A live event run that this subscription wants. With `room` it goes into the window; otherwise it,
-  /// and all that follow, stay on disk.
+  /// A live event run that this subscription wants. With `room` it goes into the window; otherwise
+  /// it, and all that follow, stay on disk.
   void offer(const Span& span, bool room);
   /// From disk, in order. Events that are settled already are left out. `covered` is where reading
   /// ended; `live` that this is all there is.
@@ -126,13 +126,14 @@ class DeliveryLane {
   [[nodiscard]] std::optional<Taken> overdue() const;
   [[nodiscard]] bool is_taken(Ticket ticket) const noexcept;
 
-  /// Everything below is settled, parked or never wanted. `offered` is the end of what the lane offers.
+  /// Everything below is settled, parked or never wanted. `offered` is the end of what the lane
+  /// offers.
   [[nodiscard]] Sequence floor(Sequence offered) const noexcept;
   /// Settled or parked above `floor`, ascending.
   [[nodiscard]] std::vector<Sequence> ahead(Sequence floor) const;
   [[nodiscard]] bool is_settled(Sequence sequence, Sequence offered) const noexcept;
 
-  std::uint64_t owed = 0;    ///< Parked ones included.
+  std::uint64_t owed = 0;  ///< Parked ones included.
   std::uint64_t parked = 0;
   std::uint64_t leased = 0;  ///< With a handler now.
 
@@ -145,8 +146,9 @@ class DeliveryLane {
   };
 
   void push_span(Span span);
-  /// What is in memory ends at `reached`, or behind the settled ones that follow: a floor that stood at
-  /// one of them would lose it, since what is stored as settled ahead begins behind the floor.
+  /// What is in memory ends at `reached`, or behind the settled ones that follow: a floor that
+  /// stood at one of them would lose it, since what is stored as settled ahead begins behind the
+  /// floor.
   void cover(Sequence reached);
   [[nodiscard]] std::deque<Row>::const_iterator find_row(Sequence sequence) const noexcept;
 

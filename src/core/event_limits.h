@@ -10,7 +10,8 @@
 
 namespace holdfast::core {
 
-/// Whether `event` is within its limits (include/holdfast/event.h); the error states value and limit.
+/// Whether `event` is within its limits (include/holdfast/event.h); the error states value and
+/// limit.
 Status check_event(const Event& event, std::size_t payload_bytes_max);
 
 /// Names of subscriptions and of user state: 1 to 255 bytes, no control characters.

@@ -80,9 +80,8 @@ bool pattern_matches(std::string_view pattern, std::string_view type) noexcept {
 
 bool any_pattern_matches(const std::vector<std::string>& patterns, std::string_view type) noexcept {
   return patterns.empty() ||
-         std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
-           return pattern_matches(pattern, type);
-         });
+         std::any_of(patterns.begin(), patterns.end(),
+                     [&](const std::string& pattern) { return pattern_matches(pattern, type); });
 }
 
 Status Filter::check(const std::vector<std::string>& types, const Match& match) {
@@ -116,8 +115,9 @@ bool Filter::matches_inside(const EventView& event) const noexcept {
       !none_or_any(match_.source_names, event.source.name)) {
     return false;
   }
-  return std::all_of(match_.metadata_equals.begin(), match_.metadata_equals.end(),
-                     [&](const auto& pair) { return event.metadata.find(pair.first) == pair.second; });
+  return std::all_of(
+      match_.metadata_equals.begin(), match_.metadata_equals.end(),
+      [&](const auto& pair) { return event.metadata.find(pair.first) == pair.second; });
 }
 
 bool operator==(const Filter& a, const Filter& b) noexcept {

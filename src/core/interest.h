@@ -11,8 +11,9 @@
 
 namespace holdfast::core {
 
-/// Which events a subscription is owed: those that its filter matches, from its start on, and, before a
-/// change of filter, what it wanted then as well. Immutable and shared: readers use it without a lock.
+/// Which events a subscription is owed: those that its filter matches, from its start on, and,
+/// before a change of filter, what it wanted then as well. Immutable and shared: readers use it
+/// without a lock.
 class Interest {
  public:
   explicit Interest(const model::SubscriptionRecord& record)

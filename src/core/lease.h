@@ -21,7 +21,7 @@ struct Lease {
   std::uint32_t generation = 0;
   EventId event;
   std::uint32_t attempt = 1;
-  ChunkPtr chunk;  ///< Null for a parked event: its copy must be read first.
+  ChunkPtr chunk;                   ///< Null for a parked event: its copy must be read first.
   DeliveryLane::Ticket ticket = 0;  ///< When not parked.
   bool parked = false;
   base::BusTime due = 0;  ///< When parked: what its record says.
@@ -50,7 +50,7 @@ struct Answer {
   Kind kind = Kind::ack;
   std::optional<std::int64_t> delay;  ///< ns; of a retry or snooze.
   std::string reason;
-  std::unique_ptr<TxWrites> tx;       ///< Null when the handler used none.
+  std::unique_ptr<TxWrites> tx;  ///< Null when the handler used none.
 };
 
 }  // namespace holdfast::core

@@ -6,8 +6,8 @@
 #include <deque>
 #include <map>
 #include <memory>
-#include <set>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -30,20 +30,20 @@ struct LedgerSettings {
   LaneRetention::Rules retention;
   std::size_t dead_letters_max = 100'000;
   std::size_t settled_ahead_bytes_max = std::size_t{1} << 20U;
-  /// Event bytes that may be in memory for delivery. A lane with nothing in memory may always have one
-  /// chunk, or nothing would move.
+  /// Event bytes that may be in memory for delivery. A lane with nothing in memory may always have
+  /// one chunk, or nothing would move.
   std::size_t resident_bytes_max = std::size_t{8} << 20U;
-  /// Parked events that wait in memory, of one subscription and lane, and of all together; a few of each
-  /// are always allowed.
+  /// Parked events that wait in memory, of one subscription and lane, and of all together; a few of
+  /// each are always allowed.
   std::size_t parked_per_lane_max = 4'096;
   std::size_t parked_max = 65'536;
 };
 
 /// What is known of one lane.
 struct LaneState {
-  Sequence next = 1;     ///< Sequence of the next event to be published.
-  Sequence trim = 1;     ///< Below this everything is gone.
-  Sequence offered = 1;  ///< Below this every event has its durability and may be delivered.
+  Sequence next = 1;       ///< Sequence of the next event to be published.
+  Sequence trim = 1;       ///< Below this everything is gone.
+  Sequence offered = 1;    ///< Below this every event has its durability and may be delivered.
   std::uint64_t lost = 0;  ///< So many sequences below `next` are lost and were never published.
   std::optional<LaneRetention> retention;
   std::multiset<Sequence> pins;  ///< Somebody is reading from here on.
@@ -66,10 +66,10 @@ class DeadLetterIndex {
   std::uint64_t died_ = 0;
 };
 
-/// All that the bus knows beside the events themselves: what is owed to whom, in memory, rebuilt from the
-/// journal at open. Plain data and look-ups; what changes it: `CommitPlan` (publishing, answers,
-/// subscriptions) and `Scheduler` (handing out). Pure: time, threads, random numbers and I/O come from
-/// outside. Not thread-safe: the runtime holds one mutex around it.
+/// All that the bus knows beside the events themselves: what is owed to whom, in memory, rebuilt
+/// from the journal at open. Plain data and look-ups; what changes it: `CommitPlan` (publishing,
+/// answers, subscriptions) and `Scheduler` (handing out). Pure: time, threads, random numbers and
+/// I/O come from outside. Not thread-safe: the runtime holds one mutex around it.
 class Ledger {
  public:
   explicit Ledger(const LedgerSettings& settings);
@@ -87,8 +87,8 @@ class Ledger {
   /// The lowest sequence that somebody is owed, or reads from, or may have to be told of.
   [[nodiscard]] Sequence floor(Priority lane) const;
 
-  /// How `subscription` stands to an event that is in the journal; nothing when it never was owed it.
-  /// Parked and dead ones look settled here: they have records of their own.
+  /// How `subscription` stands to an event that is in the journal; nothing when it never was owed
+  /// it. Parked and dead ones look settled here: they have records of their own.
   enum class Standing : std::uint8_t { owed, settled };
   [[nodiscard]] std::optional<Standing> standing(const SubscriptionState& subscription,
                                                  const EventView& event) const;

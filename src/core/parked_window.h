@@ -15,14 +15,14 @@
 
 namespace holdfast::core {
 
-/// The parked events of one subscription and lane that wait for their time, those due first in memory
-/// and the rest on disk alone:
+/// The parked events of one subscription and lane that wait for their time, those due first in
+/// memory and the rest on disk alone:
 ///
 ///       in memory: due at 3, 7, 7, 12  |  on disk: 12, 40, 99 ...
 ///                                      ^ horizon
 ///
-/// A million retries or scheduled events take no more memory than a few thousand. Events that are with a
-/// handler, or whose time has come, are no longer in here.
+/// A million retries or scheduled events take no more memory than a few thousand. Events that are
+/// with a handler, or whose time has come, are no longer in here.
 class ParkedWindow {
  public:
   struct Key {
@@ -62,8 +62,8 @@ class ParkedWindow {
   }
   /// Reading begins: returns from where on. Whatever is parked and settled meanwhile is remembered.
   Key begin_refill();
-  /// What was read from there on: all below `reached`, or all there is. Those that `is_known` tells are
-  /// with a handler, or about to be.
+  /// What was read from there on: all below `reached`, or all there is. Those that `is_known` tells
+  /// are with a handler, or about to be.
   template <typename IsKnown>
   void refilled(const Key& from, const std::vector<model::DueRecord>& records,
                 const std::optional<Key>& reached, IsKnown&& is_known) {

@@ -15,8 +15,8 @@ constexpr std::uint64_t kStepMax = std::uint64_t{64} << 20U;
 
 std::int64_t as_nanoseconds(std::chrono::seconds age) {
   // An age of many centuries is a way to say "for ever".
-  constexpr auto kMost = std::chrono::duration_cast<std::chrono::seconds>(
-      std::chrono::nanoseconds::max());
+  constexpr auto kMost =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::nanoseconds::max());
   if (age > kMost) return std::chrono::nanoseconds::max().count();
   return std::chrono::nanoseconds(age).count();
 }
@@ -41,7 +41,8 @@ LaneRetention::Sequence LaneRetention::recount_from(Sequence trim) const {
 std::vector<model::RetentionMark> LaneRetention::note(Sequence sequence, std::uint64_t bytes,
                                                       Published now, bool claimed) {
   std::vector<model::RetentionMark> due;
-  const auto age_step = as_nanoseconds(rules_.settled.age) / static_cast<std::int64_t>(kMarksMax / 2);
+  const auto age_step =
+      as_nanoseconds(rules_.settled.age) / static_cast<std::int64_t>(kMarksMax / 2);
   if (marks_.empty() || bytes_ - marks_.back().bytes_before >= step() ||
       (marks_.size() < kMarksMax && now.bus - marks_.back().published_bus > age_step &&
        sequence > marks_.back().sequence)) {
@@ -72,8 +73,8 @@ void LaneRetention::note_again(Sequence sequence, std::uint64_t bytes, WallTime 
     then.bus = mark.published_bus + std::max<std::int64_t>(published_at - mark.published_at, 0);
     is_counted = sequence < mark.counted_to;
   }
-  // Marks that became due were stored with the events. Those of other rules than before are not, and
-  // must not begin among events that are counted already.
+  // Marks that became due were stored with the events. Those of other rules than before are not,
+  // and must not begin among events that are counted already.
   if (is_counted) {
     bytes_ += bytes;
     next_ = sequence + 1;

@@ -19,8 +19,8 @@ namespace holdfast::core {
 ///       +-----+----------+-------------+----------+
 ///         interval: bytes, age, how many nobody has claimed
 ///
-/// An interval goes when every subscription's floor is past it and the rule for it (settled, or some of
-/// it unclaimed) says so.
+/// An interval goes when every subscription's floor is past it and the rule for it (settled, or
+/// some of it unclaimed) says so.
 class LaneRetention {
  public:
   using Sequence = model::Sequence;
@@ -39,29 +39,31 @@ class LaneRetention {
   /// Marks as they were stored, ascending. Events from the last one on must be noted again.
   void restore(const model::RetentionMark& mark);
 
-  /// After the last `restore`: the events from the returned sequence on must be noted again, since what
-  /// is stored of the last interval is not up to date until it ends.
+  /// After the last `restore`: the events from the returned sequence on must be noted again, since
+  /// what is stored of the last interval is not up to date until it ends.
   [[nodiscard]] Sequence recount_from(Sequence trim) const;
 
   struct Published {
     WallTime wall = 0;
     base::BusTime bus = 0;
   };
-  /// An event of `bytes`, published at `now`, follows at `sequence`. Returns the marks to store: a new
-  /// one when it is due, and the one before it with its final count.
+  /// An event of `bytes`, published at `now`, follows at `sequence`. Returns the marks to store: a
+  /// new one when it is due, and the one before it with its final count.
   std::vector<model::RetentionMark> note(Sequence sequence, std::uint64_t bytes, Published now,
                                          bool claimed);
   /// The same of an event that is read again, which knows only what the wall clock said.
   void note_again(Sequence sequence, std::uint64_t bytes, WallTime published_at, bool claimed);
 
-  /// Some subscription wants the event at `sequence`, and no other that is known does. Returns the mark
-  /// to store again. An event that may have been claimed by somebody who is forgotten stays counted as
-  /// unclaimed: it is kept for longer than it need be, and never for less.
+  /// Some subscription wants the event at `sequence`, and no other that is known does. Returns the
+  /// mark to store again. An event that may have been claimed by somebody who is forgotten stays
+  /// counted as unclaimed: it is kept for longer than it need be, and never for less.
   std::optional<model::RetentionMark> claim(Sequence sequence);
-  /// From now on nobody knows who had claimed what is in the lane. Returns the marks to store again.
+  /// From now on nobody knows who had claimed what is in the lane. Returns the marks to store
+  /// again.
   std::vector<model::RetentionMark> forget_claims();
 
-  /// How far the lane may be trimmed when nobody is owed anything below `floor`. Forgets marks below.
+  /// How far the lane may be trimmed when nobody is owed anything below `floor`. Forgets marks
+  /// below.
   Trimmed trim(Sequence trim, Sequence floor, base::BusTime now);
 
   /// The first sequence at or after `time`, as far as marks tell: not later than the right one.
@@ -69,8 +71,8 @@ class LaneRetention {
 
   [[nodiscard]] std::uint64_t unclaimed() const noexcept;
 
-  /// Apart enough that a lane never keeps more than about this many, but for one more each 64 MiB when
-  /// it may keep more than 16 GiB.
+  /// Apart enough that a lane never keeps more than about this many, but for one more each 64 MiB
+  /// when it may keep more than 16 GiB.
   static constexpr std::uint64_t kMarksMax = 512;
 
  private:

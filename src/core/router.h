@@ -18,17 +18,20 @@ struct Route {
   Span span;
 };
 
-/// Tells which subscriptions want an event. Remembers the answer per type, so that the cost of an event
-/// does not grow with the number of subscriptions that do not want it.
+/// Tells which subscriptions want an event. Remembers the answer per type, so that the cost of an
+/// event does not grow with the number of subscriptions that do not want it.
 class Router {
  public:
   void add(SubscriptionState* subscription);
   void remove(const SubscriptionState* subscription);
   /// Filters have changed.
-  void forget() { by_type_.clear(); last_ = nullptr; }
+  void forget() {
+    by_type_.clear();
+    last_ = nullptr;
+  }
 
-  /// The routes of `chunk`, in no particular order. `visit(sequence, claimed)` is called once an event;
-  /// claimed = a durable subscription wants it.
+  /// The routes of `chunk`, in no particular order. `visit(sequence, claimed)` is called once an
+  /// event; claimed = a durable subscription wants it.
   template <typename Visit>
   std::vector<Route> route(const ChunkPtr& chunk, Visit&& visit) {
     std::vector<Route> routes;
@@ -52,7 +55,8 @@ class Router {
   const Subscribers& lookup(std::string_view type);
   /// Given that it wants the type.
   static bool wants(const Interest& interest, const ChunkPtr& chunk, Sequence sequence) {
-    if (sequence < interest.plain_from(chunk->lane())) return interest.wants(chunk->event(sequence));
+    if (sequence < interest.plain_from(chunk->lane()))
+      return interest.wants(chunk->event(sequence));
     return !interest.filter().looks_inside() ||
            interest.filter().matches_inside(chunk->event(sequence));
   }

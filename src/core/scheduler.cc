@@ -18,8 +18,7 @@ void Scheduler::offer(CommitNumber commit) {
       auto* subscription = ledger_.find(route.subscription);
       if (subscription == nullptr) continue;
       auto& state = subscription->lanes[lane];
-      const bool room = subscription->attached &&
-                        (ledger_.has_room() || state.window_count() == 0);
+      const bool room = subscription->attached && (ledger_.has_room() || state.window_count() == 0);
       state.offer(route.span, room);
       list(*subscription, lane);
       want_refill(*subscription, lane);
@@ -127,8 +126,7 @@ Lease Scheduler::take_from(SubscriptionState& subscription, Priority lane) {
   Lease lease;
   lease.subscription = subscription.record.id;
   lease.generation = subscription.generation;
-  const bool due_may_run =
-      state.has_due() && !(state.first_due().suspect && suspect_running_);
+  const bool due_may_run = state.has_due() && !(state.first_due().suspect && suspect_running_);
   if (due_may_run) {
     lease.event = {lane, state.first_due_sequence()};
     auto due = state.take_due();
@@ -243,7 +241,8 @@ std::optional<Scheduler::Refill> Scheduler::next_refill(Priority worker_class) {
       const auto wanted = refills_[lane].front();
       refills_[lane].pop_front();
       auto* subscription = ledger_.find(wanted.subscription);
-      // A new attachment has asked for itself: to read for an old one as well would give events twice.
+      // A new attachment has asked for itself: to read for an old one as well would give events
+      // twice.
       if (subscription == nullptr || subscription->generation != wanted.generation) continue;
       auto& state = subscription->lanes[lane];
       if (!subscription->attached || !state.wants_refill()) {

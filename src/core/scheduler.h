@@ -13,10 +13,10 @@ namespace holdfast::core {
 
 /// Decides which event goes to which worker next, and what has to be read from disk for that.
 ///
-/// The rule: the most urgent lane first; inside a lane, subscriptions in turn; inside a subscription,
-/// by sequence, retries that are due before. A worker of class p takes only lanes at least as urgent as
-/// p. Of a subscription with two slots or more, one is kept for critical events. Events that may have
-/// killed the last process run one at a time.
+/// The rule: the most urgent lane first; inside a lane, subscriptions in turn; inside a
+/// subscription, by sequence, retries that are due before. A worker of class p takes only lanes at
+/// least as urgent as p. Of a subscription with two slots or more, one is kept for critical events.
+/// Events that may have killed the last process run one at a time.
 ///
 /// Pure, and under the same lock as the ledger it works on.
 class Scheduler {
@@ -65,8 +65,8 @@ class Scheduler {
     std::size_t events_max = 0;
     std::size_t bytes_max = 0;  ///< Of chunks; one is always allowed.
   };
-  /// A part of a backlog that should be read from the journal now, for lanes that a worker of this class
-  /// may take.
+  /// A part of a backlog that should be read from the journal now, for lanes that a worker of this
+  /// class may take.
   std::optional<Refill> next_refill(Priority worker_class);
 
   /// What was read for `refill`: the runs that are wanted, and where reading ended.
@@ -81,8 +81,8 @@ class Scheduler {
     ParkedWindow::Key from;
     std::size_t events_max = 0;
   };
-  /// Due times that should be read from the journal now. What is planned already must be written before
-  /// they are read.
+  /// Due times that should be read from the journal now. What is planned already must be written
+  /// before they are read.
   std::optional<ParkedRefill> next_parked_refill(Priority worker_class);
   /// `reached` is the first that was not read; none = these are all.
   void refilled(const ParkedRefill& refill, const std::vector<model::DueRecord>& records,
@@ -107,7 +107,8 @@ class Scheduler {
   };
   PerLane<std::deque<WantedRefill>> refills_;
   PerLane<std::deque<WantedRefill>> parked_refills_;
-  std::vector<std::pair<SubscriptionId, Priority>> full_rows_;  // not listed until answers are planned
+  std::vector<std::pair<SubscriptionId, Priority>>
+      full_rows_;  // not listed until answers are planned
   base::BusTime now_ = 0;
   bool suspect_running_ = false;
   bool stopped_ = false;

@@ -11,7 +11,8 @@
 
 namespace holdfast::core {
 
-/// What one handler run has read of user state, and the newest commit that was visible before it did.
+/// What one handler run has read of user state, and the newest commit that was visible before it
+/// did.
 struct StateReads {
   struct Read {
     std::string key;  ///< full_key(...)
@@ -21,8 +22,8 @@ struct StateReads {
   std::vector<Read> reads;
 };
 
-/// Tells whether user state that was read has been written since: optimistic concurrency control as in
-/// Kung and Robinson (1981), validated by the one committer.
+/// Tells whether user state that was read has been written since: optimistic concurrency control as
+/// in Kung and Robinson (1981), validated by the one committer.
 ///
 /// Remembers a bounded number of recent writes. What it forgot counts as changed: the tx is then
 /// refused and run again, which is always safe.

@@ -34,19 +34,19 @@ struct SubscriptionState {
 
   struct Lane : DeliveryLane {
     std::uint64_t dead = 0;
-    ParkedWindow delayed;  // parked ones that wait for their time
+    ParkedWindow delayed;                // parked ones that wait for their time
     std::optional<base::BusTime> timer;  // in the ledger's timers
-    bool listed = false;        // in the scheduler's ready list
+    bool listed = false;                 // in the scheduler's ready list
     bool refilling = false;
     bool waits_for_answers = false;  // in the scheduler's list of full rows
-    bool dirty = false;         // its cursor goes into the commit being made
-    Sequence stored_as_of = 1;  // of the cursor as it is on disk
+    bool dirty = false;              // its cursor goes into the commit being made
+    Sequence stored_as_of = 1;       // of the cursor as it is on disk
     bool damaged = false;
   };
   PerLane<Lane> lanes;
 
-  /// Parked events that are with a handler, or answered in a commit not made yet, or were given back:
-  /// these wait for the next attachment.
+  /// Parked events that are with a handler, or answered in a commit not made yet, or were given
+  /// back: these wait for the next attachment.
   struct ParkedInFlight {
     base::BusTime due = 0;
     bool released = false;

@@ -39,7 +39,7 @@ struct JournalState {
   bool clean = true;      ///< The last commit was that of a proper close, or there is none.
   bool rebooted = false;  ///< The machine was booted since the last writer opened it: unsynced data
                           ///< may be gone, and boot times that were stored mean nothing.
-  base::Now last_written_at;  ///< When the last commit was made; all zero when there is none.
+  base::Now last_written_at;    ///< When the last commit was made; all zero when there is none.
   std::uint64_t bytes_cut = 0;  ///< Of unsynced data at the end of the log.
   std::string cut_copy;         ///< Where they were kept.
   std::string damage;           ///< What `DamagePolicy::keep_good_prefix` gave up.
@@ -94,8 +94,8 @@ struct Settlements {
   std::optional<model::SubscriptionId> subscription;
   std::optional<EventId> after;  ///< Only together with `subscription`.
 };
-/// `DueRecord`s of the settlements of one subscription and lane by due time and sequence, from there
-/// on.
+/// `DueRecord`s of the settlements of one subscription and lane by due time and sequence, from
+/// there on.
 struct DueTimes {
   model::SubscriptionId subscription;
   Priority lane = Priority::normal;

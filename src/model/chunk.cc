@@ -98,8 +98,8 @@ ChunkPtr ChunkBuilder::finish(EventId first, CommitNumber commit, WallTime publi
   for (std::uint32_t i = 0; i < count; ++i) {
     const auto& pending = entries_[i];
     const auto length = pending.record.size();
-    const auto batch = static_cast<std::uint32_t>(pending.batch.value &
-                                                  ((1U << kBatchIndexBits) - 1));
+    const auto batch =
+        static_cast<std::uint32_t>(pending.batch.value & ((1U << kBatchIndexBits) - 1));
     table[i] = {static_cast<std::uint32_t>(length), pending.checksum, pending.index, batch};
     std::memcpy(out, pending.record.data(), length);
     std::memset(out + length, 0, padded(length) - length);

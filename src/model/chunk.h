@@ -14,7 +14,8 @@
 
 namespace holdfast::model {
 
-/// Events encoded on a publisher's thread: whole records one after the other, each at a multiple of 8.
+/// Events encoded on a publisher's thread: whole records one after the other, each at a multiple
+/// of 8.
 class EncodedEvents {
  public:
   struct Entry {
@@ -59,8 +60,8 @@ using ChunkPtr = std::shared_ptr<const Chunk>;
 /// docs/journal-format.md has the bytes. Threads: any.
 class Chunk : public std::enable_shared_from_this<Chunk> {
  public:
-  /// Verifies everything (header, checksums, each FlatBuffer) and copies `bytes`. `place` is where it
-  /// was found: (lane, first sequence). Fails with `data_loss`.
+  /// Verifies everything (header, checksums, each FlatBuffer) and copies `bytes`. `place` is where
+  /// it was found: (lane, first sequence). Fails with `data_loss`.
   static Result<ChunkPtr> decode(std::string_view bytes, EventId place);
 
   [[nodiscard]] Priority lane() const noexcept { return lane_; }
@@ -104,16 +105,16 @@ class Chunk : public std::enable_shared_from_this<Chunk> {
 /// Names an atomic batch by its commit and the place of its first event there.
 [[nodiscard]] BatchId make_batch_id(CommitNumber commit, std::uint32_t first_index);
 
-/// Chunks are cut at about this: larger ones gain nothing when written, and reading one event of them
-/// costs more (docs/decisions/0004-key-layout.md).
+/// Chunks are cut at about this: larger ones gain nothing when written, and reading one event of
+/// them costs more (docs/decisions/0004-key-layout.md).
 inline constexpr std::uint32_t kChunkEventsMax = 1'000;
 inline constexpr std::size_t kChunkBytesMax = std::size_t{32} << 10U;
 
 /// Collects the events that one commit appends to one lane.
 class ChunkBuilder {
  public:
-  /// `index` is the event's place in its commit, `batch` its atomic batch or 0. What `record` points to
-  /// must live until `finish`.
+  /// `index` is the event's place in its commit, `batch` its atomic batch or 0. What `record`
+  /// points to must live until `finish`.
   void add(std::string_view record, std::uint32_t checksum, std::uint32_t index, BatchId batch);
   [[nodiscard]] std::uint32_t count() const noexcept {
     return static_cast<std::uint32_t>(entries_.size());

@@ -14,8 +14,8 @@
 
 namespace holdfast::model {
 
-// What a commit can do to a journal. These are operations of the domain, not keys and values: a store
-// maps all of one commit to whatever it can write atomically (RocksDB: one WriteBatch).
+// What a commit can do to a journal. These are operations of the domain, not keys and values: a
+// store maps all of one commit to whatever it can write atomically (RocksDB: one WriteBatch).
 //
 // Adding one: here, in each journal, in the conformance suite, and in core's recovery fold.
 
@@ -32,8 +32,8 @@ struct EraseSubscription {
 struct PutCursor {
   CursorRecord record;
 };
-/// `copy` is given when the event is parked for the first time; null leaves the copy that is there, and
-/// then `was_due` says when it was due up to now.
+/// `copy` is given when the event is parked for the first time; null leaves the copy that is there,
+/// and then `was_due` says when it was due up to now.
 struct PutSettlement {
   SettlementRecord record;
   ChunkPtr copy;
@@ -69,10 +69,9 @@ struct PutLostRange {
   LostRange range;
 };
 
-using Operation =
-    std::variant<Append, PutSubscription, EraseSubscription, PutCursor, PutSettlement,
-                 EraseSettlement, PutDeadLetter, EraseDeadLetter, PutState, EraseState,
-                 PutRetentionMark, PutLostRange>;
+using Operation = std::variant<Append, PutSubscription, EraseSubscription, PutCursor, PutSettlement,
+                               EraseSettlement, PutDeadLetter, EraseDeadLetter, PutState,
+                               EraseState, PutRetentionMark, PutLostRange>;
 
 /// One atomic step of a journal. `(epoch, number)` is how a store finds out that somebody else has
 /// written meanwhile.

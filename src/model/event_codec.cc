@@ -68,8 +68,7 @@ std::string_view encode_event(const Event& event, WallTime timestamp) {
   }
   flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<schema::KeyValue>>> metadata;
   if (!pairs.empty()) metadata = builder.CreateVector(pairs);
-  const auto content_type =
-      event.content_type.empty() ? 0 : put_text(builder, event.content_type);
+  const auto content_type = event.content_type.empty() ? 0 : put_text(builder, event.content_type);
   const auto source_name = event.source.name.empty() ? 0 : put_text(builder, event.source.name);
   const auto type = put_text(builder, event.type);
   const auto payload = put_aligned_bytes(builder, event.payload.bytes);

@@ -10,8 +10,8 @@ namespace holdfast::model {
 /// `event` as a FlatBuffer (schemas/event.fbs). The view lives until this thread encodes again.
 [[nodiscard]] std::string_view encode_event(const Event& event, WallTime timestamp);
 
-/// Whether `record` is a well-formed event whose strings are within their limits. Its first byte must
-/// be at a multiple of 8.
+/// Whether `record` is a well-formed event whose strings are within their limits. Its first byte
+/// must be at a multiple of 8.
 [[nodiscard]] bool verify_event(std::string_view record);
 
 /// What the publisher said. `record` must have been verified, or just been encoded.

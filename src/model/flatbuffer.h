@@ -3,10 +3,10 @@
 
 // What the codecs of this room share; not for other rooms, which must not know FlatBuffers.
 
-#include <flatbuffers/flatbuffers.h>
-
 #include <cstddef>
 #include <string_view>
+
+#include <flatbuffers/flatbuffers.h>
 
 #include "holdfast/types.h"
 
@@ -54,12 +54,13 @@ inline std::string_view text_of(const flatbuffers::String* text) {
 }
 
 inline std::string_view text_of(const flatbuffers::Vector<std::uint8_t>* bytes) {
-  return bytes == nullptr ? std::string_view()
-                          : std::string_view(reinterpret_cast<const char*>(bytes->data()),
-                                             bytes->size());
+  return bytes == nullptr
+             ? std::string_view()
+             : std::string_view(reinterpret_cast<const char*>(bytes->data()), bytes->size());
 }
 
-/// Tables of ours are flat: 16 levels and 1,000 tables are generous and bound a forged record's cost.
+/// Tables of ours are flat: 16 levels and 1,000 tables are generous and bound a forged record's
+/// cost.
 inline flatbuffers::Verifier verifier_of(std::string_view bytes) {
   return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size(), 16, 1000};
 }

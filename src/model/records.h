@@ -50,8 +50,8 @@ struct CursorRecord {
 };
 
 /// A delivery that is owed but not by its cursor alone: it failed, was snoozed, put back, or was
-/// running when the process died. It keeps its own copy of the event ("parked"), so that the floor, and
-/// with it the space of everything settled after it, can go on without it.
+/// running when the process died. It keeps its own copy of the event ("parked"), so that the floor,
+/// and with it the space of everything settled after it, can go on without it.
 struct SettlementRecord {
   SubscriptionId subscription;
   EventId event;
@@ -78,8 +78,8 @@ struct StateRecord {
   CommitNumber version;
 };
 
-/// How many bytes of events a lane had seen when it reached `sequence`, and when that was: retention is
-/// decided at these marks, without reading events.
+/// How many bytes of events a lane had seen when it reached `sequence`, and when that was:
+/// retention is decided at these marks, without reading events.
 struct RetentionMark {
   Priority lane = Priority::normal;
   Sequence sequence = 1;

@@ -44,7 +44,8 @@ class Opened {
     Opened opened;
     opened.words_.resize(body.size() / 8);
     std::memcpy(opened.words_.data(), body.data(), body.size());
-    const std::string_view aligned(reinterpret_cast<const char*>(opened.words_.data()), body.size());
+    const std::string_view aligned(reinterpret_cast<const char*>(opened.words_.data()),
+                                   body.size());
     auto verifier = verifier_of(aligned);
     if (!verifier.VerifyBuffer<Table>(nullptr)) return damaged(what, "is malformed");
     return opened;
@@ -170,8 +171,8 @@ std::string encode(const SubscriptionRecord& record, std::string_view key) {
   const auto name = put_text(builder, record.name);
   const auto filter = put_filter(builder, record.filter);
   const auto start = builder.CreateVector(record.start.values.data(), kLaneCount);
-  builder.Finish(schema::CreateSubscription(builder, record.id.value, name, filter, earlier_at, start,
-                                            record.attempts_max));
+  builder.Finish(schema::CreateSubscription(builder, record.id.value, name, filter, earlier_at,
+                                            start, record.attempts_max));
   return seal(builder, key);
 }
 
@@ -182,7 +183,8 @@ Result<SubscriptionRecord> decode_subscription(std::string_view key, std::string
   record.id = {table->id()};
   record.name = text_of(table->name());
   record.attempts_max = table->attempts_max();
-  bool good = read_filter(*table->filter(), record.filter) && read_lanes(table->start(), record.start);
+  bool good =
+      read_filter(*table->filter(), record.filter) && read_lanes(table->start(), record.start);
   if (const auto* earlier = table->earlier(); earlier != nullptr) {
     for (const auto* each : *earlier) {
       auto& filter = record.earlier.emplace_back();
@@ -198,8 +200,8 @@ std::string encode(const CursorRecord& record, std::string_view key) {
   auto& builder = reused_builder();
   const auto packed = pack_ascending(record.ahead, record.floor);
   const auto ahead = packed.empty() ? 0 : put_bytes(builder, packed);
-  builder.Finish(schema::CreateCursor(builder, record.floor, ahead, record.owed, record.parked,
-                                      record.as_of));
+  builder.Finish(
+      schema::CreateCursor(builder, record.floor, ahead, record.owed, record.parked, record.as_of));
   return seal(builder, key);
 }
 
@@ -222,8 +224,8 @@ Result<CursorRecord> decode_cursor(std::string_view key, std::string_view value,
 std::string encode(const SettlementRecord& record, std::string_view key) {
   auto& builder = reused_builder();
   const auto error = record.last_error.empty() ? 0 : put_text(builder, record.last_error);
-  builder.Finish(schema::CreateSettlement(builder, record.attempts, record.due, record.suspect,
-                                          error));
+  builder.Finish(
+      schema::CreateSettlement(builder, record.attempts, record.due, record.suspect, error));
   return seal(builder, key);
 }
 
@@ -258,8 +260,7 @@ std::string encode(const DeadLetterRecord& record, std::string_view key) {
   auto& builder = reused_builder();
   const auto chunk = put_aligned_bytes(builder, as_bytes(record.chunk->bytes()));
   const auto reason = put_text(builder, record.reason);
-  builder.Finish(
-      schema::CreateDeadLetter(builder, record.attempts, reason, record.died_at, chunk));
+  builder.Finish(schema::CreateDeadLetter(builder, record.attempts, reason, record.died_at, chunk));
   return seal(builder, key);
 }
 
@@ -358,7 +359,8 @@ std::string encode(const JournalMeta& meta, std::string_view key) {
 }
 
 Result<JournalMeta> decode_journal_meta(std::string_view key, std::string_view value) {
-  HOLDFAST_ASSIGN(const auto table, Opened<schema::JournalMeta>::open("journal record", key, value));
+  HOLDFAST_ASSIGN(const auto table,
+                  Opened<schema::JournalMeta>::open("journal record", key, value));
   JournalMeta meta;
   meta.format = table->format();
   meta.created_at = table->created_at();

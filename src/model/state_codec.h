@@ -13,12 +13,13 @@
 
 namespace holdfast::model {
 
-// State records as bytes: a FlatBuffer (schemas/state.fbs, commit.fbs), padded to a multiple of 8, and
-// the checksum of it seeded with the checksum of its key, so that a record that turns up under another
-// key is found out. What is part of the key (subscription, event, name) is not repeated in the value;
-// the decoders take it from the caller, who has read the key.
+// State records as bytes: a FlatBuffer (schemas/state.fbs, commit.fbs), padded to a multiple of 8,
+// and the checksum of it seeded with the checksum of its key, so that a record that turns up under
+// another key is found out. What is part of the key (subscription, event, name) is not repeated in
+// the value; the decoders take it from the caller, who has read the key.
 //
-// Decoding verifies everything and fails with `data_loss`. Encoders return a string that the store keeps.
+// Decoding verifies everything and fails with `data_loss`. Encoders return a string that the store
+// keeps.
 
 [[nodiscard]] std::string encode(const SubscriptionRecord& record, std::string_view key);
 [[nodiscard]] std::string encode(const CursorRecord& record, std::string_view key);

@@ -66,8 +66,8 @@ Batch& Batch::operator=(Batch&&) noexcept = default;
 Batch::~Batch() = default;
 
 Batch Bus::batch() {
-  return Batch(std::make_unique<internal::BatchState>(
-      internal::BatchState{*impl_->engine, {}, {}, 0, {}}));
+  return Batch(
+      std::make_unique<internal::BatchState>(internal::BatchState{*impl_->engine, {}, {}, 0, {}}));
 }
 
 Batch& Batch::add(const Event& event) {

@@ -84,9 +84,7 @@ Status Bus::wait_settled(const BatchReceipt& batch, std::chrono::nanoseconds tim
   return {};
 }
 
-Result<std::optional<StoredEvent>> Bus::get(EventId id) const {
-  return impl_->engine->get(id);
-}
+Result<std::optional<StoredEvent>> Bus::get(EventId id) const { return impl_->engine->get(id); }
 
 Status Bus::scan(const ScanFilter& filter, const ScanVisitor& visitor) const {
   const auto reading = impl_->engine->reading();

@@ -23,8 +23,8 @@ struct SettleWaiter {
   std::set<model::SubscriptionId> settled;  // since this waiter was registered
   bool complete = false;                    // `owed` has been found out
   bool told = false;
-  bool closed = false;                      // the wait ends because the bus does
-  std::function<void()> done;               // called once, under the lock
+  bool closed = false;         // the wait ends because the bus does
+  std::function<void()> done;  // called once, under the lock
 
   /// It has settled the event, or is gone.
   void note(model::SubscriptionId subscription) {
@@ -37,8 +37,8 @@ struct SettleWaiter {
   }
 };
 
-/// What the committer, the workers and the callers share, under one lock that is held for microseconds:
-/// never while the disk is used or somebody else's code runs.
+/// What the committer, the workers and the callers share, under one lock that is held for
+/// microseconds: never while the disk is used or somebody else's code runs.
 struct BusState {
   explicit BusState(const core::LedgerSettings& settings) : ledger(settings), scheduler(ledger) {}
 

@@ -31,8 +31,8 @@ Committer::Committer(journal::Journal& journal, CommitNumber last, BusState& sta
       clock_(clock),
       log_(log),
       hooks_(std::move(hooks)),
-      intake_({options.limits.intake_events_max, options.limits.intake_bytes_max,
-               options.ack_linger}),
+      intake_(
+          {options.limits.intake_events_max, options.limits.intake_bytes_max, options.ack_linger}),
       random_(std::random_device{}()),
       planned_(last.value),
       written_(last.value),
@@ -65,7 +65,8 @@ void Committer::stop(Request last) {
   if (sync_thread_.joinable()) sync_thread_.join();
 }
 
-// --- Handing over ----------------------------------------------------------------------------------
+// --- Handing over
+// ----------------------------------------------------------------------------------
 
 Status Committer::submit(Request& request, bool may_block) {
   return intake_.push(request, may_block, true);
@@ -83,8 +84,8 @@ Result<Committed> Committer::submit_and_wait(Request& request, bool may_block) {
   const bool durable = request.durability == Durability::durable;
   const bool alone = intake_.idle();
   if (auto status = intake_.push(request, may_block, !alone); !status.ok()) return status;
-  // Whoever holds a role now may have looked at the intake before this request was in it, so its thread
-  // is always told when the role cannot be had here.
+  // Whoever holds a role now may have looked at the intake before this request was in it, so its
+  // thread is always told when the role cannot be had here.
   if (alone && commit_role_.try_lock()) {
     if (!stopped_) commit_group(take_group(), durable);
     commit_role_.unlock();
@@ -124,7 +125,8 @@ Status Committer::health() const {
   return failed_;
 }
 
-// --- Committing ------------------------------------------------------------------------------------
+// --- Committing
+// ------------------------------------------------------------------------------------
 
 void Committer::commit_loop() {
   while (intake_.wait_for_work()) {
@@ -143,24 +145,21 @@ void Committer::plan_answers(core::CommitPlan& plan, Group& group) {
           group.events_need_sync = true;
         }
         if (state_.settle_listeners > 0) {
-          group.settled.push_back(
-              {answer.lease.subscription, answer.lease.event, settlement.how});
+          group.settled.push_back({answer.lease.subscription, answer.lease.event, settlement.how});
         }
         break;
-      case Effect::run_again:
-        state_.scheduler.run_again(answer.lease);
-        break;
+      case Effect::run_again: state_.scheduler.run_again(answer.lease); break;
       case Effect::parked:
       case Effect::released:
-      case Effect::stale:
-        break;
+      case Effect::stale: break;
     }
   }
   state_.scheduler.answered();
 }
 
 void Committer::plan_group(core::CommitPlan& plan, Group& group) {
-  // Changes first: what they have read must still be so, and what is published beside them finds them.
+  // Changes first: what they have read must still be so, and what is published beside them finds
+  // them.
   for (std::size_t i = 0; i < group.requests.size(); ++i) {
     auto& request = group.requests[i];
     auto& outcome = group.outcomes.emplace_back(Committed{plan.number(), {}, {}});
@@ -326,11 +325,11 @@ void Committer::fail(const Status& cause) {
   {
     const std::lock_guard lock(mutex_);
     if (!failed_.ok()) return;
-    failed_ = cause == StatusCode::fenced
-                  ? cause
-                  : Status(StatusCode::poisoned, "an earlier write or sync failed, reopen the "
-                                                 "journal and compare: " +
-                                                     cause.message());
+    failed_ = cause == StatusCode::fenced ? cause
+                                          : Status(StatusCode::poisoned,
+                                                   "an earlier write or sync failed, reopen the "
+                                                   "journal and compare: " +
+                                                       cause.message());
     lost.swap(notices_);
   }
   log_.error("holdfast: " + cause.to_string() + "; nothing more is written until it is reopened");
@@ -339,13 +338,14 @@ void Committer::fail(const Status& cause) {
     state_.scheduler.stop(true);
   }
   for (auto& notice : lost) {
-    notice.done(Status(StatusCode::indeterminate,
-                       "commit " + std::to_string(notice.commit.value) +
-                           " may or may not survive: " + cause.message()));
+    notice.done(
+        Status(StatusCode::indeterminate, "commit " + std::to_string(notice.commit.value) +
+                                              " may or may not survive: " + cause.message()));
   }
 }
 
-// --- Syncing ---------------------------------------------------------------------------------------
+// --- Syncing
+// ---------------------------------------------------------------------------------------
 
 void Committer::want_sync(bool now, bool caller_syncs) {
   bool tell = false;
@@ -427,8 +427,7 @@ void Committer::offer() {
   {
     const std::lock_guard lock(mutex_);
     if (!failed_.ok()) return;
-    upto = unsynced_offers_.empty() ? written()
-                                    : CommitNumber{unsynced_offers_.front().value - 1};
+    upto = unsynced_offers_.empty() ? written() : CommitNumber{unsynced_offers_.front().value - 1};
   }
   bool work = false;
   {

@@ -23,17 +23,19 @@ namespace holdfast::runtime {
 
 /// Makes commits: the one place where the journal is written and the ledger changes.
 ///
-///     intake + answers ─► plan (under the lock) ─► Journal::commit ─► sync ─► tell callers, offer events
+///     intake + answers ─► plan (under the lock) ─► Journal::commit ─► sync ─► tell callers, offer
+///     events
 ///                         `── commit role ───────────────────────'  `─ sync role ─'
 ///
 /// Two roles, each held by one thread at a time: one commits, one syncs, so that the next group is
-/// written while the last one is being synced. Each role has a thread of its own; a caller that waits
-/// for its event and finds nobody at work takes both roles itself, which spares it four thread switches.
+/// written while the last one is being synced. Each role has a thread of its own; a caller that
+/// waits for its event and finds nobody at work takes both roles itself, which spares it four
+/// thread switches.
 class Committer {
  public:
   struct Hooks {
-    std::function<void()> work_offered;             ///< Workers may find something.
-    std::function<void(base::BusTime)> next_due;    ///< A timer is needed by then.
+    std::function<void()> work_offered;           ///< Workers may find something.
+    std::function<void(base::BusTime)> next_due;  ///< A timer is needed by then.
   };
 
   /// `last` is the newest commit, which must be durable.
@@ -42,8 +44,8 @@ class Committer {
   ~Committer();
 
   void start();
-  /// Refuses what comes from now on, commits what is there and, behind all of it, `last`, syncs, and ends
-  /// both threads. The journal is not used any more afterwards.
+  /// Refuses what comes from now on, commits what is there and, behind all of it, `last`, syncs,
+  /// and ends both threads. The journal is not used any more afterwards.
   void stop(Request last = {});
 
   /// Hands `request` over; its `done` is called by another thread, or this one before returning.
@@ -56,7 +58,8 @@ class Committer {
 
   /// Blocks until the commit that is being made, if there is one, is written.
   void wait_written() { const std::lock_guard role(commit_role_); }
-  /// The newest that has changed the ledger: when it is not `written`, the journal says less than that.
+  /// The newest that has changed the ledger: when it is not `written`, the journal says less than
+  /// that.
   [[nodiscard]] CommitNumber planned() const noexcept { return {planned_.load()}; }
   /// Calls `read` while no commit is being made.
   template <typename Read>
@@ -102,7 +105,8 @@ class Committer {
 
   void commit_loop();
   void sync_loop();
-  /// With the commit role. `caller_syncs`: whoever calls this will sync, so nobody else is woken for it.
+  /// With the commit role. `caller_syncs`: whoever calls this will sync, so nobody else is woken
+  /// for it.
   void commit_group(std::vector<Request> requests, bool caller_syncs);
   std::vector<Request> take_group();
   void plan_group(core::CommitPlan& plan, Group& group);
@@ -137,10 +141,11 @@ class Committer {
   mutable std::mutex mutex_;  // of what follows
   std::condition_variable sync_wanted_;
   bool sync_now_ = false;
-  bool sync_idle_ = false;  // the thread waits without a limit: nothing is unsynced, as far as it knows
+  bool sync_idle_ =
+      false;  // the thread waits without a limit: nothing is unsynced, as far as it knows
   bool stopping_ = false;
-  std::deque<Notice> notices_;               // by commit
-  std::deque<CommitNumber> unsynced_offers_; // commits whose events wait for their sync
+  std::deque<Notice> notices_;                // by commit
+  std::deque<CommitNumber> unsynced_offers_;  // commits whose events wait for their sync
   Status failed_;
 
   Counters counters_;

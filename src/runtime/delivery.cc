@@ -65,14 +65,16 @@ std::size_t writes_of(const core::TxWrites& tx) { return tx.events.size() + tx.s
 /// A state needs a name; an ephemeral subscription has none of its own.
 bool names_state(DeliveryState& delivery, const std::string& name) {
   if (!name.empty()) return true;
-  delivery.fail_tx({StatusCode::invalid_argument, "an ephemeral subscription has no state of its own"});
+  delivery.fail_tx(
+      {StatusCode::invalid_argument, "an ephemeral subscription has no state of its own"});
   return false;
 }
 
 }  // namespace
 }  // namespace internal
 
-// --- State -----------------------------------------------------------------------------------------
+// --- State
+// -----------------------------------------------------------------------------------------
 
 Result<std::optional<std::string>> TxState::get(std::string_view key) {
   if (auto status = core::check_state_key(key); !status.ok()) return status;
@@ -84,8 +86,8 @@ Result<std::optional<std::string>> TxState::get(std::string_view key) {
   if (own != tx.state.rend()) return own->value;
   const internal::EngineGuard engine(*delivery_);
   if (!engine) return internal::EngineGuard::closed();
-  tx.reads.reads.push_back({core::StateVersions::full_key(name_, key), false,
-                            engine->visible_commit()});
+  tx.reads.reads.push_back(
+      {core::StateVersions::full_key(name_, key), false, engine->visible_commit()});
   return engine->state(name_, key);
 }
 
@@ -117,13 +119,13 @@ Status TxState::scan(std::string_view prefix,
   {
     const internal::EngineGuard engine(*delivery_);
     if (!engine) return internal::EngineGuard::closed();
-    tx.reads.reads.push_back({core::StateVersions::full_key(name_, prefix), true,
-                              engine->visible_commit()});
-    auto status = engine->scan_state(name_, prefix,
-                                     [&](std::string_view key, std::string_view value) {
-                                       merged.emplace(key, value);
-                                       return true;
-                                     });
+    tx.reads.reads.push_back(
+        {core::StateVersions::full_key(name_, prefix), true, engine->visible_commit()});
+    auto status =
+        engine->scan_state(name_, prefix, [&](std::string_view key, std::string_view value) {
+          merged.emplace(key, value);
+          return true;
+        });
     if (!status.ok()) return status;
   }
   for (const auto& write : tx.state) {
@@ -137,21 +139,20 @@ Status TxState::scan(std::string_view prefix,
   return {};
 }
 
-// --- Tx --------------------------------------------------------------------------------------------
+// --- Tx
+// --------------------------------------------------------------------------------------------
 
 void Tx::publish(const Event& event) {
   const auto& writes = delivery_->open_tx();
   const auto bytes_before = writes.events.bytes();
   const internal::EngineGuard engine(*delivery_);
-  auto status = engine ? engine->encode(event, delivery_->tx->events)
-                       : internal::EngineGuard::closed();
+  auto status =
+      engine ? engine->encode(event, delivery_->tx->events) : internal::EngineGuard::closed();
   if (!status.ok()) return delivery_->fail_tx(std::move(status));
   (void)delivery_->tx_may_grow(internal::writes_of(writes), writes.events.bytes() - bytes_before);
 }
 
-TxState Tx::state() {
-  return {delivery_, delivery_->handle->options().name};
-}
+TxState Tx::state() { return {delivery_, delivery_->handle->options().name}; }
 
 TxState Tx::state(std::string_view name) {
   if (auto status = core::check_name(name, "state name"); !status.ok()) {
@@ -162,7 +163,8 @@ TxState Tx::state(std::string_view name) {
 
 const Status& Tx::status() const { return delivery_->open_tx().status; }
 
-// --- Delivery --------------------------------------------------------------------------------------
+// --- Delivery
+// --------------------------------------------------------------------------------------
 
 const EventView& Delivery::event() const { return state_->view; }
 std::uint32_t Delivery::attempt() const { return state_->lease.attempt; }
@@ -176,7 +178,8 @@ Deferred Delivery::defer() {
   return Deferred(state_->shared_from_this());
 }
 
-// --- Deferred --------------------------------------------------------------------------------------
+// --- Deferred
+// --------------------------------------------------------------------------------------
 
 Deferred::Deferred() noexcept = default;
 Deferred::Deferred(std::shared_ptr<internal::DeliveryState> state) noexcept

@@ -27,8 +27,8 @@
 
 namespace holdfast::runtime {
 
-/// A bus at work: the journal, what is known of it, and the threads. `Bus` is its public face; each part
-/// is one file: engine_open.cc, engine_publish.cc, engine_subscribe.cc, engine_upkeep.cc.
+/// A bus at work: the journal, what is known of it, and the threads. `Bus` is its public face; each
+/// part is one file: engine_open.cc, engine_publish.cc, engine_subscribe.cc, engine_upkeep.cc.
 class Engine {
  public:
   static Result<std::unique_ptr<Engine>> open(const std::filesystem::path& folder,
@@ -157,8 +157,8 @@ class Engine {
   std::thread upkeep_thread_;
 };
 
-/// Whether this thread is running a handler of any bus: it must not wait for room that it may have to
-/// make, nor for itself.
+/// Whether this thread is running a handler of any bus: it must not wait for room that it may have
+/// to make, nor for itself.
 bool inside_handler();
 
 }  // namespace holdfast::runtime

@@ -20,9 +20,7 @@ using std::chrono::steady_clock;
 constexpr std::size_t kMemoryBudgetMin = std::size_t{16} << 20U;
 constexpr std::size_t kWorkersMax = 1'024;
 
-Status invalid(std::string message) {
-  return {StatusCode::invalid_argument, std::move(message)};
-}
+Status invalid(std::string message) { return {StatusCode::invalid_argument, std::move(message)}; }
 
 Status check(const Options& options) {
   if (options.limits.payload_bytes_max > kPayloadBytesHardMax) {
@@ -89,9 +87,8 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& folder
 
   const auto slot_file = options.in_memory ? std::filesystem::path() : folder / "running.slots";
   const auto boot = base::boot_id();
-  const auto left =
-      options.in_memory ? std::vector<RunningSlots::Running>()
-                        : RunningSlots::left_behind(slot_file, boot);
+  const auto left = options.in_memory ? std::vector<RunningSlots::Running>()
+                                      : RunningSlots::left_behind(slot_file, boot);
   HOLDFAST_TRY(engine->first_commit(left));
   HOLDFAST_FAIL_POINT("open.committed");
   // Only now, when what the slots said is in the journal, may they be emptied.
@@ -109,8 +106,8 @@ Status Engine::first_commit(const std::vector<RunningSlots::Running>& left) {
   core::CommitPlan plan(state_.ledger,
                         {found.epoch, {found.last_commit.value + 1}, found.last_commit},
                         clock_.now(), [] { return 0.0; });
-  const bool blamed = std::any_of(left.begin(), left.end(),
-                                  [](const auto& running) { return running.suspect; });
+  const bool blamed =
+      std::any_of(left.begin(), left.end(), [](const auto& running) { return running.suspect; });
   for (const auto& running : left) {
     auto* subscription = state_.ledger.find(running.subscription);
     if (subscription == nullptr) continue;
@@ -128,8 +125,8 @@ Status Engine::first_commit(const std::vector<RunningSlots::Running>& left) {
       const auto& record = std::get<model::SettlementRecord>(*parked);
       suspect.attempts = record.attempts;
       suspect.due = record.due;
-      HOLDFAST_ASSIGN(auto copy, journal_->find(journal::ParkedRef{running.subscription,
-                                                                   running.event}));
+      HOLDFAST_ASSIGN(auto copy,
+                      journal_->find(journal::ParkedRef{running.subscription, running.event}));
       if (!copy.has_value()) continue;
       suspect.chunk = std::get<model::ParkedEvent>(*copy).chunk;
     } else {
@@ -168,7 +165,9 @@ void Engine::fill_report() {
   std::uint64_t pending = 0;
   for (const auto count : recovery_.pending) pending += count;
   log_.info("holdfast: opened after " +
-            std::string(found.created ? "creation" : found.clean ? "a proper close" : "a crash") +
+            std::string(found.created ? "creation"
+                        : found.clean ? "a proper close"
+                                      : "a crash") +
             ", " + std::to_string(pending) + " pending, " +
             std::to_string(recovery_.suspects.size()) + " were running");
 }
@@ -186,8 +185,8 @@ void Engine::start() {
   const CommitNumber last{journal_->state().last_commit.value + 1};
   committer_ = std::make_unique<Committer>(*journal_, last, state_, options_, clock_, log_,
                                            std::move(hooks));
-  workers_ = std::make_unique<WorkerPool>(*journal_, state_, *committer_, *slots_, options_, clock_,
-                                          log_);
+  workers_ =
+      std::make_unique<WorkerPool>(*journal_, state_, *committer_, *slots_, options_, clock_, log_);
   reader_->set_live({.written =
                          [this] {
                            if (committer_->planned() > committer_->written()) {

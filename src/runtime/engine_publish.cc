@@ -82,8 +82,7 @@ Status Engine::publish_async(const Event& event, std::function<void(Result<Recei
   HOLDFAST_TRY(encode(event, request.events));
   request.durability = options.durability.value_or(options_.durability);
   request.done = [this, done = std::move(done)](Result<Committed> committed) {
-    tell(log_, done,
-         committed.ok() ? Result<Receipt>(receipt_of(*committed)) : committed.status());
+    tell(log_, done, committed.ok() ? Result<Receipt>(receipt_of(*committed)) : committed.status());
   };
   auto status = committer_->submit(request, may_block());
   if (status == StatusCode::resource_exhausted) ++refused_;
@@ -102,10 +101,9 @@ Status Engine::encode_all(std::span<const OwnedEvent> events, model::EncodedEven
     auto status = encode(core::borrow(events[i], pairs), out);
     if (!status.ok()) return status.with_context("event " + std::to_string(i) + " of the batch");
     if (out.bytes() > kBatchBytesMax) {
-      return {StatusCode::invalid_argument, "the batch has more than " +
-                                                std::to_string(out.bytes()) +
-                                                " bytes encoded, the limit is " +
-                                                std::to_string(kBatchBytesMax)};
+      return {StatusCode::invalid_argument,
+              "the batch has more than " + std::to_string(out.bytes()) +
+                  " bytes encoded, the limit is " + std::to_string(kBatchBytesMax)};
     }
   }
   return {};

@@ -112,8 +112,8 @@ Result<PerLane<Sequence>> Engine::start_of(const Start& start) const {
     }
     if (const auto* time = std::get_if<Start::AtTime>(&start.value)) {
       for (const auto lane : kAllPriorities) {
-        from[lane] = std::max(from[lane],
-                              state_.ledger.lanes[lane].retention->at_or_before(time->from));
+        from[lane] =
+            std::max(from[lane], state_.ledger.lanes[lane].retention->at_or_before(time->from));
       }
     }
   }
@@ -122,8 +122,8 @@ Result<PerLane<Sequence>> Engine::start_of(const Start& start) const {
   if (const auto* id = std::get_if<EventId>(&start.value)) {
     HOLDFAST_ASSIGN(const auto found, journal_->find(journal::EventRef{*id}));
     if (!found.has_value()) {
-      return Status(StatusCode::not_found, "start position " + to_string(*id) +
-                                               " is not in the journal (any more)");
+      return Status(StatusCode::not_found,
+                    "start position " + to_string(*id) + " is not in the journal (any more)");
     }
     first_commit = std::get<model::ChunkPtr>(*found)->commit();
     from[id->priority] = id->sequence;
@@ -131,19 +131,19 @@ Result<PerLane<Sequence>> Engine::start_of(const Start& start) const {
     first_time = std::get<Start::AtTime>(start.value).from;
   }
   for (const auto lane : kAllPriorities) {
-    if (const auto* id = std::get_if<EventId>(&start.value); id != nullptr && id->priority == lane) {
+    if (const auto* id = std::get_if<EventId>(&start.value);
+        id != nullptr && id->priority == lane) {
       continue;
     }
     auto& first = from[lane];
     const auto begin = first;
-    HOLDFAST_TRY(journal_->scan(journal::EventRange{.lane = lane, .from = begin},
-                                [&](model::Record&& record) {
-                                  const auto& chunk = *std::get<model::ChunkPtr>(record);
-                                  const bool before = chunk.commit() < first_commit ||
-                                                      chunk.published_at() < first_time;
-                                  if (before) first = chunk.last() + 1;
-                                  return before;
-                                }));
+    HOLDFAST_TRY(journal_->scan(
+        journal::EventRange{.lane = lane, .from = begin}, [&](model::Record&& record) {
+          const auto& chunk = *std::get<model::ChunkPtr>(record);
+          const bool before = chunk.commit() < first_commit || chunk.published_at() < first_time;
+          if (before) first = chunk.last() + 1;
+          return before;
+        }));
   }
   return from;
 }
@@ -226,8 +226,7 @@ Result<SubscriptionId> Engine::attach_durable(
   const Pins pins(state_, from);
   lock.unlock();
 
-  const bool stored =
-      is_new || filter_changed || record.attempts_max != options.retry.attempts_max;
+  const bool stored = is_new || filter_changed || record.attempts_max != options.retry.attempts_max;
   record.attempts_max = options.retry.attempts_max;
   const core::Interest interest(record);
   if (is_new) HOLDFAST_TRY(read_backlog(interest, from, to, backlog));
@@ -327,7 +326,8 @@ Status Engine::remove_subscription(std::string_view name) {
   request.change = [&](core::CommitPlan& plan) -> Status {
     const auto* subscription = state_.ledger.find(name);
     if (subscription == nullptr) {
-      return {StatusCode::not_found, "there is no subscription named \"" + std::string(name) + "\""};
+      return {StatusCode::not_found,
+              "there is no subscription named \"" + std::string(name) + "\""};
     }
     if (subscription->attached) {
       return {StatusCode::conflict,
@@ -380,8 +380,9 @@ Status Engine::wait_settled(EventId id, std::chrono::nanoseconds timeout) {
     ++state_.settle_listeners;
     place = state_.settle_waiters.emplace(id, waiter);
   }
-  // Read between two commits, since what one in the making has changed in memory is not in the journal yet.
-  // Answers given before count as well: they are committed, and what is settled is durable, after this.
+  // Read between two commits, since what one in the making has changed in memory is not in the
+  // journal yet. Answers given before count as well: they are committed, and what is settled is
+  // durable, after this.
   bool wait = false;
   std::optional<StoredEvent> stored;
   Request look;
@@ -412,7 +413,8 @@ Status Engine::wait_settled(EventId id, std::chrono::nanoseconds timeout) {
   const std::lock_guard lock(state_.mutex);
   --state_.settle_listeners;
   state_.settle_waiters.erase(place);
-  // Told between the time-out and the lock: then it is settled after all, and nobody may tell again.
+  // Told between the time-out and the lock: then it is settled after all, and nobody may tell
+  // again.
   if (waiter->told && status == StatusCode::deadline_exceeded) status = {};
   waiter->told = true;
   if (waiter->closed) return {StatusCode::unavailable, "the bus is closed"};

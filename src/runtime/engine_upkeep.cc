@@ -59,8 +59,8 @@ void Engine::upkeep() {
     if (stuck.running_for > options_.stuck_after + nanoseconds(kUpkeepInterval)) continue;
     log_.warn("holdfast: the handler of " + stuck.subscription + " has been running " +
               to_string(stuck.event) + " for " +
-              std::to_string(std::chrono::duration_cast<std::chrono::seconds>(stuck.running_for)
-                                 .count()) +
+              std::to_string(
+                  std::chrono::duration_cast<std::chrono::seconds>(stuck.running_for).count()) +
               " s");
   }
   if (!committer_->health().ok()) return;
@@ -79,8 +79,8 @@ Result<std::optional<StoredEvent>> Engine::get(EventId id) const {
   HOLDFAST_TRY(open.status());
   const auto before = committer_->written();
   auto found = open->get(id);
-  // A commit in the making has moved the cursors in memory already, and what it parks or buries is not in
-  // the journal yet: for a moment that looks as if it were settled.
+  // A commit in the making has moved the cursors in memory already, and what it parks or buries is
+  // not in the journal yet: for a moment that looks as if it were settled.
   const bool looks_done =
       found.ok() && (!found->has_value() || (*found)->state == EventState::settled);
   if (!looks_done || committer_->planned() <= before) return found;

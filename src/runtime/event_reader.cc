@@ -104,10 +104,10 @@ EventState EventReader::state_of(const EventView& event, const Exceptions& excep
       if (subscription == nullptr) continue;
       claimed = true;
       const bool leased = subscription->is_parked_with_handler(event.id);
-      const auto this_one = one.dead          ? EventState::dead
-                            : leased          ? EventState::leased
-                            : one.due > now   ? EventState::scheduled
-                                              : EventState::ready;
+      const auto this_one = one.dead        ? EventState::dead
+                            : leased        ? EventState::leased
+                            : one.due > now ? EventState::scheduled
+                                            : EventState::ready;
       state = std::min(state, this_one);
     }
   }
@@ -135,7 +135,8 @@ Status EventReader::scan(const ScanFilter& filter, const ScanVisitor& visitor) c
 /// What was owed when the scan began and looks settled now may have been parked or buried since.
 Result<EventState> EventReader::exact_state(const EventView& event, EventState seen,
                                             const LaneScan& scan) const {
-  if (seen != EventState::settled || !live_.get || event.id.sequence < scan.floors[event.priority()]) {
+  if (seen != EventState::settled || !live_.get ||
+      event.id.sequence < scan.floors[event.priority()]) {
     return seen;
   }
   HOLDFAST_ASSIGN(const auto found, live_.get(event.id));
@@ -255,8 +256,8 @@ Result<std::optional<StoredEvent>> EventReader::get(EventId id) const {
       const auto standing = ledger_.standing(*subscription, view);
       if (standing != core::Ledger::Standing::owed) continue;
       const bool leased = subscription->lanes[id.priority].is_in_row(id.sequence);
-      stored.standings.push_back({subscription->record.name,
-                                  leased ? EventState::leased : EventState::ready, 0, 0, {}});
+      stored.standings.push_back(
+          {subscription->record.name, leased ? EventState::leased : EventState::ready, 0, 0, {}});
       continue;
     }
     auto& standing = found->second;

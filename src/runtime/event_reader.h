@@ -15,16 +15,16 @@
 
 namespace holdfast::runtime {
 
-/// Answers questions about single events, from the journal and the ledger together: for a live bus, whose
-/// lock it takes for short moments, and for a view, which has a lock of its own.
+/// Answers questions about single events, from the journal and the ledger together: for a live bus,
+/// whose lock it takes for short moments, and for a view, which has a lock of its own.
 class EventReader {
  public:
   EventReader(const journal::JournalReader& journal, const core::Ledger& ledger, std::mutex& mutex,
               const base::Clock& clock)
       : journal_(journal), ledger_(ledger), mutex_(mutex), clock_(clock) {}
 
-  /// What only a bus that goes on meanwhile needs: `written` waits until the journal says all that memory
-  /// knows, `get` is exact about a single event.
+  /// What only a bus that goes on meanwhile needs: `written` waits until the journal says all that
+  /// memory knows, `get` is exact about a single event.
   struct Live {
     std::function<void()> written;
     std::function<Result<std::optional<StoredEvent>>(EventId)> get;

@@ -32,7 +32,8 @@ Status Intake::push(Request& request, bool may_block, bool tell) {
   bytes_ += request.events.bytes();
   urgent_ = urgent_ || request.durability == Durability::os;
   queue_.push_back(std::move(request));
-  // Not for each event that comes while a sync is under way: the committer would only look and sleep.
+  // Not for each event that comes while a sync is under way: the committer would only look and
+  // sleep.
   tell = tell && (urgent_ || !sync_in_flight_ || events_ >= kGroupEvents);
   lock.unlock();
   if (tell) work_.notify_one();
@@ -47,8 +48,8 @@ std::vector<Request> Intake::take(std::size_t events_max, std::size_t bytes_max)
     const std::lock_guard lock(mutex_);
     while (!queue_.empty()) {
       auto& next = queue_.front();
-      if (!taken.empty() && (events + next.events.size() > events_max ||
-                             bytes + next.events.bytes() > bytes_max)) {
+      if (!taken.empty() &&
+          (events + next.events.size() > events_max || bytes + next.events.bytes() > bytes_max)) {
         break;
       }
       events += next.events.size();

@@ -14,8 +14,8 @@
 
 namespace holdfast::runtime {
 
-/// Where publishers leave what they want committed, bounded by count and bytes, and where the committer
-/// waits for something to do. Threads: any.
+/// Where publishers leave what they want committed, bounded by count and bytes, and where the
+/// committer waits for something to do. Threads: any.
 class Intake {
  public:
   using Clock = std::chrono::steady_clock;
@@ -27,13 +27,14 @@ class Intake {
   };
   explicit Intake(const Settings& settings) : settings_(settings) {}
 
-  /// Adds `request`; waits for room if `may_block`. The last sixteenth is kept for critical events, so
-  /// that they get in while everything else waits. A request larger than the whole intake is let in
-  /// alone. Fails with `resource_exhausted` (full), or the status of `close`; `request` is then
+  /// Adds `request`; waits for room if `may_block`. The last sixteenth is kept for critical events,
+  /// so that they get in while everything else waits. A request larger than the whole intake is let
+  /// in alone. Fails with `resource_exhausted` (full), or the status of `close`; `request` is then
   /// untouched, and its `done` is not called. `tell`: the committer is woken if this makes a group.
   Status push(Request& request, bool may_block, bool tell);
 
-  /// Up to `events_max` events and `bytes_max` bytes of requests in their order, at least one if any.
+  /// Up to `events_max` events and `bytes_max` bytes of requests in their order, at least one if
+  /// any.
   std::vector<Request> take(std::size_t events_max, std::size_t bytes_max);
 
   /// Answers were given: a commit should follow within the linger, or now if `urgent`.

@@ -25,11 +25,11 @@ Status recover(const journal::JournalReader& journal, core::Ledger& ledger) {
   for (const auto lane : kAllPriorities) {
     const auto from = recovery.tail_from(lane);
     if (from >= journal.state().next[lane]) continue;
-    HOLDFAST_TRY(journal.scan(journal::EventRange{.lane = lane, .from = from},
-                              [&](model::Record&& record) {
-                                recovery.add_chunk(std::get<model::ChunkPtr>(record));
-                                return true;
-                              }));
+    HOLDFAST_TRY(
+        journal.scan(journal::EventRange{.lane = lane, .from = from}, [&](model::Record&& record) {
+          recovery.add_chunk(std::get<model::ChunkPtr>(record));
+          return true;
+        }));
   }
   recovery.finish();
   return {};

@@ -13,9 +13,9 @@
 
 namespace holdfast::runtime {
 
-/// What each worker is running, in a file mapped into memory: a write costs no system call and survives
-/// SIGKILL, so the next open knows which events were with a handler when the process died. After a reboot
-/// (another boot id) its content means nothing and is ignored.
+/// What each worker is running, in a file mapped into memory: a write costs no system call and
+/// survives SIGKILL, so the next open knows which events were with a handler when the process died.
+/// After a reboot (another boot id) its content means nothing and is ignored.
 class RunningSlots {
  public:
   struct Running {
@@ -24,8 +24,8 @@ class RunningSlots {
     bool suspect = false;
   };
 
-  /// What the last process left. Reads the file and nothing else; none, when it is missing, of another
-  /// boot or not a slot file: it is a help, never a reason not to open.
+  /// What the last process left. Reads the file and nothing else; none, when it is missing, of
+  /// another boot or not a slot file: it is a help, never a reason not to open.
   static std::vector<Running> left_behind(const std::filesystem::path& file,
                                           const std::string& boot_id);
 

@@ -17,7 +17,8 @@ namespace holdfast::runtime {
 
 class Engine;
 
-/// The way back to the bus for what may outlive it (`Subscription`, `Deferred`): empty once it is closed.
+/// The way back to the bus for what may outlive it (`Subscription`, `Deferred`): empty once it is
+/// closed.
 struct EngineLink {
   std::shared_mutex mutex;
   Engine* engine = nullptr;
@@ -48,8 +49,8 @@ class SubscriptionHandle {
   void leave();
   void request_stop() { stop_.request_stop(); }
 
-  /// No call starts any more; detaches from the bus, asks running handlers to stop, and waits for them,
-  /// unless this thread is inside one of them.
+  /// No call starts any more; detaches from the bus, asks running handlers to stop, and waits for
+  /// them, unless this thread is inside one of them.
   void end();
 
  private:

@@ -90,8 +90,8 @@ void WorkerPool::wake() {
 }
 
 void WorkerPool::wake_locked() {
-  // One is enough: whoever finds something wakes the next. The least urgent class first, so that the
-  // reserved workers stay free for what they are reserved for.
+  // One is enough: whoever finds something wakes the next. The least urgent class first, so that
+  // the reserved workers stay free for what they are reserved for.
   const auto urgent = state_.scheduler.most_urgent_work();
   if (!urgent.has_value()) return;
   for (auto it = kAllPriorities.rbegin(); it != kAllPriorities.rend() && *it >= *urgent; ++it) {
@@ -153,8 +153,8 @@ void WorkerPool::deliver(Worker& worker, std::shared_ptr<internal::DeliveryState
     released.kind = core::Answer::Kind::release;
     return give(std::move(released));
   }
-  slots_.begin(worker.slot, {delivery->lease.subscription, delivery->lease.event,
-                             delivery->lease.suspect});
+  slots_.begin(worker.slot,
+               {delivery->lease.subscription, delivery->lease.event, delivery->lease.suspect});
   auto answer = call(*delivery);
   slots_.end(worker.slot);
   if (!delivery->deferred && !delivery->answered.exchange(true)) {
@@ -219,8 +219,8 @@ core::Answer WorkerPool::call(internal::DeliveryState& delivery) {
 }
 
 void WorkerPool::answer(internal::DeliveryState& delivery, Outcome outcome) {
-  auto answer = to_answer(delivery.lease, std::move(outcome),
-                          delivery.handle->stop_token().stop_requested());
+  auto answer =
+      to_answer(delivery.lease, std::move(outcome), delivery.handle->stop_token().stop_requested());
   answer.tx = std::move(delivery.tx);
   give(std::move(answer));
   // Its slot is free, and this is no worker that would look for more.

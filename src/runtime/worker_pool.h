@@ -21,8 +21,8 @@
 
 namespace holdfast::runtime {
 
-/// The threads that run handlers, by class, and that read backlogs from disk when nothing is left in
-/// memory. All waiting is on the bus's one lock.
+/// The threads that run handlers, by class, and that read backlogs from disk when nothing is left
+/// in memory. All waiting is on the bus's one lock.
 class WorkerPool {
  public:
   WorkerPool(const journal::Journal& journal, BusState& state, Committer& committer,

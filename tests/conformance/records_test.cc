@@ -304,11 +304,11 @@ TEST_P(Records, ASettlementWithoutACopyLeavesTheOneThatIsThere) {
 
 TEST_P(Records, DueTimesAreScannedInTheirOrderFromAnyOfThemOn) {
   const auto normal = [](model::Sequence sequence) { return EventId{Priority::normal, sequence}; };
-  ASSERT_TRUE(writer_
-                  ->commit({park(1, normal(5), 300), park(1, normal(6), -4), park(1, normal(7), 300),
-                            park(1, normal(8), 20), park(1, {Priority::high, 1}, 1),
-                            park(2, normal(5), 1)})
-                  .ok());
+  ASSERT_TRUE(
+      writer_
+          ->commit({park(1, normal(5), 300), park(1, normal(6), -4), park(1, normal(7), 300),
+                    park(1, normal(8), 20), park(1, {Priority::high, 1}, 1), park(2, normal(5), 1)})
+          .ok());
   const auto due = [&](DueTimes from) {
     std::vector<std::pair<base::BusTime, model::Sequence>> found;
     for (const auto& record : scan_all<model::DueRecord>(*journal_, from)) {

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT
 // Goal: whatever moment a process dies at, what it was promised holds.
-// Method: a child works on a journal and is killed with SIGKILL at a random moment, again and again on the same
-// journal; each time the parent compares the journal with what the child was told (support/kill_load.h).
+// Method: a child works on a journal and is killed with SIGKILL at a random moment, again and again
+// on the same journal; each time the parent compares the journal with what the child was told
+// (support/kill_load.h).
 //
-// HOLDFAST_KILL_ROUNDS=200 is the long form; HOLDFAST_KILL_SEED repeats the child's choices, though not the
-// machine's.
-#include <gtest/gtest.h>
-
+// HOLDFAST_KILL_ROUNDS=200 is the long form; HOLDFAST_KILL_SEED repeats the child's choices, though
+// not the machine's.
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <iostream>
 #include <random>
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "support/bus_test.h"
 #include "support/child_process.h"
@@ -41,8 +42,8 @@ class KillTest : public ::testing::Test {
   ChildProcess start(std::uint64_t seed, std::uint64_t round,
                      const std::vector<std::string>& environment = {}) {
     book.begin_round();
-    return ChildProcess::start(kKillLoadRole,
-                               {journal(), std::to_string(seed), std::to_string(round)}, environment);
+    return ChildProcess::start(
+        kKillLoadRole, {journal(), std::to_string(seed), std::to_string(round)}, environment);
   }
   [[nodiscard]] std::string journal() const { return folder_.inside("journal"); }
 
@@ -64,7 +65,8 @@ TEST_F(KillTest, WhatWasPromisedHoldsWheneverTheProcessIsKilled) {
       read(child, 1 + random() % 3'000);
     }
     // A little later than the last record, or, without one, at some moment of the open.
-    const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(random() % 20'000);
+    const auto until =
+        std::chrono::steady_clock::now() + std::chrono::microseconds(random() % 20'000);
     while (std::chrono::steady_clock::now() < until) read(child, random() % 2);
     child.kill();
     read_rest(child);
@@ -89,7 +91,8 @@ TEST_F(KillTest, WhatWasPromisedHoldsWheneverTheProcessIsKilled) {
             << " settled durably before a kill, " << book.suspects() << " suspects" << std::endl;
 }
 
-// --- Fail points -----------------------------------------------------------------------------------
+// --- Fail points
+// -----------------------------------------------------------------------------------
 
 struct FailPoint {
   const char* name;
@@ -99,8 +102,8 @@ struct FailPoint {
 class FailPointTest : public KillTest, public ::testing::WithParamInterface<FailPoint> {};
 
 TEST_P(FailPointTest, NothingThatWasPromisedIsLostThere) {
-  const auto armed =
-      "HOLDFAST_FAIL_POINT=" + std::string(GetParam().name) + ":" + std::to_string(GetParam().count);
+  const auto armed = "HOLDFAST_FAIL_POINT=" + std::string(GetParam().name) + ":" +
+                     std::to_string(GetParam().count);
   for (std::uint64_t round = 1; round <= 3 && !HasFailure(); ++round) {
     auto child = start(1, round, {armed});
     read_rest(child);

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
-// Journals that cannot be opened, and why: what another process, the folder and the format have to say.
-#include <gtest/gtest.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
+// Journals that cannot be opened, and why: what another process, the folder and the format have to
+// say.
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "base/checksum.h"
 #include "support/bus_test.h"

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT
-// What a bus finds after its process was killed: order, settle state, retries, and what was running.
+// What a bus finds after its process was killed: order, settle state, retries, and what was
+// running.
 //
 // Method: a child brings a journal into a certain state, says so, and is killed with SIGKILL.
-#include <gtest/gtest.h>
-#include <signal.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <map>
 #include <random>
 #include <set>
+#include <signal.h>
 #include <string>
+#include <unistd.h>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "support/bus_test.h"
 #include "support/child_process.h"
@@ -64,9 +65,11 @@ class Recovering : public DiskBusTest {
   }
 };
 
-// --- Order -----------------------------------------------------------------------------------------
+// --- Order
+// -----------------------------------------------------------------------------------------
 
-// Publishes 100,000 events of random priority, durably, with or without a subscription that is owed them.
+// Publishes 100,000 events of random priority, durably, with or without a subscription that is owed
+// them.
 const ChildRole kFill("recover-fill", [](const ChildArguments& given) {
   const auto bus = must(Bus::open(given.values.at(0)));
   if (given.values.at(1) == "claimed") must(bus->subscribe({.name = "s"}, [](Delivery&) {})).end();
@@ -130,7 +133,8 @@ TEST_P(RecoveringOrder, HundredThousandComeBackExactlyByPriorityAndSequence) {
 INSTANTIATE_TEST_SUITE_P(Recovering, RecoveringOrder, ::testing::Values("claimed", "unclaimed"),
                          [](const auto& each) { return std::string(each.param); });
 
-// Hangs: whether the bus or the test is to blame is not known yet, and is the first thing to find out.
+// Hangs: whether the bus or the test is to blame is not known yet, and is the first thing to find
+// out.
 TEST_F(Recovering, WhatWasSettledDurablyIsNeverDeliveredAgainAndTheRestKeepsItsOrder) {
   run_until_ready("recover-fill", {"claimed"});
   std::set<EventId> settled;
@@ -172,7 +176,8 @@ TEST_F(Recovering, WhatWasSettledDurablyIsNeverDeliveredAgainAndTheRestKeepsItsO
   for (const auto& [id, state] : scan()) EXPECT_EQ(state, EventState::settled) << to_string(id);
 }
 
-// --- Counts ----------------------------------------------------------------------------------------
+// --- Counts
+// ----------------------------------------------------------------------------------------
 
 TEST_F(Recovering, NumbersThatAreSkippedAfterAPowerLossAreNotCountedAsPublished) {
   const auto image = path() + ".image";
@@ -203,10 +208,11 @@ TEST_F(Recovering, NumbersThatAreSkippedAfterAPowerLossAreNotCountedAsPublished)
   EXPECT_EQ(published(bus->stats()), (std::vector<std::uint64_t>{0, 1, 4, 0}));
 }
 
-// --- Settle state ----------------------------------------------------------------------------------
+// --- Settle state
+// ----------------------------------------------------------------------------------
 
-// One event that waits for its retry, one that is dead, one that is snoozed, one acked, one unclaimed, one
-// deferred and never answered.
+// One event that waits for its retry, one that is dead, one that is snoozed, one acked, one
+// unclaimed, one deferred and never answered.
 const ChildRole kStates("recover-states", [](const ChildArguments& given) {
   const auto bus = must(Bus::open(given.values.at(0)));
   Collected<std::shared_ptr<Deferred>> owed;
@@ -312,9 +318,11 @@ TEST_F(Recovering, ThousandsSettledAheadOfTheOneThatRanSurvive) {
   EXPECT_EQ(runs.all()[0].attempt, 2U);
 }
 
-// --- Poison ----------------------------------------------------------------------------------------
+// --- Poison
+// ----------------------------------------------------------------------------------------
 
-// Handles everything; the event "poison" kills the process for real. Says "done" when nothing is owed.
+// Handles everything; the event "poison" kills the process for real. Says "done" when nothing is
+// owed.
 const ChildRole kPoison("recover-poison", [](const ChildArguments& given) {
   Options options;
   options.workers = {.critical = 1, .high = 1, .normal = 1, .low = 3};
@@ -327,7 +335,8 @@ const ChildRole kPoison("recover-poison", [](const ChildArguments& given) {
       }));
   const bool done = eventually([&] {
     std::uint64_t owed = 0;
-    for (const auto& lane : bus->stats().lanes) owed += lane.owed.ready + lane.owed.leased + lane.owed.scheduled;
+    for (const auto& lane : bus->stats().lanes)
+      owed += lane.owed.ready + lane.owed.leased + lane.owed.scheduled;
     return owed == 0;
   });
   must(bus->close());
@@ -407,7 +416,8 @@ TEST_F(Recovering, OpenThatFindsTheLastAttemptSaysThatItIsDead) {
   EXPECT_EQ(must(bus->redrive()), 1U);
 }
 
-// Says "ready" when so many handlers run at the same moment as it is told, and is killed by somebody else.
+// Says "ready" when so many handlers run at the same moment as it is told, and is killed by
+// somebody else.
 const ChildRole kBystanders("recover-bystanders", [](const ChildArguments& given) {
   const auto wanted = std::stoi(given.values.at(1));
   Options options;

@@ -50,9 +50,7 @@ BusBench::BusBench() {
 
 BusBench::~BusBench() = default;
 
-void BusBench::open() {
-  bus = must(Bus::open(path(), options));
-}
+void BusBench::open() { bus = must(Bus::open(path(), options)); }
 
 void BusBench::reopen() {
   if (bus != nullptr) {

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "support/child_process.h"
 
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
 #include <map>
+#include <signal.h>
+#include <spawn.h>
 #include <string_view>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <utility>
 
 extern char** environ;
@@ -76,7 +75,8 @@ ChildProcess ChildProcess::start(const std::string& role, const std::vector<std:
   if (writer == kReportFd) writer = fcntl(ends[1], F_DUPFD_CLOEXEC, kReportFd + 1);
   posix_spawn_file_actions_adddup2(&actions, writer, kReportFd);
   pid_t pid = 0;
-  const int error = posix_spawn(&pid, "/proc/self/exe", &actions, nullptr, argv.data(), envp.data());
+  const int error =
+      posix_spawn(&pid, "/proc/self/exe", &actions, nullptr, argv.data(), envp.data());
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) die("posix_spawn", error);
   close(ends[1]);

@@ -448,8 +448,7 @@ void CoreWorld::check_taken(const core::Lease& lease) {
   const bool is_due = owed.again || (owed.parked && owed.due <= now_.bus);
   if (suspect_may_run(*subscription, ready.out_of_turn)) {
     // With little memory, those that are due longest come first.
-    require(ready.out_of_turn == event || suspects_fill_memory() ||
-                (has_little_memory() && is_due),
+    require(ready.out_of_turn == event || suspects_fill_memory() || (has_little_memory() && is_due),
             "passed over " + to_string(*ready.out_of_turn) + ": " + what);
   } else {
     require(ready.in_turn == event || (has_little_memory() && is_due),

@@ -250,8 +250,8 @@ void CoreWorld::crash() {
   }
 
   log_.resize(kept);
-  now_.bus = now_.boot + base::bus_offset(log_.empty() ? base::Now{} : log_.back().written_at,
-                                          now_, power);
+  now_.bus = now_.boot +
+             base::bus_offset(log_.empty() ? base::Now{} : log_.back().written_at, now_, power);
   log_facts_.resize(kept);
   store_ = {};
   for (const auto& each : log_) store_.apply(each);
@@ -449,8 +449,8 @@ void CoreWorld::compare() {
       require(stored->second.attempts == each.attempts && stored->second.suspect == each.suspect &&
                   stored->second.due == each.due,
               "a parked event is stored differently: " + name(id, event));
-      const auto due = store_.due_times.find(
-          RecordStore::due_name({SubscriptionId{id}, event}, each.due));
+      const auto due =
+          store_.due_times.find(RecordStore::due_name({SubscriptionId{id}, event}, each.due));
       require(due != store_.due_times.end() && due->second.attempts == each.attempts &&
                   due->second.suspect == each.suspect,
               "a parked event is not where its time is looked for: " + name(id, event));

@@ -48,7 +48,8 @@ inline void flip_bit(const std::filesystem::path& path, std::uint64_t offset) {
   write_bytes(path, bytes);
 }
 
-/// Makes the journal that of a machine which has been booted since: its watermark names another boot.
+/// Makes the journal that of a machine which has been booted since: its watermark names another
+/// boot.
 inline void pretend_reboot(const std::string& folder) {
   constexpr std::size_t kBootId = 40;  // docs/journal-format.md
   auto bytes = read_bytes(folder + "/watermark");

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "support/kill_load.h"
 
-#include <gtest/gtest.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <charconv>
 #include <cstring>
 #include <map>
 #include <thread>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
 
 #include "support/bus_test.h"
 #include "support/child_process.h"
@@ -25,8 +25,8 @@ constexpr std::uint64_t kFollowBit = std::uint64_t{1} << 63U;
 constexpr std::uint32_t kCount = 0;  // the subscriptions, as records name them
 constexpr std::uint32_t kOrder = 1;
 
-// Keys: round, thread, number. The payload begins with the key, and the batch's key, which is that of its
-// first event, or 0.
+// Keys: round, thread, number. The payload begins with the key, and the batch's key, which is that
+// of its first event, or 0.
 struct Body {
   std::uint64_t key = 0;
   std::uint64_t batch = 0;
@@ -136,7 +136,9 @@ class Load {
           .sequence = id.sequence});
   }
 
-  static Priority any_lane(std::mt19937_64& random) { return kAllPriorities[random() % kLaneCount]; }
+  static Priority any_lane(std::mt19937_64& random) {
+    return kAllPriorities[random() % kLaneCount];
+  }
 
   void intend(std::uint64_t key, Priority lane, std::uint64_t batch, std::uint32_t size,
               bool has_state = false) const {
@@ -251,7 +253,8 @@ Options kill_load_options() {
   return options;
 }
 
-// --- The book --------------------------------------------------------------------------------------
+// --- The book
+// --------------------------------------------------------------------------------------
 
 void KillBook::begin_round() {
   for (auto& sequence : last_delivered_) sequence = 0;
@@ -286,7 +289,8 @@ void KillBook::note(const LoadRecord& record) {
           << " and is delivered again, as attempt " << record.attempt;
       // One at a time and in order, but for those that a crash had set apart.
       if (record.subscription == kOrder && record.attempt == 1 && !suspects_.contains(id)) {
-        EXPECT_GT(record.sequence, last_delivered_[record.lane]) << "out of order: " << to_string(id);
+        EXPECT_GT(record.sequence, last_delivered_[record.lane])
+            << "out of order: " << to_string(id);
         last_delivered_[record.lane] = record.sequence;
       }
       return;
@@ -435,7 +439,8 @@ void KillBook::finish(Bus& bus) {
       EXPECT_EQ(found->second, "1") << "the tx of " << key << " happened more than once";
       ++(is_follow ? follow : work);
       if (!is_follow && key % kFollowEvery == 0) {
-        EXPECT_TRUE(intents_.contains(key | kFollowBit)) << "the follow-up of " << key << " is missing";
+        EXPECT_TRUE(intents_.contains(key | kFollowBit))
+            << "the follow-up of " << key << " is missing";
       }
     }
   }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A load for a child that is going to be killed, and the parent's book of what it was told meanwhile.
+// A load for a child that is going to be killed, and the parent's book of what it was told
+// meanwhile.
 //
-// The child publishes with four threads (singles, batches, with and without fsync, in all lanes), and handles
-// with acks, retries and a tx that raises a counter and publishes a follow-up. Before it asks the bus for
-// anything, and when it is told anything, it writes a record into the parent's pipe, which survives it. The
-// parent compares the records with the journal: what was confirmed must be there, what is there must have
-// been intended, and nothing may be half.
+// The child publishes with four threads (singles, batches, with and without fsync, in all lanes),
+// and handles with acks, retries and a tx that raises a counter and publishes a follow-up. Before
+// it asks the bus for anything, and when it is told anything, it writes a record into the parent's
+// pipe, which survives it. The parent compares the records with the journal: what was confirmed
+// must be there, what is there must have been intended, and nothing may be half.
 
 #include <cstdint>
 #include <memory>
@@ -59,7 +60,8 @@ class KillBook {
   void begin_round();
   void note(const LoadRecord& record);
 
-  /// Compares with the journal what has come since the last time. `Source`: a `Bus` or a `JournalView`.
+  /// Compares with the journal what has come since the last time. `Source`: a `Bus` or a
+  /// `JournalView`.
   template <typename Source>
   void check_new(const Source& source);
   /// Compares everything.
@@ -88,7 +90,7 @@ class KillBook {
     bool seen = false;
   };
   struct LaneBook {
-    std::vector<std::uint64_t> keys;     // by sequence - 1
+    std::vector<std::uint64_t> keys;  // by sequence - 1
     std::vector<std::uint64_t> commits;
   };
 

@@ -74,9 +74,8 @@ class RecordStore {
     erase_of(settlements, each.subscription);
     erase_of(parked, each.subscription);
     erase_of(dead, each.subscription);
-    std::erase_if(due_times, [&](const auto& entry) {
-      return std::get<0>(entry.first) == each.subscription;
-    });
+    std::erase_if(due_times,
+                  [&](const auto& entry) { return std::get<0>(entry.first) == each.subscription; });
   }
   void put(const model::PutCursor& each, const model::Commit&) {
     cursors.insert_or_assign({each.record.subscription, each.record.lane}, each.record);

@@ -33,7 +33,8 @@ struct Tables {
   std::map<std::pair<SubscriptionId, Priority>, model::CursorRecord> cursors;
   PerDelivery<model::SettlementRecord> settlements;
   PerDelivery<model::ChunkPtr> parked;
-  std::map<std::tuple<SubscriptionId, Priority, base::BusTime, Sequence>, model::DueRecord> due_times;
+  std::map<std::tuple<SubscriptionId, Priority, base::BusTime, Sequence>, model::DueRecord>
+      due_times;
   PerDelivery<model::DeadLetterRecord> dead_letters;
   std::map<std::pair<std::string, std::string>, model::StateRecord> states;  // by name, key
   std::map<EventId, model::RetentionMark> marks;
@@ -77,7 +78,8 @@ class Apply {
     } else {
       tables_.due_times.erase({id, event.priority, put.was_due, event.sequence});
     }
-    tables_.due_times[{id, event.priority, due, event.sequence}] = {id, event, due, attempts, suspect};
+    tables_.due_times[{id, event.priority, due, event.sequence}] = {id, event, due, attempts,
+                                                                    suspect};
   }
   void operator()(const model::EraseSettlement& erase) {
     tables_.settlements.erase({erase.subscription, erase.event});
@@ -279,8 +281,8 @@ std::vector<Record> MemoryJournal::records(const ScanSpec& spec) const {
     });
   }
   if (const auto* wanted = std::get_if<DueTimes>(&spec)) {
-    const auto from = std::tuple(wanted->subscription, wanted->lane, wanted->from,
-                                 wanted->from_sequence);
+    const auto from =
+        std::tuple(wanted->subscription, wanted->lane, wanted->from, wanted->from_sequence);
     for (auto at = tables_.due_times.lower_bound(from); at != tables_.due_times.end(); ++at) {
       if (at->second.subscription != wanted->subscription ||
           at->second.event.priority != wanted->lane) {

@@ -68,7 +68,7 @@ std::string all_retention_marks();
 struct Parsed {
   Table table{};
   model::SubscriptionId subscription;
-  EventId event;          ///< Of a cursor only the lane.
+  EventId event;  ///< Of a cursor only the lane.
   base::BusTime due = 0;
   std::string_view name;  ///< Of a user state.
   std::string_view key;

@@ -94,9 +94,10 @@ class Follower {
       report_.end = commit->number;
       return;
     }
-    report_.hole =
-        damage_ ? *damage_
-                : LogReport::Hole{file, record.begin, "does not follow the commit before it", {}, false};
+    report_.hole = damage_
+                       ? *damage_
+                       : LogReport::Hole{
+                             file, record.begin, "does not follow the commit before it", {}, false};
     report_.hole->behind = commit->number;
     report_.hole->is_torn_end = false;
   }

@@ -164,8 +164,8 @@ Status Lookup::scan(const ScanSpec& spec, const Sink& sink) const {
     Status operator()(const DueTimes& spec) const {
       const auto prefix = keys::all_due(spec.subscription, spec.lane);
       const EventId event{spec.lane, spec.from_sequence};
-      return lookup.scan_keys(keys::due(spec.subscription, event, spec.from),
-                              keys::end_of(prefix), sink);
+      return lookup.scan_keys(keys::due(spec.subscription, event, spec.from), keys::end_of(prefix),
+                              sink);
     }
     Status operator()(const DeadLetters& spec) const {
       return all(spec.subscription

@@ -25,8 +25,8 @@ Status forbidden() {
   return {StatusCode::unavailable, "cannot be read: " + std::generic_category().message(errno)};
 }
 
-/// Whether there is a folder that this process may read: what the engine and its environment say of one
-/// that it may not is that it is empty, or not there.
+/// Whether there is a folder that this process may read: what the engine and its environment say of
+/// one that it may not is that it is empty, or not there.
 Status check_folder(const std::string& path) {
   struct stat found {};
   if (::stat(path.c_str(), &found) != 0) {
@@ -114,8 +114,9 @@ Status attempt(OpenedEngine& engine, const Files& files) {
   HOLDFAST_ASSIGN(const auto watermark, read_watermark(files, engine.folder));
   if (!watermark) return missing_watermark(engine, files);
   if (watermark->epoch == 0) {
-    return {StatusCode::unavailable,
-            "the journal is being made, or that was interrupted and an open for writing begins anew"};
+    return {
+        StatusCode::unavailable,
+        "the journal is being made, or that was interrupted and an open for writing begins anew"};
   }
   // What it calls durable was there before the engine's files are read: it has to be found.
   engine.watermark = *watermark;

@@ -26,7 +26,7 @@ struct Watermark {
     failed = 2,  ///< A write or sync failed: callers know of commits that may not be there.
   };
   Writer writer = Writer::open;
-  CommitNumber durable;     ///< Newest commit known to be fsynced.
+  CommitNumber durable;                                ///< Newest commit known to be fsynced.
   model::PerLane<model::Sequence> next{{1, 1, 1, 1}};  ///< As of that commit.
   /// Numbers and sequences below may have been given out, whether or not they got to the disk.
   CommitNumber reserved_number{1};

@@ -61,7 +61,7 @@ class WatermarkKeeper {
   bool has_failed_ = false;  // the journal
   bool is_urgent_ = false;   // somebody waits
   bool is_writing_ = false;
-  Status failure_;          // of the newest attempt to write the file
+  Status failure_;  // of the newest attempt to write the file
   std::uint64_t attempts_ = 0;
   std::jthread thread_;  // last: it uses all the others
 };

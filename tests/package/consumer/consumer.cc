@@ -2,13 +2,13 @@
 // Method: open a journal, publish durably, read back, reopen; any surprise is a non-zero exit.
 // Also compiled with -fno-exceptions -fno-rtti.
 
-#include <holdfast/holdfast.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <system_error>
+
+#include <holdfast/holdfast.h>
 
 namespace {
 
@@ -40,7 +40,8 @@ int run(const std::string& folder) {
 }  // namespace
 
 int main() {
-  std::string folder = (std::filesystem::temp_directory_path() / "holdfast-consumer-XXXXXX").string();
+  std::string folder =
+      (std::filesystem::temp_directory_path() / "holdfast-consumer-XXXXXX").string();
   if (mkdtemp(folder.data()) == nullptr) return fail("mkdtemp", folder);
   const int result = run(folder);
   std::error_code ignored;

@@ -142,7 +142,8 @@ TEST_P(Ending, CloseWaitsForRunningHandlers) {
     must(bus->close());
     closed = true;
   });
-  ASSERT_TRUE(eventually([&] { return bus->publish("a.b", {}).status() == StatusCode::unavailable; }));
+  ASSERT_TRUE(
+      eventually([&] { return bus->publish("a.b", {}).status() == StatusCode::unavailable; }));
   EXPECT_FALSE(closed);
   let_go.set();
   closing.join();
@@ -177,9 +178,8 @@ TEST_P(Ending, SubscriptionMayEndWhileItsBusCloses) {
 TEST_P(Ending, EverythingMayBeCalledWhileAnotherThreadCloses) {
   for (int round = 0; round < 10; ++round) {
     open();
-    auto s = must(bus->subscribe({.name = "s"}, [](Delivery& delivery) {
-      delivery.tx().state().put("k", "v");
-    }));
+    auto s = must(bus->subscribe({.name = "s"},
+                                 [](Delivery& delivery) { delivery.tx().state().put("k", "v"); }));
     publish_many("a.b", 500);
     std::atomic<bool> stop{false};
     const auto fine = [](const Status& status) {
@@ -193,8 +193,11 @@ TEST_P(Ending, EverythingMayBeCalledWhileAnotherThreadCloses) {
       });
     };
     call([&] { fine(bus->publish("a.b", {}).status()); });
-    call([&] { fine(bus->publish({.type = "a.b"}, {.durability = Durability::durable}).status()); });
-    call([&] { fine(bus->publish_async({.type = "a.b"}, [&](const auto& r) { fine(r.status()); })); });
+    call(
+        [&] { fine(bus->publish({.type = "a.b"}, {.durability = Durability::durable}).status()); });
+    call([&] {
+      fine(bus->publish_async({.type = "a.b"}, [&](const auto& r) { fine(r.status()); }));
+    });
     call([&] { fine(bus->get({Priority::normal, 1}).status()); });
     call([&] { fine(bus->scan({.limit = 100}, [](const auto&, auto) { return true; })); });
     call([&] { (void)bus->stats(); });

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-// Goal: nobody is told, and no event is offered, before the sync that was promised; and what a failure means.
-// Method: a journal whose sync is held by the test, or fails.
+// Goal: nobody is told, and no event is offered, before the sync that was promised; and what a
+// failure means. Method: a journal whose sync is held by the test, or fails.
 #include "runtime/committer.h"
-
-#include <gtest/gtest.h>
 
 #include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
 #include <utility>
+
+#include <gtest/gtest.h>
 
 #include "core/attachment.h"
 #include "journal/memory/memory_journal.h"
@@ -238,8 +238,8 @@ TEST_F(Committing, FailedWriteIsIndeterminateWithItsEventAndCommit) {
   committer.start();
   publish(Durability::os);
   ASSERT_TRUE(done.wait_for_count(1));
-  EXPECT_TRUE(fails(done.all()[0], StatusCode::indeterminate,
-                    {"commit 1", "event normal:1", "no space"}));
+  EXPECT_TRUE(
+      fails(done.all()[0], StatusCode::indeterminate, {"commit 1", "event normal:1", "no space"}));
   EXPECT_TRUE(fails(committer.health(), StatusCode::poisoned, {"no space"}));
   EXPECT_FALSE(take().has_value());
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Visiting dead letters. (How events become them, and the list of them: outcome_test.cc.)
-#include <malloc.h>
-
 #include <algorithm>
+#include <malloc.h>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -70,8 +69,8 @@ TEST_P(DeadLetters, FilterThatCannotBeIsRefusedBeforeAnyIsVisited) {
     ADD_FAILURE();
     return true;
   };
-  EXPECT_TRUE(fails(bus->scan_dead_letters({.types = {"b..c"}}, never),
-                    StatusCode::invalid_argument));
+  EXPECT_TRUE(
+      fails(bus->scan_dead_letters({.types = {"b..c"}}, never), StatusCode::invalid_argument));
   EXPECT_TRUE(
       fails(bus->scan_dead_letters({.subscription = "u"}, never), StatusCode::not_found, {"u"}));
 }

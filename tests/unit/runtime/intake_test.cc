@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The intake: how much may wait for the committer, and what happens to a publisher when it is full.
 //
-// Method: the committer is held inside a publisher's callback, so that what comes afterwards stays in the
-// intake and can be counted.
+// Method: the committer is held inside a publisher's callback, so that what comes afterwards stays
+// in the intake and can be counted.
 #include <atomic>
 #include <optional>
 #include <string>
@@ -88,8 +88,8 @@ TEST_P(FullIntake, IsBoundedByBytesAsWell) {
   open();
   hold_committer();
   must(push(std::string(5'000, 'x')));
-  EXPECT_TRUE(fails(push(std::string(5'000, 'x')), StatusCode::resource_exhausted,
-                    {"1 events", "10000"}));
+  EXPECT_TRUE(
+      fails(push(std::string(5'000, 'x')), StatusCode::resource_exhausted, {"1 events", "10000"}));
   EXPECT_TRUE(is_ok(push(std::string(1'000, 'x'))));
   let_go();
   EXPECT_TRUE(done.wait_for_count(2));

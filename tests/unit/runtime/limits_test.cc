@@ -214,9 +214,12 @@ TEST_P(Limiting, OldestDeadLettersGoWhenThereAreTooMany) {
   options.limits.dead_letters_max = 3;
   open();
   Settlements settled;
-  const auto subscription = must(bus->subscribe(
-      {.name = "s", .on_settled = [&](EventId id, Settled how) { settled.add({id, how}); }},
-      [](Delivery&) { return Outcome::reject("no"); }));
+  const auto subscription = must(bus->subscribe({.name = "s",
+                                                 .on_settled =
+                                                     [&](EventId id, Settled how) {
+                                                       settled.add({id, how});
+                                                     }},
+                                                [](Delivery&) { return Outcome::reject("no"); }));
   for (int i = 0; i < 5; ++i) {
     publish("a.b");
     ASSERT_TRUE(settled.wait_for_count(static_cast<std::size_t>(i) + 1));
@@ -231,8 +234,8 @@ TEST_P(Limiting, OldestDeadLettersGoWhenThereAreTooMany) {
 TEST_P(Limiting, DeadLettersAllStayWhereTheLimitSaysSo) {
   options.limits.dead_letters_max = kKeepAllDeadLetters;
   open();
-  const auto subscription = must(
-      bus->subscribe({.name = "s"}, [](Delivery&) { return Outcome::reject("no"); }));
+  const auto subscription =
+      must(bus->subscribe({.name = "s"}, [](Delivery&) { return Outcome::reject("no"); }));
   const auto batch = publish_many("a.b", 100);
   must(bus->wait_settled(batch, kPatience));
   EXPECT_EQ(must(bus->dead_letters()).size(), 100U);

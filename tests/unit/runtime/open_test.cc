@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: MIT
 // Opening: what is a journal, who may have it, and what comes back after a proper close.
 // (After a crash: tests/crash.)
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <random>
 #include <set>
 #include <string>
+#include <sys/stat.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include "support/bus_test.h"
@@ -64,7 +63,8 @@ TEST_F(Opening, FolderWithSomethingElseInItIsNoJournalAndStaysAsItIs) {
   std::ofstream(fs::path(path()) / "letter.txt") << "dear";
   EXPECT_TRUE(fails(try_open(), StatusCode::invalid_argument, {path()}));
   std::vector<fs::path> entries;
-  for (const auto& entry : fs::directory_iterator(path())) entries.push_back(entry.path().filename());
+  for (const auto& entry : fs::directory_iterator(path()))
+    entries.push_back(entry.path().filename());
   EXPECT_EQ(entries, std::vector<fs::path>{"letter.txt"});
 }
 
@@ -80,7 +80,8 @@ TEST_F(Opening, InMemoryBusTouchesNoFolder) {
   EXPECT_FALSE(fs::exists(path()));
 }
 
-// --- After a proper close --------------------------------------------------------------------------
+// --- After a proper close
+// --------------------------------------------------------------------------
 
 TEST_F(Opening, PendingEventsComeBackInTheOrderOfPriority) {
   open();
@@ -154,12 +155,15 @@ TEST_F(Opening, AttemptsRetryTimesAndErrorsSurvive) {
   const SubscribeOptions subscribing{.name = "s", .retry = retry_at_once(5)};
   auto s = must(bus->subscribe(subscribing, [&](Delivery& delivery) {
     runs.note(delivery);
-    return delivery.attempt() < 3 ? Outcome::retry("first") : Outcome::retry_after(std::chrono::hours(5), "busy");
+    return delivery.attempt() < 3 ? Outcome::retry("first")
+                                  : Outcome::retry_after(std::chrono::hours(5), "busy");
   }));
   const auto receipt = publish("a.b", "payload");
   ASSERT_TRUE(runs.wait_for_count(3));
-  ASSERT_TRUE(eventually([&] { return state_of(receipt.id) == EventState::scheduled &&
-                                      must(bus->get(receipt.id))->standings[0].attempts == 3; }));
+  ASSERT_TRUE(eventually([&] {
+    return state_of(receipt.id) == EventState::scheduled &&
+           must(bus->get(receipt.id))->standings[0].attempts == 3;
+  }));
   const auto before = must(bus->get(receipt.id))->standings.at(0);
   s.end();
   reopen();
@@ -268,15 +272,17 @@ TEST_F(Opening, HandlerOfAParkedEventMayStillAnswer) {
   open();
   Signal let_go;
   Settlements settled;
-  const auto s = must(bus->subscribe(
-      {.name = "s",
-       .concurrency = 3,
-       .on_settled = [&](EventId id, Settled how) { settled.add({id, how}); }},
-      [&](Delivery& delivery) {
-        if (delivery.event().payload_text() != "0") return;
-        let_go.wait();
-        delivery.tx().state().put("k", "late");
-      }));
+  const auto s = must(bus->subscribe({.name = "s",
+                                      .concurrency = 3,
+                                      .on_settled =
+                                          [&](EventId id, Settled how) {
+                                            settled.add({id, how});
+                                          }},
+                                     [&](Delivery& delivery) {
+                                       if (delivery.event().payload_text() != "0") return;
+                                       let_go.wait();
+                                       delivery.tx().state().put("k", "late");
+                                     }));
   publish_many("a.b", 10'000);
   ASSERT_TRUE(settled.wait_for_count(9'999));
   let_go.set();
@@ -292,10 +298,9 @@ TEST_F(Opening, SubscriptionWithAChangedFilterSurvives) {
   must(bus->subscribe({.name = "s", .types = {"a", "b"}}, [](Delivery&) {})).end();
   publish("a", "old a");
   publish("b", "old b");
-  must(bus->subscribe({.name = "s", .types = {"a", "c"}, .condition = [](const EventView&) {
-                         return true;
-                       }},
-                      [](Delivery&) { return Outcome::snooze(std::chrono::milliseconds(0)); }))
+  must(bus->subscribe(
+           {.name = "s", .types = {"a", "c"}, .condition = [](const EventView&) { return true; }},
+           [](Delivery&) { return Outcome::snooze(std::chrono::milliseconds(0)); }))
       .end();
   publish("c", "new c");
   publish("b", "new b");

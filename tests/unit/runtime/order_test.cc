@@ -33,8 +33,8 @@ class Ordering : public BusTest {
   /// Whatever a worker may take beside its other work has been taken after this.
   void give_every_worker_an_occasion() {
     Collected<int> done;
-    const auto noise = must(bus->subscribe(
-        {.types = {"noise"}, .concurrency = 8}, [&](Delivery&) { done.add(0); }));
+    const auto noise = must(
+        bus->subscribe({.types = {"noise"}, .concurrency = 8}, [&](Delivery&) { done.add(0); }));
     for (int i = 0; i < 50; ++i) {
       for (const auto lane : kAllPriorities) publish("noise", {}, lane);
     }
@@ -63,8 +63,8 @@ TEST_P(Ordering, OneWorkerDeliversExactlyByPriorityAndSequence) {
   }
   std::sort(expected.begin(), expected.end());
   Runs runs;
-  const auto s = must(
-      bus->subscribe({.name = "s"}, [&](Delivery& delivery) { runs.note(delivery); }));
+  const auto s =
+      must(bus->subscribe({.name = "s"}, [&](Delivery& delivery) { runs.note(delivery); }));
   ASSERT_TRUE(runs.wait_for_count(expected.size()));
   EXPECT_EQ(runs.ids(), expected);
 }
@@ -96,8 +96,8 @@ TEST_P(Ordering, UrgentEventGoesBeforeTheRestOfABacklog) {
 TEST_P(Ordering, InsideALaneItIsTheOrderOfCommitsWhateverTheWorkers) {
   open();
   Runs runs;
-  const auto s = must(
-      bus->subscribe({.name = "s"}, [&](Delivery& delivery) { runs.note(delivery); }));
+  const auto s =
+      must(bus->subscribe({.name = "s"}, [&](Delivery& delivery) { runs.note(delivery); }));
   for (int i = 0; i < 200; ++i) {
     publish("a.b", std::to_string(i), kAllPriorities[static_cast<std::size_t>(i) % kLaneCount]);
   }
@@ -112,11 +112,11 @@ TEST_P(Ordering, ConcurrencyIsNeverExceeded) {
   for (const std::uint32_t concurrency : {1U, 2U, 3U, 5U}) {
     Runs held;
     Signal go_on;
-    const auto s = must(bus->subscribe({.types = {"held"}, .concurrency = concurrency},
-                                       [&](Delivery& delivery) {
-                                         held.note(delivery);
-                                         go_on.wait();
-                                       }));
+    const auto s = must(
+        bus->subscribe({.types = {"held"}, .concurrency = concurrency}, [&](Delivery& delivery) {
+          held.note(delivery);
+          go_on.wait();
+        }));
     for (int i = 0; i < 10; ++i) {
       for (const auto lane : kAllPriorities) publish("held", {}, lane);
     }
@@ -140,8 +140,7 @@ TEST_P(Ordering, SeveralRunAtTheSameTimeIfTheyMay) {
 TEST_P(Ordering, OneSlotOfASubscriptionIsKeptForCriticalEvents) {
   options.workers = {.critical = 1, .high = 1, .normal = 2, .low = 4};
   open();
-  const auto s =
-      must(bus->subscribe({.name = "s", .types = {"a.b"}, .concurrency = 3}, holding()));
+  const auto s = must(bus->subscribe({.name = "s", .types = {"a.b"}, .concurrency = 3}, holding()));
   publish_many("a.b", 10);
   ASSERT_TRUE(inside.wait_for_count(2));
   give_every_worker_an_occasion();
@@ -191,7 +190,8 @@ TEST_P(Ordering, WorkerTakesNothingLessUrgentThanItsClass) {
 }
 
 TEST_P(Ordering, LessUrgentLaneGoesOnWhenAMoreUrgentHandlerOfItsSubscriptionReturns) {
-  // The worker that returns may not take the lane that has become free, so another one must be woken.
+  // The worker that returns may not take the lane that has become free, so another one must be
+  // woken.
   options.ack_linger = std::chrono::hours(1);
   open();
   Signal critical_runs;
@@ -205,11 +205,11 @@ TEST_P(Ordering, LessUrgentLaneGoesOnWhenAMoreUrgentHandlerOfItsSubscriptionRetu
   }));
   // Keeps every worker but the one for critical events, so that this one takes it.
   Signal let_others_go;
-  const auto other = must(bus->subscribe({.name = "o", .types = {"hold"}, .concurrency = 9},
-                                         [&](Delivery& delivery) {
-                                           inside.note(delivery);
-                                           let_others_go.wait();
-                                         }));
+  const auto other = must(
+      bus->subscribe({.name = "o", .types = {"hold"}, .concurrency = 9}, [&](Delivery& delivery) {
+        inside.note(delivery);
+        let_others_go.wait();
+      }));
   occupy("hold");
   publish("a.b", {}, Priority::critical);
   ASSERT_TRUE(critical_runs.wait());

@@ -19,14 +19,16 @@ class Answering : public BusTest {
   /// Subscribes "s" with `policy`; `answer` is asked for each run.
   template <typename Answer>
   Subscription subscribe(RetryPolicy policy, Answer answer) {
-    return must(bus->subscribe(
-        {.name = "s",
-         .retry = policy,
-         .on_settled = [this](EventId id, Settled how) { settled.add({id, how}); }},
-        [this, answer](Delivery& delivery) {
-          runs.note(delivery);
-          return answer(delivery);
-        }));
+    return must(bus->subscribe({.name = "s",
+                                .retry = policy,
+                                .on_settled =
+                                    [this](EventId id, Settled how) {
+                                      settled.add({id, how});
+                                    }},
+                               [this, answer](Delivery& delivery) {
+                                 runs.note(delivery);
+                                 return answer(delivery);
+                               }));
   }
   Runs runs;
   Settlements settled;
@@ -207,16 +209,19 @@ TEST_P(Answering, StoppedWithoutHavingBeenAskedIsAFailedAttempt) {
 TEST_P(Answering, EphemeralSubscriptionRetriesAsWellAndLeavesNoDeadLetter) {
   open();
   Settlements ended;
-  const auto s = must(bus->subscribe(
-      {.types = {"a.b"},
-       .retry = retry_at_once(3),
-       .on_settled = [&](EventId id, Settled how) { ended.add({id, how}); }},
-      [this](Delivery& delivery) {
-        runs.note(delivery);
-        return delivery.event().payload_text() == "dies" || delivery.attempt() < 3
-                   ? Outcome::retry()
-                   : Outcome::ack();
-      }));
+  const auto s = must(bus->subscribe({.types = {"a.b"},
+                                      .retry = retry_at_once(3),
+                                      .on_settled =
+                                          [&](EventId id, Settled how) {
+                                            ended.add({id, how});
+                                          }},
+                                     [this](Delivery& delivery) {
+                                       runs.note(delivery);
+                                       return delivery.event().payload_text() == "dies" ||
+                                                      delivery.attempt() < 3
+                                                  ? Outcome::retry()
+                                                  : Outcome::ack();
+                                     }));
   publish("a.b", "works");
   publish("a.b", "dies");
   ASSERT_TRUE(ended.wait_for_count(2));
@@ -224,7 +229,8 @@ TEST_P(Answering, EphemeralSubscriptionRetriesAsWellAndLeavesNoDeadLetter) {
   EXPECT_TRUE(must(bus->dead_letters()).empty());
 }
 
-// --- Dead letters ----------------------------------------------------------------------------------
+// --- Dead letters
+// ----------------------------------------------------------------------------------
 
 TEST_P(Answering, RedriveGivesFreshAttempts) {
   open();
@@ -299,21 +305,24 @@ TEST_P(Answering, DeadLettersAreFilteredBySubscriptionTypeIdAndLimit) {
   EXPECT_EQ(must(bus->redrive({.subscription = "t", .id = b.id})), 0U);
 }
 
-// --- Deferred --------------------------------------------------------------------------------------
+// --- Deferred
+// --------------------------------------------------------------------------------------
 
 class Deferring : public BusTest {
  protected:
   Subscription subscribe(std::uint32_t concurrency = 1) {
-    return must(bus->subscribe(
-        {.name = "s",
-         .concurrency = concurrency,
-         .retry = retry_at_once(5),
-         .on_settled = [this](EventId id, Settled how) { settled.add({id, how}); }},
-        [this](Delivery& delivery) {
-          runs.note(delivery);
-          owed.add(std::make_shared<Deferred>(delivery.defer()));
-          return Outcome::reject("ignored, since it was deferred");
-        }));
+    return must(bus->subscribe({.name = "s",
+                                .concurrency = concurrency,
+                                .retry = retry_at_once(5),
+                                .on_settled =
+                                    [this](EventId id, Settled how) {
+                                      settled.add({id, how});
+                                    }},
+                               [this](Delivery& delivery) {
+                                 runs.note(delivery);
+                                 owed.add(std::make_shared<Deferred>(delivery.defer()));
+                                 return Outcome::reject("ignored, since it was deferred");
+                               }));
   }
   Runs runs;
   Settlements settled;
@@ -376,8 +385,8 @@ TEST_P(Deferring, SlotStaysTakenUntilTheAnswer) {
 TEST_P(Deferring, DroppedUnansweredIsAFailedAttempt) {
   open();
   Signal first;
-  const auto s = must(bus->subscribe(
-      {.name = "s", .retry = retry_at_once(2)}, [&](Delivery& delivery) {
+  const auto s =
+      must(bus->subscribe({.name = "s", .retry = retry_at_once(2)}, [&](Delivery& delivery) {
         runs.note(delivery);
         (void)delivery.defer();
       }));
@@ -430,8 +439,8 @@ TEST_P(Deferring, AnswerAfterTheSubscriptionWasTakenOverIsStale) {
     return Outcome::reject("the second one decides");
   }));
   ASSERT_TRUE(again.wait_for_count(1));
-  EXPECT_TRUE(fails(owed.all()[0]->settle(Outcome::ack()), StatusCode::stale,
-                    {to_string(receipt.id)}));
+  EXPECT_TRUE(
+      fails(owed.all()[0]->settle(Outcome::ack()), StatusCode::stale, {to_string(receipt.id)}));
   must(bus->wait_settled(receipt.id, kPatience));
   EXPECT_EQ(state_of(receipt.id), EventState::dead);
 }

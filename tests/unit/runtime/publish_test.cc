@@ -193,8 +193,8 @@ TEST_P(Publishing, RefusalKnownAtOnceIsReturnedAndNotCalledBack) {
   EXPECT_TRUE(fails(bus->publish_batch_async(events, [&](auto) { ++calls; }),
                     StatusCode::invalid_argument, {"event 0"}));
   must(bus->close());
-  EXPECT_TRUE(fails(bus->publish_async({.type = "a.b"}, [&](auto) { ++calls; }),
-                    StatusCode::unavailable));
+  EXPECT_TRUE(
+      fails(bus->publish_async({.type = "a.b"}, [&](auto) { ++calls; }), StatusCode::unavailable));
   EXPECT_EQ(calls, 0);
 }
 
@@ -207,7 +207,8 @@ TEST_P(Publishing, FutureGivesWhatPublishWouldHaveReturned) {
   EXPECT_TRUE(fails(bad.get(), StatusCode::invalid_argument));
 }
 
-// --- Batches ---------------------------------------------------------------------------------------
+// --- Batches
+// ---------------------------------------------------------------------------------------
 
 TEST_P(Publishing, BatchIsOneCommitWithConsecutiveSequencesPerLane) {
   open();
@@ -280,9 +281,8 @@ TEST_P(Publishing, AsyncBatchCallsBackExactlyOnce) {
   open();
   std::vector<OwnedEvent> events(10, {.type = "a.b", .payload = {}});
   Collected<BatchReceipt> receipts;
-  must(bus->publish_batch_async(events, [&](Result<BatchReceipt> receipt) {
-    receipts.add(must(std::move(receipt)));
-  }));
+  must(bus->publish_batch_async(
+      events, [&](Result<BatchReceipt> receipt) { receipts.add(must(std::move(receipt))); }));
   ASSERT_TRUE(receipts.wait_for_count(1));
   must(bus->close());
   ASSERT_EQ(receipts.size(), 1U);
@@ -297,7 +297,8 @@ TEST_P(Publishing, LargestBatchIsOneCommit) {
   EXPECT_EQ(must(bus->get(batch.receipts.back().id))->commit, batch.commit);
 }
 
-// --- The builder -----------------------------------------------------------------------------------
+// --- The builder
+// -----------------------------------------------------------------------------------
 
 TEST_P(Publishing, BuilderCommitsEventsAndStateTogether) {
   open();

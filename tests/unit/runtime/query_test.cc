@@ -21,8 +21,8 @@ HOLDFAST_ON_BOTH_STORES(Looking);
 TEST_P(Looking, GetTellsEveryStateAnEventCanBeIn) {
   open();
   Runs runs;
-  const auto s = must(bus->subscribe(
-      {.name = "s", .types = {"work"}, .concurrency = 1}, [&](Delivery& delivery) {
+  const auto s = must(
+      bus->subscribe({.name = "s", .types = {"work"}, .concurrency = 1}, [&](Delivery& delivery) {
         runs.note(delivery);
         const auto what = delivery.event().payload_text();
         if (what == "dies") return Outcome::reject("no");
@@ -86,8 +86,9 @@ TEST_P(Looking, StateIsTheMostPendingOverAllSubscriptions) {
   must(bus->wait_settled(receipt.id, kPatience));
   EXPECT_EQ(state_of(receipt.id), EventState::dead);
   EXPECT_EQ(must(bus->get(receipt.id))->standings.size(), 1U);
-  must(bus->subscribe({.name = "idle"}, [](Delivery&) { return Outcome::snooze(std::chrono::hours(1)); }))
-      .end();
+  must(bus->subscribe({.name = "idle"}, [](Delivery&) {
+    return Outcome::snooze(std::chrono::hours(1));
+  })).end();
   const auto next = publish("a.b");
   ASSERT_TRUE(eventually([&] { return must(bus->get(next.id))->standings.size() == 2; }));
   EXPECT_EQ(state_of(next.id), EventState::ready);
@@ -96,7 +97,8 @@ TEST_P(Looking, StateIsTheMostPendingOverAllSubscriptions) {
 TEST_P(Looking, GetOfWhatWasNeverPublishedIsNothing) {
   open();
   EXPECT_FALSE(must(bus->get({Priority::normal, 1})).has_value());
-  EXPECT_FALSE(must(bus->get({Priority::low, std::numeric_limits<std::uint64_t>::max()})).has_value());
+  EXPECT_FALSE(
+      must(bus->get({Priority::low, std::numeric_limits<std::uint64_t>::max()})).has_value());
 }
 
 TEST_P(Looking, ScanGoesByLaneAndSequenceAndFilters) {
@@ -112,7 +114,8 @@ TEST_P(Looking, ScanGoesByLaneAndSequenceAndFilters) {
   };
   std::vector<EventId> expected;
   for (const auto lane : {Priority::high, Priority::low}) {
-    for (std::uint64_t sequence = 1; sequence <= 10; ++sequence) expected.push_back({lane, sequence});
+    for (std::uint64_t sequence = 1; sequence <= 10; ++sequence)
+      expected.push_back({lane, sequence});
   }
   EXPECT_EQ(ids({}), expected);
   EXPECT_EQ(ids({.types = {"odd"}}).size(), 10U);
@@ -158,13 +161,17 @@ TEST_P(Looking, VisitorMayCallTheBus) {
 TEST_P(Looking, ParkedAndDeadEventsAreScannedInTheirPlace) {
   open();
   Settlements settled;
-  const auto s = must(bus->subscribe(
-      {.name = "s", .on_settled = [&](EventId id, Settled how) { settled.add({id, how}); }},
-      [](Delivery& delivery) {
-        const auto n = delivery.event().id.sequence;
-        if (n % 3 == 0) return Outcome::reject("no");
-        return n % 3 == 1 ? Outcome::snooze(std::chrono::hours(1)) : Outcome::ack();
-      }));
+  const auto s = must(bus->subscribe({.name = "s",
+                                      .on_settled =
+                                          [&](EventId id, Settled how) {
+                                            settled.add({id, how});
+                                          }},
+                                     [](Delivery& delivery) {
+                                       const auto n = delivery.event().id.sequence;
+                                       if (n % 3 == 0) return Outcome::reject("no");
+                                       return n % 3 == 1 ? Outcome::snooze(std::chrono::hours(1))
+                                                         : Outcome::ack();
+                                     }));
   publish_many("a.b", 30);
   ASSERT_TRUE(settled.wait_for_count(20));
   ASSERT_TRUE(eventually([&] { return stats_of("s").lanes[2].scheduled == 10; }));
@@ -181,13 +188,14 @@ TEST_P(Looking, ParkedAndDeadEventsAreScannedInTheirPlace) {
 TEST_P(Looking, EventThatFailsOverAndOverNeverLooksSettled) {
   open();
   Runs runs;
-  const auto s = must(bus->subscribe(
-      {.name = "s", .retry = retry_at_once(1'000'000)}, [&](Delivery& delivery) {
+  const auto s = must(
+      bus->subscribe({.name = "s", .retry = retry_at_once(1'000'000)}, [&](Delivery& delivery) {
         runs.note(delivery);
         return delivery.event().type == "dies" ? Outcome::reject("no") : Outcome::retry();
       }));
   const auto batch = publish_many("fails", 4);
-  const std::set<EventState> pending = {EventState::ready, EventState::leased, EventState::scheduled};
+  const std::set<EventState> pending = {EventState::ready, EventState::leased,
+                                        EventState::scheduled};
   for (std::size_t i = 0; i < 200; ++i) {
     for (const auto& receipt : batch.receipts) {
       EXPECT_TRUE(pending.contains(state_of(receipt.id))) << to_string(state_of(receipt.id));
@@ -209,11 +217,15 @@ TEST_P(Looking, StatsCountWhatHappened) {
       {.name = "s",
        .condition = [](const EventView& event) { return event.payload_text() != "skip"; },
        .retry = retry_at_once(2),
-       .on_settled = [&](EventId id, Settled how) { settled.add({id, how}); }},
+       .on_settled =
+           [&](EventId id, Settled how) {
+             settled.add({id, how});
+           }},
       [](Delivery& delivery) {
         return delivery.event().payload_text() == "fail" ? Outcome::retry("why") : Outcome::ack();
       }));
-  for (const auto* payload : {"ack", "ack", "skip", "fail"}) publish("a.b", payload, Priority::high);
+  for (const auto* payload : {"ack", "ack", "skip", "fail"})
+    publish("a.b", payload, Priority::high);
   ASSERT_TRUE(settled.wait_for_count(4));
   must(bus->subscribe({.name = "gone"}, [](Delivery&) {})).end();
   publish("a.b", "ack", Priority::low);
@@ -248,11 +260,10 @@ TEST_P(Looking, StatsCountWhatHappened) {
 TEST_P(Looking, CountsReturnToNothingWhenAllIsDone) {
   open();
   {
-    const auto s = must(bus->subscribe({.name = "s", .concurrency = 3, .retry = retry_at_once(3)},
-                                       [](Delivery& delivery) {
-                                         return delivery.attempt() < 2 ? Outcome::retry()
-                                                                       : Outcome::ack();
-                                       }));
+    const auto s = must(bus->subscribe(
+        {.name = "s", .concurrency = 3, .retry = retry_at_once(3)}, [](Delivery& delivery) {
+          return delivery.attempt() < 2 ? Outcome::retry() : Outcome::ack();
+        }));
     std::vector<OwnedEvent> events;
     for (std::size_t i = 0; i < 2'000; ++i) {
       events.push_back({.type = "a.b", .payload = {}, .priority = kAllPriorities[i % kLaneCount]});
@@ -290,7 +301,8 @@ TEST_P(Looking, NothingIsLeasedOnceItsSubscriptionHasEnded) {
   EXPECT_EQ(stats_of("s").lanes[2].ready, 5U);
 }
 
-// --- Retention -------------------------------------------------------------------------------------
+// --- Retention
+// -------------------------------------------------------------------------------------
 
 class Keeping : public BusTest {
  protected:

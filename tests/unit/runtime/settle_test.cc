@@ -25,15 +25,15 @@ TEST_P(Settling, OnSettledComesOnceForEachEventAndOnlyWhenItIsDurable) {
   Settlements settled;
   std::atomic<int> early{0};
   std::atomic<std::uint64_t> commit_before{0};
-  const auto s = must(bus->subscribe(
-      {.name = "s",
-       .on_settled =
-           [&](EventId id, Settled how) {
-             // Its ack is in a later commit than it, and that one is durable now.
-             if (bus->durable_commit().value <= commit_before) ++early;
-             settled.add({id, how});
-           }},
-      [&](Delivery& delivery) { commit_before = delivery.event().commit.value; }));
+  const auto s = must(
+      bus->subscribe({.name = "s",
+                      .on_settled =
+                          [&](EventId id, Settled how) {
+                            // Its ack is in a later commit than it, and that one is durable now.
+                            if (bus->durable_commit().value <= commit_before) ++early;
+                            settled.add({id, how});
+                          }},
+                     [&](Delivery& delivery) { commit_before = delivery.event().commit.value; }));
   for (int i = 0; i < 50; ++i) {
     publish("a.b");
     ASSERT_TRUE(settled.wait_for_count(static_cast<std::size_t>(i) + 1));
@@ -51,15 +51,18 @@ TEST_P(Settling, OnSettledComesOnceForEachEventAndOnlyWhenItIsDurable) {
 TEST_P(Settling, OnSettledTellsHow) {
   open();
   Settlements settled;
-  const auto s = must(bus->subscribe(
-      {.name = "s",
-       .condition = [](const EventView& event) { return event.type != "skip"; },
-       .retry = retry_at_once(2),
-       .on_settled = [&](EventId id, Settled how) { settled.add({id, how}); }},
-      [](Delivery& delivery) {
-        if (delivery.event().type == "reject") return Outcome::reject("no");
-        return delivery.event().type == "fail" ? Outcome::retry() : Outcome::ack();
-      }));
+  const auto s = must(
+      bus->subscribe({.name = "s",
+                      .condition = [](const EventView& event) { return event.type != "skip"; },
+                      .retry = retry_at_once(2),
+                      .on_settled =
+                          [&](EventId id, Settled how) {
+                            settled.add({id, how});
+                          }},
+                     [](Delivery& delivery) {
+                       if (delivery.event().type == "reject") return Outcome::reject("no");
+                       return delivery.event().type == "fail" ? Outcome::retry() : Outcome::ack();
+                     }));
   const auto told = [&](std::string_view type) {
     const auto before = settled.size();
     publish(type);
@@ -76,10 +79,18 @@ TEST_P(Settling, EachSubscriptionIsToldOfItsOwn) {
   open();
   Settlements first;
   Settlements second;
-  const auto s = must(bus->subscribe(
-      {.name = "s", .on_settled = [&](EventId id, Settled how) { first.add({id, how}); }}, ack));
-  const auto t = must(bus->subscribe(
-      {.types = {"b"}, .on_settled = [&](EventId id, Settled how) { second.add({id, how}); }}, ack));
+  const auto s = must(bus->subscribe({.name = "s",
+                                      .on_settled =
+                                          [&](EventId id, Settled how) {
+                                            first.add({id, how});
+                                          }},
+                                     ack));
+  const auto t = must(bus->subscribe({.types = {"b"},
+                                      .on_settled =
+                                          [&](EventId id, Settled how) {
+                                            second.add({id, how});
+                                          }},
+                                     ack));
   publish("a");
   publish("b");
   ASSERT_TRUE(first.wait_for_count(2));
@@ -118,7 +129,8 @@ TEST_P(Settling, WhatIsSettledStaysSettledThroughACrashOnceTheWaitReturned) {
 TEST_P(Settling, UnclaimedEventIsOwedToNobodyYetSoTheWaitGoesOn) {
   open();
   const auto receipt = publish("a.b");
-  EXPECT_TRUE(fails(bus->wait_settled(receipt.id, milliseconds(20)), StatusCode::deadline_exceeded));
+  EXPECT_TRUE(
+      fails(bus->wait_settled(receipt.id, milliseconds(20)), StatusCode::deadline_exceeded));
   std::jthread waiting([&] { EXPECT_TRUE(is_ok(bus->wait_settled(receipt.id, kPatience))); });
   const auto s = must(bus->subscribe({.name = "s"}, ack));
   waiting.join();
@@ -126,7 +138,8 @@ TEST_P(Settling, UnclaimedEventIsOwedToNobodyYetSoTheWaitGoesOn) {
 
 TEST_P(Settling, DeadLetterIsSettledToo) {
   open();
-  const auto s = must(bus->subscribe({.name = "s"}, [](Delivery&) { return Outcome::reject("no"); }));
+  const auto s =
+      must(bus->subscribe({.name = "s"}, [](Delivery&) { return Outcome::reject("no"); }));
   EXPECT_TRUE(is_ok(bus->wait_settled(publish("a.b").id, kPatience)));
 }
 
@@ -157,9 +170,10 @@ TEST_P(Settling, WaitForABatchHasOneDeadlineForAllOfIt) {
 
 TEST_P(Settling, UnknownEventIsNotFound) {
   open();
-  EXPECT_TRUE(fails(bus->wait_settled({Priority::normal, 1}, milliseconds(1)), StatusCode::not_found,
-                    {"normal:1"}));
-  EXPECT_TRUE(fails(bus->wait_settled({Priority::normal, 0}, milliseconds(1)), StatusCode::not_found));
+  EXPECT_TRUE(fails(bus->wait_settled({Priority::normal, 1}, milliseconds(1)),
+                    StatusCode::not_found, {"normal:1"}));
+  EXPECT_TRUE(
+      fails(bus->wait_settled({Priority::normal, 0}, milliseconds(1)), StatusCode::not_found));
 }
 
 TEST_P(Settling, WaitEndsWhenTheBusIsClosed) {
@@ -176,8 +190,8 @@ TEST_P(Settling, WaitEndsWhenTheBusIsClosed) {
 
 TEST_P(Settling, WaitEndsWhenTheLastOneWhoIsOwedItIsRemoved) {
   open();
-  // A wait that begins only after the removal goes on: then the event is unclaimed again. So this is done
-  // until one has begun before.
+  // A wait that begins only after the removal goes on: then the event is unclaimed again. So this
+  // is done until one has begun before.
   EXPECT_TRUE(eventually([&] {
     must(bus->subscribe({.name = "s"}, ack)).end();
     const auto receipt = publish("a.b");

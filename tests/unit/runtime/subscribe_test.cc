@@ -89,17 +89,13 @@ TEST_P(Subscribing, PatternsChooseByToken) {
     Strings matched;
   };
   const Strings types = {"a", "a.b", "a.c", "a.b.c", "b"};
-  const std::vector<Case> cases = {{"a", {"a"}},
-                                   {"a.*", {"a.b", "a.c"}},
-                                   {"a.>", {"a.b", "a.c", "a.b.c"}},
-                                   {"*", {"a", "b"}},
-                                   {"*.b.*", {"a.b.c"}},
-                                   {">", types}};
+  const std::vector<Case> cases = {
+      {"a", {"a"}},      {"a.*", {"a.b", "a.c"}}, {"a.>", {"a.b", "a.c", "a.b.c"}},
+      {"*", {"a", "b"}}, {"*.b.*", {"a.b.c"}},    {">", types}};
   std::vector<Runs> runs(cases.size());
   std::vector<Subscription> subscriptions;
   for (std::size_t i = 0; i < cases.size(); ++i) {
-    subscriptions.push_back(
-        must(bus->subscribe({.types = {cases[i].pattern}}, noting(runs[i]))));
+    subscriptions.push_back(must(bus->subscribe({.types = {cases[i].pattern}}, noting(runs[i]))));
   }
   for (const auto& type : types) publish(type, type);
   for (std::size_t i = 0; i < cases.size(); ++i) {
@@ -114,8 +110,7 @@ TEST_P(Subscribing, PatternsChooseByToken) {
 TEST_P(Subscribing, SeveralPatternsOfOneSubscriptionGiveAnEventOnce) {
   open();
   Runs runs;
-  const auto subscription =
-      must(bus->subscribe({.types = {"a.*", "a.b", ">"}}, noting(runs)));
+  const auto subscription = must(bus->subscribe({.types = {"a.*", "a.b", ">"}}, noting(runs)));
   publish("a.b");
   publish("end");
   ASSERT_TRUE(runs.wait_for_count(2));
@@ -134,8 +129,8 @@ TEST_P(Subscribing, MatchLooksAtPriorityAndSourceAndMetadata) {
   std::vector<Runs> runs(matches.size());
   std::vector<Subscription> subscriptions;
   for (std::size_t i = 0; i < matches.size(); ++i) {
-    subscriptions.push_back(
-        must(bus->subscribe({.name = "s" + std::to_string(i), .match = matches[i]}, noting(runs[i]))));
+    subscriptions.push_back(must(
+        bus->subscribe({.name = "s" + std::to_string(i), .match = matches[i]}, noting(runs[i]))));
   }
   Runs all;
   subscriptions.push_back(must(bus->subscribe({.name = "all"}, noting(all))));
@@ -159,7 +154,10 @@ TEST_P(Subscribing, ConditionThatSaysNoSkipsTheEventDurably) {
   const auto subscription = must(bus->subscribe(
       {.name = "s",
        .condition = [](const EventView& event) { return event.payload_text() != "1"; },
-       .on_settled = [&](EventId id, Settled how) { settled.add({id, how}); }},
+       .on_settled =
+           [&](EventId id, Settled how) {
+             settled.add({id, how});
+           }},
       noting(runs)));
   const auto batch = publish_many("a.b", 3);
   ASSERT_TRUE(settled.wait_for_count(3));
@@ -174,11 +172,11 @@ TEST_P(Subscribing, ConditionThatSaysNoSkipsTheEventDurably) {
 TEST_P(Subscribing, ConditionThatThrowsIsAFailedAttempt) {
   open();
   Runs runs;
-  const auto subscription = must(
-      bus->subscribe({.name = "s",
-                      .condition = [](const EventView&) -> bool { throw std::runtime_error("odd"); },
-                      .retry = retry_at_once(2)},
-                     noting(runs)));
+  const auto subscription = must(bus->subscribe(
+      {.name = "s",
+       .condition = [](const EventView&) -> bool { throw std::runtime_error("odd"); },
+       .retry = retry_at_once(2)},
+      noting(runs)));
   const auto receipt = publish("a.b");
   must(bus->wait_settled(receipt.id, kPatience));
   EXPECT_EQ(runs.size(), 0U);
@@ -188,7 +186,8 @@ TEST_P(Subscribing, ConditionThatThrowsIsAFailedAttempt) {
   EXPECT_EQ(letters[0].reason, "odd");
 }
 
-// --- Where it begins -------------------------------------------------------------------------------
+// --- Where it begins
+// -------------------------------------------------------------------------------
 
 TEST_P(Subscribing, EarliestLosesNothingThatCameBefore) {
   open();
@@ -236,16 +235,16 @@ TEST_P(Subscribing, PositionBeginsWithThatEventAndWithItsCommitInOtherLanes) {
   publish("a.b", "high after", Priority::high);
   publish("a.b", "after");
   Runs runs;
-  const auto subscription = must(
-      bus->subscribe({.name = "s", .start = Start::position(at.id)}, noting(runs)));
+  const auto subscription =
+      must(bus->subscribe({.name = "s", .start = Start::position(at.id)}, noting(runs)));
   ASSERT_TRUE(runs.wait_for_count(3));
   must(bus->drain());
   auto payloads = runs.payloads();
   std::sort(payloads.begin(), payloads.end());
   EXPECT_EQ(payloads, (Strings{"after", "at", "high after"}));
-  EXPECT_TRUE(fails(bus->subscribe({.name = "other", .start = Start::position({Priority::low, 9})},
-                                   noting(runs)),
-                    StatusCode::not_found, {"low:9"}));
+  EXPECT_TRUE(fails(
+      bus->subscribe({.name = "other", .start = Start::position({Priority::low, 9})}, noting(runs)),
+      StatusCode::not_found, {"low:9"}));
 }
 
 TEST_P(Subscribing, TimeBeginsWithWhatWasCommittedAtOrAfterIt) {
@@ -270,8 +269,7 @@ TEST_P(Subscribing, StartOfAKnownNameIsIgnored) {
   auto subscription = must(bus->subscribe({.name = "s"}, noting(runs)));
   subscription.end();
   publish("a.b", "meanwhile");
-  subscription =
-      must(bus->subscribe({.name = "s", .start = Start::new_only()}, noting(runs)));
+  subscription = must(bus->subscribe({.name = "s", .start = Start::new_only()}, noting(runs)));
   ASSERT_TRUE(runs.wait_for_count(1));
   EXPECT_EQ(runs.payloads(), Strings{"meanwhile"});
 }
@@ -293,13 +291,15 @@ TEST_P(Subscribing, EphemeralSeesWhatIsCommittedWhileItExistsAndLeavesNothing) {
   EXPECT_EQ(bus->stats().lanes[2].unclaimed, 3U);
 }
 
-// --- Names -----------------------------------------------------------------------------------------
+// --- Names
+// -----------------------------------------------------------------------------------------
 
 TEST_P(Subscribing, SameLiveNameTwiceAlreadyExists) {
   open();
   Runs runs;
   auto first = must(bus->subscribe({.name = "s"}, noting(runs)));
-  EXPECT_TRUE(fails(bus->subscribe({.name = "s"}, noting(runs)), StatusCode::already_exists, {"s"}));
+  EXPECT_TRUE(
+      fails(bus->subscribe({.name = "s"}, noting(runs)), StatusCode::already_exists, {"s"}));
   first.end();
   EXPECT_FALSE(first.active());
   EXPECT_EQ(first.name(), "");
@@ -347,8 +347,7 @@ TEST_P(Subscribing, ChangedFilterAppliesToLaterCommitsAndSkipsWhatNoLongerMatche
   publish("a", "old a");
   const auto old_b = publish("b", "old b");
   const auto old_c = publish("c", "old c");
-  const auto subscription =
-      must(bus->subscribe({.name = "s", .types = {"a", "c"}}, noting(runs)));
+  const auto subscription = must(bus->subscribe({.name = "s", .types = {"a", "c"}}, noting(runs)));
   publish("b", "new b");
   publish("a", "new a");
   must(bus->wait_settled(publish("c", "new c").id, kPatience));
@@ -362,8 +361,8 @@ TEST_P(Subscribing, RemoveForgetsPositionRetriesAndDeadLetters) {
   open();
   Runs runs;
   auto subscription = must(bus->subscribe(
-      {.name = "s", .retry = {.backoff_first = std::chrono::hours(1),
-                              .backoff_max = std::chrono::hours(1)}},
+      {.name = "s",
+       .retry = {.backoff_first = std::chrono::hours(1), .backoff_max = std::chrono::hours(1)}},
       [&](Delivery& delivery) {
         runs.note(delivery);
         if (delivery.event().payload_text() == "0") return Outcome::reject("no");
@@ -387,7 +386,8 @@ TEST_P(Subscribing, RemoveForgetsPositionRetriesAndDeadLetters) {
   for (const auto& run : again.all()) EXPECT_EQ(run.attempt, 1U);
 }
 
-// --- From inside a handler -------------------------------------------------------------------------
+// --- From inside a handler
+// -------------------------------------------------------------------------
 
 TEST_P(Subscribing, HandlerMayPublishAndReadTheBus) {
   open();
@@ -476,16 +476,16 @@ TEST_P(Subscribing, NoCallbackRunsOnceItHasEnded) {
   open();
   for (int round = 0; round < 50; ++round) {
     auto alive = std::make_shared<std::atomic<bool>>(true);
-    auto subscription = must(bus->subscribe(
-        {.types = {"a.b"},
-         .condition =
-             [alive](const EventView&) {
-               EXPECT_TRUE(*alive);
-               return true;
-             },
-         .concurrency = 4,
-         .on_settled = [alive](EventId, Settled) { EXPECT_TRUE(*alive); }},
-        [alive](Delivery&) { EXPECT_TRUE(*alive); }));
+    auto subscription =
+        must(bus->subscribe({.types = {"a.b"},
+                             .condition =
+                                 [alive](const EventView&) {
+                                   EXPECT_TRUE(*alive);
+                                   return true;
+                                 },
+                             .concurrency = 4,
+                             .on_settled = [alive](EventId, Settled) { EXPECT_TRUE(*alive); }},
+                            [alive](Delivery&) { EXPECT_TRUE(*alive); }));
     publish_many("a.b", 20);
     subscription.end();
     *alive = false;

@@ -17,43 +17,47 @@ HOLDFAST_ON_BOTH_STORES(Transacting);
 TEST_P(Transacting, StateFollowUpAndAckAreOneCommit) {
   open();
   Runs followed;
-  const auto follow = must(bus->subscribe({.name = "follow", .types = {"follow"}}, [&](Delivery& d) {
-    followed.note(d);
-  }));
+  const auto follow = must(bus->subscribe({.name = "follow", .types = {"follow"}},
+                                          [&](Delivery& d) { followed.note(d); }));
   Settlements settled;
-  const auto s = must(bus->subscribe(
-      {.name = "s",
-       .types = {"go"},
-       .on_settled = [&](EventId id, Settled how) { settled.add({id, how}); }},
-      [](Delivery& delivery) {
-        auto tx = delivery.tx();
-        tx.publish({.type = "follow", .payload = "1", .priority = Priority::high});
-        tx.publish({.type = "follow", .payload = "2", .priority = Priority::high});
-        tx.state().put("k", "v");
-        tx.state("shared").put("k", "w");
-        EXPECT_TRUE(is_ok(tx.status()));
-      }));
+  const auto s = must(
+      bus->subscribe({.name = "s",
+                      .types = {"go"},
+                      .on_settled =
+                          [&](EventId id, Settled how) {
+                            settled.add({id, how});
+                          }},
+                     [](Delivery& delivery) {
+                       auto tx = delivery.tx();
+                       tx.publish({.type = "follow", .payload = "1", .priority = Priority::high});
+                       tx.publish({.type = "follow", .payload = "2", .priority = Priority::high});
+                       tx.state().put("k", "v");
+                       tx.state("shared").put("k", "w");
+                       EXPECT_TRUE(is_ok(tx.status()));
+                     }));
   publish("go");
   ASSERT_TRUE(settled.wait_for_count(1));
   ASSERT_TRUE(followed.wait_for_count(2));
   EXPECT_EQ(followed.payloads(), (std::vector<std::string>{"1", "2"}));
   EXPECT_EQ(must(bus->state("s", "k")), "v");
   EXPECT_EQ(must(bus->state("shared", "k")), "w");
-  EXPECT_EQ(must(bus->get({Priority::high, 1}))->commit, must(bus->get({Priority::high, 2}))->commit);
+  EXPECT_EQ(must(bus->get({Priority::high, 1}))->commit,
+            must(bus->get({Priority::high, 2}))->commit);
 }
 
 TEST_P(Transacting, AnyOtherOutcomeDropsTheTx) {
   open();
-  const auto s = must(bus->subscribe(
-      {.name = "s", .types = {"go"}, .retry = retry_at_once(2)}, [](Delivery& delivery) {
-        delivery.tx().state().put("k", "v");
-        delivery.tx().publish({.type = "follow"});
-        const auto what = delivery.event().payload_text();
-        if (what == "throw") throw std::runtime_error("no");
-        if (what == "snooze") return Outcome::snooze(std::chrono::hours(1));
-        if (what == "reject") return Outcome::reject("no");
-        return Outcome::retry("no");
-      }));
+  const auto s = must(bus->subscribe({.name = "s", .types = {"go"}, .retry = retry_at_once(2)},
+                                     [](Delivery& delivery) {
+                                       delivery.tx().state().put("k", "v");
+                                       delivery.tx().publish({.type = "follow"});
+                                       const auto what = delivery.event().payload_text();
+                                       if (what == "throw") throw std::runtime_error("no");
+                                       if (what == "snooze")
+                                         return Outcome::snooze(std::chrono::hours(1));
+                                       if (what == "reject") return Outcome::reject("no");
+                                       return Outcome::retry("no");
+                                     }));
   for (const auto* what : {"throw", "reject", "retry"}) {
     must(bus->wait_settled(publish("go", what).id, kPatience));
   }
@@ -109,18 +113,18 @@ TEST_P(Transacting, ChangeOfAKeyThatWasReadMakesTheHandlerRunAgainUncounted) {
   open();
   Runs runs;
   Collected<std::string> read;
-  const auto s = must(bus->subscribe(
-      {.name = "s", .types = {"go"}, .retry = retry_at_once(1)}, [&](Delivery& delivery) {
-        auto state = delivery.tx().state();
-        read.add(must(state.get("k")).value_or("none"));
-        if (runs.note(delivery) == 0) {
-          auto batch = bus->batch();
-          batch.state("s").put("k", "changed");
-          must(batch.commit());
-        }
-        state.put("result", must(state.get("k")).value_or("none"));
-        delivery.tx().publish({.type = "follow"});
-      }));
+  const auto s = must(bus->subscribe({.name = "s", .types = {"go"}, .retry = retry_at_once(1)},
+                                     [&](Delivery& delivery) {
+                                       auto state = delivery.tx().state();
+                                       read.add(must(state.get("k")).value_or("none"));
+                                       if (runs.note(delivery) == 0) {
+                                         auto batch = bus->batch();
+                                         batch.state("s").put("k", "changed");
+                                         must(batch.commit());
+                                       }
+                                       state.put("result", must(state.get("k")).value_or("none"));
+                                       delivery.tx().publish({.type = "follow"});
+                                     }));
   must(bus->wait_settled(publish("go").id, kPatience));
   EXPECT_EQ(read.all(), (std::vector<std::string>{"none", "changed"}));
   for (const auto& run : runs.all()) EXPECT_EQ(run.attempt, 1U);
@@ -178,11 +182,13 @@ TEST_P(Transacting, CountersRaisedByManyHandlersAtOnceLoseNothing) {
   };
   std::vector<Subscription> subscriptions;
   for (const auto* name : {"s", "t"}) {
-    subscriptions.push_back(must(bus->subscribe(
-        {.name = name,
-         .concurrency = 4,
-         .on_settled = [&](EventId id, Settled how) { settled.add({id, how}); }},
-        raise)));
+    subscriptions.push_back(must(bus->subscribe({.name = name,
+                                                 .concurrency = 4,
+                                                 .on_settled =
+                                                     [&](EventId id, Settled how) {
+                                                       settled.add({id, how});
+                                                     }},
+                                                raise)));
   }
   publish_many("go", 200);
   ASSERT_TRUE(settled.wait_for_count(400));
@@ -212,17 +218,20 @@ TEST_P(Transacting, BadFollowUpFailsTheAckAndNothingOfTheTxIsThere) {
 
 class TxLimits : public BusTest {
  protected:
-  /// Runs a handler that fills its tx with `fill`; returns the reason it died of, or "" if it acked.
+  /// Runs a handler that fills its tx with `fill`; returns the reason it died of, or "" if it
+  /// acked.
   template <typename Fill>
   std::string reason_of(Fill fill, std::string name = "s") {
     Settlements settled;
-    const auto s = must(bus->subscribe(
-        {.name = name,
-         .types = {"go"},
-         .retry = retry_at_once(1),
-         .start = Start::new_only(),
-         .on_settled = [&](EventId id, Settled how) { settled.add({id, how}); }},
-        [&](Delivery& delivery) { fill(delivery.tx()); }));
+    const auto s = must(bus->subscribe({.name = name,
+                                        .types = {"go"},
+                                        .retry = retry_at_once(1),
+                                        .start = Start::new_only(),
+                                        .on_settled =
+                                            [&](EventId id, Settled how) {
+                                              settled.add({id, how});
+                                            }},
+                                       [&](Delivery& delivery) { fill(delivery.tx()); }));
     const auto id = publish("go").id;
     if (!settled.wait_for_count(1)) return "timed out";
     for (const auto& letter : must(bus->dead_letters({.id = id}))) return letter.reason;
@@ -291,20 +300,22 @@ TEST_P(TxLimits, EphemeralSubscriptionHasNoStateOfItsOwnButMayUseANamedOne) {
   open();
   Settlements settled;
   Collected<Status> statuses;
-  const auto s = must(bus->subscribe(
-      {.types = {"go"},
-       .retry = retry_at_once(1),
-       .on_settled = [&](EventId id, Settled how) { settled.add({id, how}); }},
-      [&](Delivery& delivery) {
-        if (delivery.event().payload_text() == "named") {
-          delivery.tx().state("shared").put("k", "v");
-          delivery.tx().publish({.type = "follow"});
-        } else {
-          EXPECT_FALSE(delivery.tx().state().get("k").ok());
-          delivery.tx().state().put("k", "v");
-          statuses.add(delivery.tx().status());
-        }
-      }));
+  const auto s = must(bus->subscribe({.types = {"go"},
+                                      .retry = retry_at_once(1),
+                                      .on_settled =
+                                          [&](EventId id, Settled how) {
+                                            settled.add({id, how});
+                                          }},
+                                     [&](Delivery& delivery) {
+                                       if (delivery.event().payload_text() == "named") {
+                                         delivery.tx().state("shared").put("k", "v");
+                                         delivery.tx().publish({.type = "follow"});
+                                       } else {
+                                         EXPECT_FALSE(delivery.tx().state().get("k").ok());
+                                         delivery.tx().state().put("k", "v");
+                                         statuses.add(delivery.tx().status());
+                                       }
+                                     }));
   publish("go", "named");
   publish("go", "own");
   ASSERT_TRUE(settled.wait_for_count(2));

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 // A journal read without being opened for writing: beside a live bus, and when nobody has it.
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <map>
 #include <string>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <vector>
 
 #include "support/bus_test.h"
@@ -21,18 +20,22 @@ class Viewing : public DiskBusTest {
   void fill() {
     Settlements settled;
     Runs runs;
-    const auto s = must(bus->subscribe(
-        {.name = "s",
-         .types = {"work"},
-         .on_settled = [&](EventId id, Settled how) { settled.add({id, how}); }},
-        [&](Delivery& delivery) {
-          runs.note(delivery);
-          const auto what = delivery.event().payload_text();
-          if (what == "dies") return Outcome::reject("no");
-          if (what == "later") return Outcome::retry_after(std::chrono::hours(1), "busy");
-          delivery.tx().state().put("k", "v");
-          return Outcome::ack();
-        }));
+    const auto s =
+        must(bus->subscribe({.name = "s",
+                             .types = {"work"},
+                             .on_settled =
+                                 [&](EventId id, Settled how) {
+                                   settled.add({id, how});
+                                 }},
+                            [&](Delivery& delivery) {
+                              runs.note(delivery);
+                              const auto what = delivery.event().payload_text();
+                              if (what == "dies") return Outcome::reject("no");
+                              if (what == "later")
+                                return Outcome::retry_after(std::chrono::hours(1), "busy");
+                              delivery.tx().state().put("k", "v");
+                              return Outcome::ack();
+                            }));
     publish("other", "unclaimed", Priority::high);
     publish("work", "done");
     publish("work", "dies");
@@ -122,9 +125,8 @@ TEST_F(Viewing, ClosedJournalIsReadWithoutChangingAByte) {
 
 TEST_F(Viewing, EveryStateOfABusyBusCanBeOpened) {
   open();
-  const auto s = must(bus->subscribe({.name = "s"}, [](Delivery& delivery) {
-    delivery.tx().state().put("k", "v");
-  }));
+  const auto s = must(bus->subscribe(
+      {.name = "s"}, [](Delivery& delivery) { delivery.tx().state().put("k", "v"); }));
   for (int round = 0; round < 10; ++round) {
     const auto batch = publish_many("a.b", 1'000);
     const auto view = JournalView::open(path());
