@@ -163,11 +163,18 @@ TEST_F(JournalPowerCut, NothingIsReclaimedUnderATrimThatTheDiskDoesNotHave) {
     if (operation == "sync" && path.ends_with(".sst")) ++tables_synced;
     return rocksdb::IOStatus::OK();
   });
-  while (logs < 2) ASSERT_TRUE(writer.append(Priority::normal, 20, Durability::os, 2000).ok());
+  const auto append_until_logs = [&](int count) {
+    while (logs < count) {
+      ASSERT_TRUE(writer.append(Priority::normal, 20, Durability::os, 2000).ok());
+    }
+  };
+  append_until_logs(1);
+  // Were the second buffer full before the first is taken, both would become one table.
+  ASSERT_TRUE(first_table.wait());
+  append_until_logs(2);
   const auto end = writer.next(Priority::normal);
   ASSERT_TRUE(journal->sync().ok());
   ASSERT_TRUE(writer.trim(Priority::normal, end, Durability::os).ok());
-  ASSERT_TRUE(first_table.wait());
   go_on.set();
   ASSERT_TRUE(eventually([&] { return tables_synced >= 2; }));
   files_->cut_power();
