@@ -47,8 +47,7 @@ void publish(Bus& bus, const Load& load, std::uint64_t events) {
   require(!failed, "a batch was not published");
 }
 
-// --- Settled events
-// --------------------------------------------------------------------------------
+// --- Settled events -----------------------------------------------------------------------------
 
 void settle(Bus& bus, const Load& load, std::uint64_t events) {
   std::atomic<std::uint64_t> handled{0};
@@ -93,8 +92,7 @@ void compare_settled(Report& report, const Load& load) {
                   {{.baseline = fewer, .figure = 2, .at_most = 1.5}}});
 }
 
-// --- Killed
-// ----------------------------------------------------------------------------------------
+// --- Killed -------------------------------------------------------------------------------------
 
 /// In a child: leaves `events` pending in `folder`, and says so.
 void leave_pending(const std::string& who, const fs::path& folder, std::uint64_t events) {
@@ -178,8 +176,7 @@ void compare_killed(Report& report, std::uint64_t events) {
   report.compare(what);
 }
 
-// --- Memory
-// ----------------------------------------------------------------------------------------
+// --- Memory -------------------------------------------------------------------------------------
 
 Handler slow_handler() {
   return {[](Delivery&) { std::this_thread::sleep_for(std::chrono::milliseconds(1)); }};

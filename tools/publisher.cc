@@ -46,8 +46,7 @@ Publisher::Publisher(Bus& bus, Input& input, Waiter& waiter, const PublisherOpti
       out_(STDOUT_FILENO),
       progress_(input.bytes_total()) {}
 
-// --- Lines
-// ----------------------------------------------------------------------------------------
+// --- Lines --------------------------------------------------------------------------------------
 
 void Publisher::complain_above_progress(const std::string& message) {
   progress_.clear();
@@ -91,8 +90,7 @@ void Publisher::note(Input::Ended ended) {
   if (failure_ == ExitCode::fine) failure_ = ExitCode::unavailable;
 }
 
-// --- Each on its own
-// ------------------------------------------------------------------------------
+// --- Each on its own ----------------------------------------------------------------------------
 
 ExitCode Publisher::publish_each() {
   Input::Visitor visitor;
@@ -184,8 +182,7 @@ void Publisher::print(std::uint64_t line, const Receipt& receipt, BatchId batch)
   out_ << to_line(json) << "\n";
 }
 
-// --- All as one
-// -----------------------------------------------------------------------------------
+// --- All as one ---------------------------------------------------------------------------------
 
 ExitCode Publisher::publish_batch() {
   auto batch = bus_.batch();
@@ -240,8 +237,7 @@ ExitCode Publisher::commit(Batch& batch) {
   return report();
 }
 
-// --- What became of them
-// --------------------------------------------------------------------------
+// --- What became of them ------------------------------------------------------------------------
 
 ExitCode Publisher::report() {
   progress_.clear();

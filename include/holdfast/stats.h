@@ -48,8 +48,8 @@ struct BusLaneStats {
   std::uint64_t unclaimed = 0;  ///< Events that no durable subscription has matched.
   std::uint64_t published = 0;  ///< Events, ever, in this journal. Sequences in a range that is
                                 ///< lost do not count: whether they were events nobody can know.
-  std::uint64_t newest = 0;   ///< Sequences up to this one were given out, or are lost.
-  std::uint64_t trimmed = 0;  ///< Sequences up to this one are gone from the lane.
+  std::uint64_t newest = 0;     ///< Sequences up to this one were given out, or are lost.
+  std::uint64_t trimmed = 0;    ///< Sequences up to this one are gone from the lane.
 };
 
 struct Stats {

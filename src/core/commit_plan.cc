@@ -20,8 +20,7 @@ CommitPlan::CommitPlan(Ledger& ledger, const Place& place, base::Now now,
   commit_.written_at = now;
 }
 
-// --- Publishing
-// ------------------------------------------------------------------------------------
+// --- Publishing ---------------------------------------------------------------------------------
 
 void CommitPlan::append(std::string_view record, std::uint32_t checksum, Priority lane,
                         BatchId batch) {
@@ -77,8 +76,7 @@ void CommitPlan::put_state(std::string name, std::string key, std::optional<std:
   }
 }
 
-// --- Answers
-// ---------------------------------------------------------------------------------------
+// --- Answers ------------------------------------------------------------------------------------
 
 void CommitPlan::touch(SubscriptionState& subscription, Priority lane) {
   auto& state = subscription.lanes[lane];
@@ -253,8 +251,7 @@ void CommitPlan::park_overdue(SubscriptionState& subscription, Priority lane) {
   }
 }
 
-// --- Subscriptions
-// ---------------------------------------------------------------------------------
+// --- Subscriptions ------------------------------------------------------------------------------
 
 SubscriptionState& CommitPlan::create(model::SubscriptionRecord record,
                                       const PerLane<Backlog>& backlog) {
@@ -320,8 +317,7 @@ void CommitPlan::forget_claims() {
   }
 }
 
-// --- Dead letters and suspects
-// ---------------------------------------------------------------------
+// --- Dead letters and suspects ------------------------------------------------------------------
 
 void CommitPlan::redrive(const model::DeadLetterRecord& letter) {
   auto* subscription = ledger_.find(letter.subscription);
@@ -376,8 +372,7 @@ bool CommitPlan::accuse(const Suspect& suspect) {
   return false;
 }
 
-// --- The end
-// ---------------------------------------------------------------------------------------
+// --- The end ------------------------------------------------------------------------------------
 
 void CommitPlan::trim() {
   for (const auto lane : kAllPriorities) {

@@ -53,8 +53,7 @@ struct JournalStats {
   std::uint64_t disk_free_bytes = 0;  ///< Of its file system; max when it has none.
 };
 
-// --- What can be looked up
-// ------------------------------------------------------------------------
+// --- What can be looked up ----------------------------------------------------------------------
 
 struct EventRef {
   EventId event;
@@ -77,8 +76,7 @@ struct StateRef {
 };
 using RecordRef = std::variant<EventRef, SettlementRef, ParkedRef, DeadLetterRef, StateRef>;
 
-// --- What can be scanned, each in key order
-// -------------------------------------------------------
+// --- What can be scanned, each in key order -----------------------------------------------------
 
 /// Chunks with any event in [from, to), clamped to what the lane holds now. They may begin before
 /// `from` and end behind `to`. A gap that is not a lost range ends the scan with `data_loss`.

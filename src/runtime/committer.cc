@@ -65,8 +65,7 @@ void Committer::stop(Request last) {
   if (sync_thread_.joinable()) sync_thread_.join();
 }
 
-// --- Handing over
-// ----------------------------------------------------------------------------------
+// --- Handing over -------------------------------------------------------------------------------
 
 Status Committer::submit(Request& request, bool may_block) {
   return intake_.push(request, may_block, true);
@@ -125,8 +124,7 @@ Status Committer::health() const {
   return failed_;
 }
 
-// --- Committing
-// ------------------------------------------------------------------------------------
+// --- Committing ---------------------------------------------------------------------------------
 
 void Committer::commit_loop() {
   while (intake_.wait_for_work()) {
@@ -344,8 +342,7 @@ void Committer::fail(const Status& cause) {
   }
 }
 
-// --- Syncing
-// ---------------------------------------------------------------------------------------
+// --- Syncing ------------------------------------------------------------------------------------
 
 void Committer::want_sync(bool now, bool caller_syncs) {
   bool tell = false;

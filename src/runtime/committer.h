@@ -141,8 +141,8 @@ class Committer {
   mutable std::mutex mutex_;  // of what follows
   std::condition_variable sync_wanted_;
   bool sync_now_ = false;
-  bool sync_idle_ =
-      false;  // the thread waits without a limit: nothing is unsynced, as far as it knows
+  // The thread waits without a limit: nothing is unsynced, as far as it knows.
+  bool sync_idle_ = false;
   bool stopping_ = false;
   std::deque<Notice> notices_;                // by commit
   std::deque<CommitNumber> unsynced_offers_;  // commits whose events wait for their sync

@@ -73,8 +73,7 @@ bool names_state(DeliveryState& delivery, const std::string& name) {
 }  // namespace
 }  // namespace internal
 
-// --- State
-// -----------------------------------------------------------------------------------------
+// --- State --------------------------------------------------------------------------------------
 
 Result<std::optional<std::string>> TxState::get(std::string_view key) {
   if (auto status = core::check_state_key(key); !status.ok()) return status;
@@ -139,8 +138,7 @@ Status TxState::scan(std::string_view prefix,
   return {};
 }
 
-// --- Tx
-// --------------------------------------------------------------------------------------------
+// --- Tx -----------------------------------------------------------------------------------------
 
 void Tx::publish(const Event& event) {
   const auto& writes = delivery_->open_tx();
@@ -163,8 +161,7 @@ TxState Tx::state(std::string_view name) {
 
 const Status& Tx::status() const { return delivery_->open_tx().status; }
 
-// --- Delivery
-// --------------------------------------------------------------------------------------
+// --- Delivery -----------------------------------------------------------------------------------
 
 const EventView& Delivery::event() const { return state_->view; }
 std::uint32_t Delivery::attempt() const { return state_->lease.attempt; }
@@ -178,8 +175,7 @@ Deferred Delivery::defer() {
   return Deferred(state_->shared_from_this());
 }
 
-// --- Deferred
-// --------------------------------------------------------------------------------------
+// --- Deferred -----------------------------------------------------------------------------------
 
 Deferred::Deferred() noexcept = default;
 Deferred::Deferred(std::shared_ptr<internal::DeliveryState> state) noexcept

@@ -11,7 +11,8 @@ namespace {
 
 // So many answers are worth a commit of their own.
 constexpr std::size_t kAnswersEager = 512;
-// And at so many workers stop and wait for it: what is answered and not committed takes memory.
+// One refill reads no further than this, so that a lane of events that nobody wants is gone through
+// in parts.
 constexpr std::size_t kRefillScanEvents = 65'536;
 
 core::Answer to_answer(const core::Lease& lease, Outcome outcome, bool stop_requested) {

@@ -91,8 +91,7 @@ TEST_F(KillTest, WhatWasPromisedHoldsWheneverTheProcessIsKilled) {
             << " settled durably before a kill, " << book.suspects() << " suspects" << std::endl;
 }
 
-// --- Fail points
-// -----------------------------------------------------------------------------------
+// --- Fail points --------------------------------------------------------------------------------
 
 struct FailPoint {
   const char* name;

@@ -65,8 +65,7 @@ class Recovering : public DiskBusTest {
   }
 };
 
-// --- Order
-// -----------------------------------------------------------------------------------------
+// --- Order --------------------------------------------------------------------------------------
 
 // Publishes 100,000 events of random priority, durably, with or without a subscription that is owed
 // them.
@@ -176,8 +175,7 @@ TEST_F(Recovering, WhatWasSettledDurablyIsNeverDeliveredAgainAndTheRestKeepsItsO
   for (const auto& [id, state] : scan()) EXPECT_EQ(state, EventState::settled) << to_string(id);
 }
 
-// --- Counts
-// ----------------------------------------------------------------------------------------
+// --- Counts -------------------------------------------------------------------------------------
 
 TEST_F(Recovering, NumbersThatAreSkippedAfterAPowerLossAreNotCountedAsPublished) {
   const auto image = path() + ".image";
@@ -208,8 +206,7 @@ TEST_F(Recovering, NumbersThatAreSkippedAfterAPowerLossAreNotCountedAsPublished)
   EXPECT_EQ(published(bus->stats()), (std::vector<std::uint64_t>{0, 1, 4, 0}));
 }
 
-// --- Settle state
-// ----------------------------------------------------------------------------------
+// --- Settle state -------------------------------------------------------------------------------
 
 // One event that waits for its retry, one that is dead, one that is snoozed, one acked, one
 // unclaimed, one deferred and never answered.
@@ -318,8 +315,7 @@ TEST_F(Recovering, ThousandsSettledAheadOfTheOneThatRanSurvive) {
   EXPECT_EQ(runs.all()[0].attempt, 2U);
 }
 
-// --- Poison
-// ----------------------------------------------------------------------------------------
+// --- Poison -------------------------------------------------------------------------------------
 
 // Handles everything; the event "poison" kills the process for real. Says "done" when nothing is
 // owed.

@@ -281,8 +281,7 @@ TEST_F(JournalRefusal, AReaderSeesNoHoleWhenTheLogIsReplacedWhileItOpens) {
   EXPECT_EQ(scanned.events() + 1, (*reader)->state().next[Priority::normal]);
 }
 
-// --- What a reader is told
-// -------------------------------------------------------------------------
+// --- What a reader is told ----------------------------------------------------------------------
 
 class JournalReading : public JournalRefusal {
  protected:

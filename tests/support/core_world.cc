@@ -23,8 +23,7 @@ const RetryPolicy kRetry{.attempts_max = 3,
 
 }  // namespace
 
-// --- Commits
-// ---------------------------------------------------------------------------------------
+// --- Commits ------------------------------------------------------------------------------------
 
 void CoreWorld::commit(const std::function<void(CommitPlan&)>& fill) {
   facts_.clear();
@@ -112,8 +111,7 @@ void CoreWorld::inspect(const model::Commit& made) {
   }
 }
 
-// --- Publishing
-// ------------------------------------------------------------------------------------
+// --- Publishing ---------------------------------------------------------------------------------
 
 model::EncodedEvents& CoreWorld::encode(std::size_t count) {
   static constexpr std::array<const char*, 6> kTypes = {"a.x", "a.y", "b.x", "b.y.z", "c", "a.x.z"};
@@ -168,8 +166,7 @@ void CoreWorld::publish(CommitPlan& plan) {
   }
 }
 
-// --- Answers
-// ---------------------------------------------------------------------------------------
+// --- Answers ------------------------------------------------------------------------------------
 
 void CoreWorld::finish(Held& held) {
   if (std::exchange(held.finished, true)) return;
@@ -376,8 +373,7 @@ void CoreWorld::fail(const Held& held, std::optional<std::int64_t> delay,
   owed.holder = 0;
 }
 
-// --- Taking
-// ----------------------------------------------------------------------------------------
+// --- Taking -------------------------------------------------------------------------------------
 
 bool CoreWorld::take() {
   if (profile_.refills_at_once) refill_all();
@@ -488,8 +484,7 @@ void CoreWorld::check_nothing_to_take(Priority worker_class) {
   }
 }
 
-// --- Reading the backlog
-// ----------------------------------------------------------------------------
+// --- Reading the backlog ------------------------------------------------------------------------
 
 void CoreWorld::read_backlog(const core::Scheduler::Refill& refill) {
   std::vector<core::Span> spans;

@@ -88,8 +88,7 @@ class CoreWorld {
     std::optional<core::ParkedWindow::Key> reached;
   };
 
-  // --- Dice
-  // ---------------------------------------------------------------------------------------
+  // --- Dice -------------------------------------------------------------------------------------
   std::uint64_t below(std::uint64_t end) { return end == 0 ? 0 : dice_() % end; }
   bool chance(unsigned percent) { return below(100) < percent; }
   double unit() { return last_unit_ = static_cast<double>(dice_() >> 11U) * 0x1.0p-53; }
@@ -108,8 +107,7 @@ class CoreWorld {
     return "subscription " + std::to_string(id) + ", " + to_string(event);
   }
 
-  // --- Commits
-  // --------------------------------------------------------------------------------------
+  // --- Commits ----------------------------------------------------------------------------------
   void commit(const std::function<void(core::CommitPlan&)>& fill);
   void inspect(const model::Commit& commit);
   /// Happens now, and again whenever the journal is read after this commit.
@@ -144,8 +142,7 @@ class CoreWorld {
   void redrive(core::CommitPlan& plan);
   std::optional<Id> any_subscription(const std::function<bool(const OracleSubscription&)>& which);
 
-  // --- The rest of the world
-  // ------------------------------------------------------------------------
+  // --- The rest of the world --------------------------------------------------------------------
   void start_process();
   void crash();
   void accuse(core::CommitPlan& plan, const std::vector<std::pair<Held, bool>>& running);

@@ -21,8 +21,7 @@ const RetryPolicy kRetry{.attempts_max = 3,
 
 }  // namespace
 
-// --- Subscriptions
-// ---------------------------------------------------------------------------------
+// --- Subscriptions ------------------------------------------------------------------------------
 
 Wish CoreWorld::any_wish() {
   Wish wish;
@@ -192,8 +191,7 @@ void CoreWorld::redrive(CommitPlan& plan) {
   ++counts["redrive"];
 }
 
-// --- Life and death of the process
-// -------------------------------------------------------------------
+// --- Life and death of the process --------------------------------------------------------------
 
 void CoreWorld::start_process() {
   ledger_ = std::make_unique<core::Ledger>(settings_);
@@ -322,8 +320,7 @@ void CoreWorld::accuse(CommitPlan& plan, const std::vector<std::pair<Held, bool>
   }
 }
 
-// --- Steps
-// -----------------------------------------------------------------------------------------
+// --- Steps --------------------------------------------------------------------------------------
 
 void CoreWorld::step() {
   if (!profile_.refills_at_once && chance(20)) {

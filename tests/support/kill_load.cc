@@ -253,8 +253,7 @@ Options kill_load_options() {
   return options;
 }
 
-// --- The book
-// --------------------------------------------------------------------------------------
+// --- The book -----------------------------------------------------------------------------------
 
 void KillBook::begin_round() {
   for (auto& sequence : last_delivered_) sequence = 0;

@@ -66,8 +66,7 @@ class Oracle {
   using Id = std::uint32_t;
   using StateKey = std::pair<std::string, std::string>;
 
-  // --- What commits do
-  // ----------------------------------------------------------------------------
+  // --- What commits do --------------------------------------------------------------------------
 
   void publish(EventId id, OracleEvent event) {
     next[id.priority] = id.sequence + 1;
@@ -143,8 +142,7 @@ class Oracle {
     });
   }
 
-  // --- What happens in memory
-  // ---------------------------------------------------------------------
+  // --- What happens in memory -------------------------------------------------------------------
 
   void attach(Id id, std::uint32_t concurrency) {
     auto& subscription = subscriptions.at(id);
@@ -184,8 +182,7 @@ class Oracle {
     return found;
   }
 
-  // --- Looking
-  // --------------------------------------------------------------------------------------
+  // --- Looking ----------------------------------------------------------------------------------
 
   [[nodiscard]] OracleSubscription* find(Id id) {
     const auto found = subscriptions.find(id);

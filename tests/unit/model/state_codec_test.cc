@@ -225,8 +225,7 @@ TEST(StateCodec, GivesBackWhatAJournalSaysOfItself) {
   EXPECT_EQ(to_string(meta.uuid), "00112233-4455-6677-8899-aabbccddeeff");
 }
 
-// --- Damage
-// ------------------------------------------------------------------------------------------
+// --- Damage -------------------------------------------------------------------------------------
 
 struct Kind {
   const char* name;

@@ -80,8 +80,7 @@ TEST_F(Opening, InMemoryBusTouchesNoFolder) {
   EXPECT_FALSE(fs::exists(path()));
 }
 
-// --- After a proper close
-// --------------------------------------------------------------------------
+// --- After a proper close -----------------------------------------------------------------------
 
 TEST_F(Opening, PendingEventsComeBackInTheOrderOfPriority) {
   open();

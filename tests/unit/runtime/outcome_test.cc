@@ -229,8 +229,7 @@ TEST_P(Answering, EphemeralSubscriptionRetriesAsWellAndLeavesNoDeadLetter) {
   EXPECT_TRUE(must(bus->dead_letters()).empty());
 }
 
-// --- Dead letters
-// ----------------------------------------------------------------------------------
+// --- Dead letters -------------------------------------------------------------------------------
 
 TEST_P(Answering, RedriveGivesFreshAttempts) {
   open();
@@ -305,8 +304,7 @@ TEST_P(Answering, DeadLettersAreFilteredBySubscriptionTypeIdAndLimit) {
   EXPECT_EQ(must(bus->redrive({.subscription = "t", .id = b.id})), 0U);
 }
 
-// --- Deferred
-// --------------------------------------------------------------------------------------
+// --- Deferred -----------------------------------------------------------------------------------
 
 class Deferring : public BusTest {
  protected:

@@ -207,8 +207,7 @@ TEST_P(Publishing, FutureGivesWhatPublishWouldHaveReturned) {
   EXPECT_TRUE(fails(bad.get(), StatusCode::invalid_argument));
 }
 
-// --- Batches
-// ---------------------------------------------------------------------------------------
+// --- Batches ------------------------------------------------------------------------------------
 
 TEST_P(Publishing, BatchIsOneCommitWithConsecutiveSequencesPerLane) {
   open();
@@ -297,8 +296,7 @@ TEST_P(Publishing, LargestBatchIsOneCommit) {
   EXPECT_EQ(must(bus->get(batch.receipts.back().id))->commit, batch.commit);
 }
 
-// --- The builder
-// -----------------------------------------------------------------------------------
+// --- The builder --------------------------------------------------------------------------------
 
 TEST_P(Publishing, BuilderCommitsEventsAndStateTogether) {
   open();

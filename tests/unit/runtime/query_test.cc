@@ -301,8 +301,7 @@ TEST_P(Looking, NothingIsLeasedOnceItsSubscriptionHasEnded) {
   EXPECT_EQ(stats_of("s").lanes[2].ready, 5U);
 }
 
-// --- Retention
-// -------------------------------------------------------------------------------------
+// --- Retention ----------------------------------------------------------------------------------
 
 class Keeping : public BusTest {
  protected:

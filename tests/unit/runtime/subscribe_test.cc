@@ -186,8 +186,7 @@ TEST_P(Subscribing, ConditionThatThrowsIsAFailedAttempt) {
   EXPECT_EQ(letters[0].reason, "odd");
 }
 
-// --- Where it begins
-// -------------------------------------------------------------------------------
+// --- Where it begins ----------------------------------------------------------------------------
 
 TEST_P(Subscribing, EarliestLosesNothingThatCameBefore) {
   open();
@@ -291,8 +290,7 @@ TEST_P(Subscribing, EphemeralSeesWhatIsCommittedWhileItExistsAndLeavesNothing) {
   EXPECT_EQ(bus->stats().lanes[2].unclaimed, 3U);
 }
 
-// --- Names
-// -----------------------------------------------------------------------------------------
+// --- Names --------------------------------------------------------------------------------------
 
 TEST_P(Subscribing, SameLiveNameTwiceAlreadyExists) {
   open();
@@ -386,8 +384,7 @@ TEST_P(Subscribing, RemoveForgetsPositionRetriesAndDeadLetters) {
   for (const auto& run : again.all()) EXPECT_EQ(run.attempt, 1U);
 }
 
-// --- From inside a handler
-// -------------------------------------------------------------------------
+// --- From inside a handler ----------------------------------------------------------------------
 
 TEST_P(Subscribing, HandlerMayPublishAndReadTheBus) {
   open();
