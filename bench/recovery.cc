@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 // How long does it take to be back, and how much memory does a backlog need?
 //
-//   settled   closing and opening a journal with a million settled events, against one with a
-//   thousand killed    opening what a killed process left, with everything in it pending, up to the
-//   first handler memory    what a process grows by from just before it opens the bus; each in a
-//   process of its own
+// settled: closing and opening a journal with a million settled events, against one with 1,000.
+//
+// killed: opening what a killed process left, with everything in it pending, up to the first
+// handler.
+//
+// memory: what a process of its own grows by from just before it opens the bus.
 
 #include <atomic>
 #include <chrono>

@@ -23,8 +23,7 @@ namespace holdfast::runtime {
 
 /// Makes commits: the one place where the journal is written and the ledger changes.
 ///
-///     intake + answers ─► plan (under the lock) ─► Journal::commit ─► sync ─► tell callers, offer
-///     events
+///     intake + answers ─► plan (under the lock) ─► Journal::commit ─► sync ─► tell, offer events
 ///                         `── commit role ───────────────────────'  `─ sync role ─'
 ///
 /// Two roles, each held by one thread at a time: one commits, one syncs, so that the next group is
