@@ -82,9 +82,13 @@ Result<std::unique_ptr<RunningSlots>> RunningSlots::create(const std::filesystem
   if (!file.empty()) {
     descriptor = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (descriptor < 0) return failed("cannot open");
-    // Emptied and made large again, so that every slot is zero.
-    if (ftruncate(descriptor, 0) != 0 || ftruncate(descriptor, static_cast<off_t>(bytes)) != 0) {
-      auto status = failed("cannot size");
+    // Emptied and made large again, so that every slot is zero. Its blocks are taken now: on a full
+    // file system the first store into a page without one would be a SIGBUS.
+    errno = ftruncate(descriptor, 0) != 0
+                ? errno
+                : posix_fallocate(descriptor, 0, static_cast<off_t>(bytes));
+    if (errno != 0) {
+      auto status = failed("cannot make room for");
       close(descriptor);
       return status;
     }

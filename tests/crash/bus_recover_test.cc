@@ -7,6 +7,7 @@
 #include <atomic>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <random>
 #include <set>
 #include <signal.h>
@@ -474,6 +475,64 @@ TEST_F(Recovering, OneThatWasASuspectAlreadyIsBlamedAloneAndTheOthersKeepTheirAt
                                                         {{Priority::normal, 2}, 0}}));
   EXPECT_EQ(must(bus->get({Priority::normal, 1}))->standings.at(0).attempts, 2U);
   EXPECT_EQ(must(bus->get({Priority::normal, 2}))->standings.at(0).attempts, 0U);
+}
+
+// Says "ready" when the first event waits for its retry and the second snoozes, both in the
+// journal.
+const ChildRole kWaiting("recover-waiting", [](const ChildArguments& given) {
+  const auto bus = must(Bus::open(given.values.at(0)));
+  const auto s = must(bus->subscribe({.name = "s"}, [](Delivery& delivery) {
+    return delivery.event().payload_text() == "snooze"
+               ? Outcome::snooze(std::chrono::hours(1))
+               : Outcome::retry_after(std::chrono::hours(1));
+  }));
+  for (const auto* how : {"retry", "snooze"}) {
+    const auto id = must(bus->publish("a.b", how)).id;
+    eventually([&] { return must(bus->get(id))->state == EventState::scheduled; });
+  }
+  tell(given, "ready");
+  wait_to_be_killed();
+  return 0;
+});
+
+TEST_F(Recovering, EventThatOnlyWaitsIsNoSuspectAndLosesNoAttempt) {
+  run_until_ready("recover-waiting");
+  open();
+  EXPECT_TRUE(bus->recovery().suspects.empty());
+  for (const std::uint32_t attempts : {1U, 0U}) {
+    const auto stored = must(bus->get({Priority::normal, 2 - attempts}));
+    EXPECT_EQ(stored->state, EventState::scheduled);
+    EXPECT_EQ(stored->standings.at(0).attempts, attempts);
+  }
+}
+
+// Ends its subscription from inside the handler and stays there; the next handler acks meanwhile.
+const ChildRole kSuperseded("recover-superseded", [](const ChildArguments& given) {
+  const auto bus = must(Bus::open(given.values.at(0)));
+  std::optional<Subscription> first;
+  Signal subscribed;
+  Signal ended;
+  first = must(bus->subscribe({.name = "s"}, [&](Delivery&) {
+    subscribed.wait();
+    first->end();
+    ended.set();
+    wait_to_be_killed();
+  }));
+  subscribed.set();
+  const auto id = must(bus->publish("a.b", "x")).id;
+  ended.wait();
+  const auto second = must(bus->subscribe({.name = "s"}, [](Delivery&) {}));
+  must(bus->wait_settled(id, std::chrono::minutes(1)));
+  tell(given, "ready");
+  wait_to_be_killed();
+  return 0;
+});
+
+TEST_F(Recovering, HandlerWhoseEventAnotherHasAckedMeanwhileAccusesNobody) {
+  run_until_ready("recover-superseded");
+  open();
+  EXPECT_TRUE(bus->recovery().suspects.empty());
+  EXPECT_EQ(state_of({Priority::normal, 1}), EventState::settled);
 }
 
 }  // namespace

@@ -293,6 +293,27 @@ TEST_F(EndingOnDisk, EverythingThatWasConfirmedBeforeCloseIsThereAfterwardsAndTh
   }
 }
 
+TEST_F(EndingOnDisk, AnswersThatAreGivenWhileItClosesAreKept) {
+  options.workers = {.critical = 1, .high = 1, .normal = 4, .low = 1};
+  // An answer may be committed by itself before the closing comes to it; not in every round. Of the
+  // five one is kept for critical events.
+  for (std::size_t round = 1; round <= 20; ++round) {
+    open();
+    EXPECT_EQ(bus->recovery().pending, (std::array<std::uint64_t, kLaneCount>{})) << round;
+    Signal all_run;
+    std::atomic<int> running{0};
+    const auto s = must(bus->subscribe({.name = "s", .concurrency = 5}, [&](Delivery& delivery) {
+      if (++running == 4) all_run.set();
+      EXPECT_TRUE(eventually([&] { return delivery.stop_token().stop_requested(); }));
+    }));
+    publish_many("a.b", 4);
+    ASSERT_TRUE(all_run.wait());
+    must(bus->close());
+  }
+  open();
+  EXPECT_EQ(bus->recovery().pending, (std::array<std::uint64_t, kLaneCount>{}));
+}
+
 TEST_F(EndingOnDisk, DestructorClosesProperly) {
   open();
   publish("a.b");

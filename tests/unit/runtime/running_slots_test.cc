@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+// What was running when a process died is read from its slots, and from nothing that only looks
+// like them.
+#include "runtime/running_slots.h"
+
+#include <array>
+#include <cstdlib>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <sched.h>
+#include <string>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "support/temp_folder.h"
+
+namespace holdfast::runtime {
+namespace {
+
+namespace fs = std::filesystem;
+using Running = RunningSlots::Running;
+
+constexpr const char* kBoot = "0a0b0c0d-boot";
+
+class RunningSlotsTest : public ::testing::Test {
+ protected:
+  [[nodiscard]] std::unique_ptr<RunningSlots> create(std::size_t count = 3) const {
+    auto slots = RunningSlots::create(file, kBoot, count);
+    EXPECT_TRUE(slots.ok()) << slots.status().to_string();
+    return slots.ok() ? *std::move(slots) : nullptr;
+  }
+  [[nodiscard]] std::vector<Running> left(const std::string& boot = kBoot) const {
+    return RunningSlots::left_behind(file, boot);
+  }
+
+ private:
+  testing::TempFolder folder_;
+
+ protected:
+  const fs::path file = folder_.path() / "slots";
+};
+
+TEST_F(RunningSlotsTest, WhatRanIsLeftBehindAndWhatEndedIsNot) {
+  const auto slots = create();
+  slots->begin(0, {{7}, {Priority::high, 11}, false});
+  slots->begin(1, {{8}, {Priority::low, 12}, true});
+  slots->begin(2, {{9}, {Priority::critical, 13}, false});
+  slots->end(2);
+  const auto running = left();
+  ASSERT_EQ(running.size(), 2U);
+  EXPECT_EQ(running[0].subscription.value, 7U);
+  EXPECT_EQ(running[0].event, (EventId{Priority::high, 11}));
+  EXPECT_FALSE(running[0].suspect);
+  EXPECT_EQ(running[1].event, (EventId{Priority::low, 12}));
+  EXPECT_TRUE(running[1].suspect);
+}
+
+TEST_F(RunningSlotsTest, ASlotIsUsedAgain) {
+  const auto slots = create();
+  slots->begin(1, {{7}, {Priority::high, 11}, true});
+  slots->end(1);
+  slots->begin(1, {{8}, {Priority::normal, 5}, false});
+  const auto running = left();
+  ASSERT_EQ(running.size(), 1U);
+  EXPECT_EQ(running[0].event, (EventId{Priority::normal, 5}));
+  EXPECT_FALSE(running[0].suspect);
+}
+
+TEST_F(RunningSlotsTest, ANewFileIsEmptyAndItsOwnersAlone) {
+  create()->begin(0, {{7}, {Priority::high, 11}, false});
+  const auto anew = create(1);
+  EXPECT_TRUE(left().empty());
+  EXPECT_EQ(fs::status(file).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+}
+
+TEST_F(RunningSlotsTest, AnotherBootAndAnUnknownOneLeaveNothing) {
+  create()->begin(0, {{7}, {Priority::high, 11}, false});
+  EXPECT_EQ(left().size(), 1U);
+  EXPECT_TRUE(left("another").empty());
+  EXPECT_TRUE(left("").empty());
+}
+
+TEST_F(RunningSlotsTest, WhatIsNoSlotFileLeavesNothing) {
+  EXPECT_TRUE(left().empty()) << "missing";
+  for (const auto& text : {std::string(), std::string("HFSLOTS1"), std::string(4096, '\xff')}) {
+    std::ofstream(file, std::ios::binary | std::ios::trunc) << text;
+    EXPECT_TRUE(left().empty()) << text.size() << " bytes";
+  }
+}
+
+TEST_F(RunningSlotsTest, AFileCutShortOrWithAnImpossibleSlotTellsTheRest) {
+  {
+    const auto slots = create();
+    for (std::size_t i = 0; i < 3; ++i) slots->begin(i, {{7}, {Priority::high, 11 + i}, false});
+    slots->begin(1, {{7}, {static_cast<Priority>(200), 12}, false});
+  }
+  EXPECT_EQ(left().size(), 2U);
+  fs::resize_file(file, 64 + 3 * 64 - 1);
+  EXPECT_EQ(left().size(), 1U);
+}
+
+TEST_F(RunningSlotsTest, AFolderInItsPlaceIsAnError) {
+  fs::create_directory(file);
+  const auto slots = RunningSlots::create(file, kBoot, 1);
+  EXPECT_EQ(slots.status().code(), StatusCode::unavailable);
+  EXPECT_NE(slots.status().message().find(file.string()), std::string::npos);
+}
+
+void write_text(const char* path, const std::string& text) { std::ofstream(path) << text; }
+
+/// Mounts a small file system over `folder` and leaves it full but for the empty file `name`; false
+/// if this machine does not allow that.
+bool fill_own_file_system(const fs::path& folder, const std::string& name) {
+  const auto user = "0 " + std::to_string(getuid()) + " 1";
+  const auto group = "0 " + std::to_string(getgid()) + " 1";
+  if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
+  write_text("/proc/self/setgroups", "deny");
+  write_text("/proc/self/uid_map", user);
+  write_text("/proc/self/gid_map", group);
+  if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return false;
+  if (mount("none", folder.c_str(), "tmpfs", 0, "size=64k") != 0) return false;
+  std::ofstream(folder / name).flush();
+  const int filler = open((folder / "filler").c_str(), O_WRONLY | O_CREAT, 0600);
+  const std::array<char, 4096> page{};
+  while (write(filler, page.data(), page.size()) > 0) {
+  }
+  return fs::exists(folder / name) && fs::file_size(folder / "filler") > 0;
+}
+
+TEST_F(RunningSlotsTest, AFullFileSystemIsAnErrorAndNoSignal) {
+  constexpr int kNotAllowed = 77;
+  const auto child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    if (!fill_own_file_system(file.parent_path(), "slots")) _exit(kNotAllowed);
+    const auto slots = RunningSlots::create(file, kBoot, 64);
+    _exit(slots.status().code() == StatusCode::unavailable ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
+  if (WEXITSTATUS(status) == kNotAllowed) GTEST_SKIP() << "may not mount a file system here";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+TEST(RunningSlotsInMemory, NeedNoFile) {
+  const auto slots = RunningSlots::create({}, kBoot, 2);
+  ASSERT_TRUE(slots.ok());
+  (*slots)->begin(1, {{7}, {Priority::high, 11}, false});
+  (*slots)->end(1);
+}
+
+}  // namespace
+}  // namespace holdfast::runtime
