@@ -63,6 +63,14 @@ class JournalDamage : public ::testing::Test {
     return open_rocks_journal(image_, how);
   }
 
+  /// One that only reads is told as well, at the latest when it comes to what is missing.
+  void expect_reader_finds_it() {
+    const auto reader = open_rocks_reader(image_, options());
+    const auto status =
+        reader.ok() ? scan_lane(**reader, Priority::normal).status : reader.status();
+    EXPECT_EQ(status, StatusCode::data_loss) << status.to_string();
+  }
+
   /// Refused with these words, twice in a row, and not a byte is different afterwards.
   void expect_data_loss(const std::vector<std::string>& words) {
     const auto before = contents_of(image_);
@@ -73,6 +81,8 @@ class JournalDamage : public ::testing::Test {
       for (const auto& word : words) EXPECT_THAT(opened.status().message(), HasSubstr(word));
       EXPECT_EQ(difference(before, contents_of(image_)), "");
     }
+    expect_reader_finds_it();
+    EXPECT_EQ(difference(before, contents_of(image_)), "");
   }
 
   /// Opens and has the first `commits` of ten events, and goes on behind everything given out
