@@ -134,8 +134,10 @@ void CommitPlan::park(SubscriptionState& subscription, const Lease& lease, std::
     lane.settle(lease.ticket);
     ++lane.parked;
   }
-  wait_until(due, subscription, lease.event,
-             {attempts, suspect, subscription.durable ? nullptr : lease.chunk});
+  // Of an ephemeral one it is all there is; its neighbours in the chunk need not stay for it.
+  auto copy =
+      subscription.durable ? nullptr : ledger_.metered(lease.chunk->extract(lease.event.sequence));
+  wait_until(due, subscription, lease.event, {attempts, suspect, std::move(copy)});
   touch(subscription, lease.event.priority);
 }
 

@@ -77,9 +77,6 @@ class DeliveryLane {
   [[nodiscard]] bool live() const noexcept { return live_; }
   [[nodiscard]] std::size_t window_count() const noexcept { return window_count_; }
   [[nodiscard]] bool has_due() const noexcept { return !due_.empty(); }
-  [[nodiscard]] bool has_ready() const noexcept {
-    return has_due() || (window_count_ > 0 && !is_full());
-  }
   /// So much is taken that nothing more is until answers were committed.
   [[nodiscard]] bool is_full() const noexcept { return taken_.size() >= kTakenMax; }
   [[nodiscard]] std::size_t ready_in_memory() const noexcept { return window_count_ + due_.size(); }

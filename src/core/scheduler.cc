@@ -27,14 +27,28 @@ void Scheduler::offer(CommitNumber commit) {
   }
 }
 
+bool Scheduler::is_full(const SubscriptionState& subscription, Priority lane) const {
+  const auto& state = subscription.lanes[lane];
+  // Once full it stays so until answers come, or what is less urgent could be taken before it.
+  if (state.waits_for_answers) return true;
+  if (subscription.durable || state.parked == 0) return state.is_full();
+  // What an ephemeral one has put off is nowhere but in memory.
+  return state.is_full() || state.parked >= kEphemeralParkedMax || !ledger_.has_room();
+}
+
+void Scheduler::note_full(SubscriptionState& subscription, Priority lane) {
+  auto& state = subscription.lanes[lane];
+  if (state.has_due() || !is_full(subscription, lane)) return;
+  if (!std::exchange(state.waits_for_answers, true)) {
+    full_rows_.emplace_back(subscription.record.id, lane);
+  }
+}
+
 void Scheduler::list(SubscriptionState& subscription, Priority lane) {
   auto& state = subscription.lanes[lane];
   if (!subscription.attached || state.listed) return;
-  if (!state.has_ready()) {
-    if (state.is_full() && !std::exchange(state.waits_for_answers, true)) {
-      full_rows_.emplace_back(subscription.record.id, lane);
-    }
-    return;
+  if (!state.has_due() && (state.window_count() == 0 || is_full(subscription, lane))) {
+    return note_full(subscription, lane);
   }
   state.listed = true;
   ready_[lane].push_back(subscription.record.id);
@@ -50,7 +64,10 @@ void Scheduler::refresh(SubscriptionState& subscription) {
 
 void Scheduler::want_refill(SubscriptionState& subscription, Priority lane) {
   auto& state = subscription.lanes[lane];
-  if (!subscription.attached || state.refilling || state.damaged || !state.wants_refill()) return;
+  if (!subscription.attached || state.refilling || state.damaged || !state.wants_refill() ||
+      is_full(subscription, lane)) {
+    return;
+  }
   // Where memory is short only a lane that has nothing at all may read on.
   if (!ledger_.has_room() && state.window_count() > 0) return;
   state.refilling = true;
@@ -80,23 +97,29 @@ bool Scheduler::has_slot(const SubscriptionState& subscription, Priority lane) {
   return subscription.in_flight_less_urgent + 1 < subscription.concurrency;
 }
 
-bool Scheduler::waits_for_disk(const SubscriptionState& subscription, Priority lane) const {
+bool Scheduler::waits_for_others(const SubscriptionState& subscription, Priority lane) const {
   for (const auto urgent : kAllPriorities) {
     if (urgent >= lane) break;
     const auto& state = subscription.lanes[urgent];
-    if ((state.unknown() && !state.damaged) || is_behind(subscription, urgent)) return true;
+    if ((state.unknown() && !state.damaged) || is_behind(subscription, urgent) ||
+        (state.window_count() > 0 && is_full(subscription, urgent))) {
+      return true;
+    }
   }
   return is_behind(subscription, lane);
 }
 
+bool Scheduler::due_may_run(const DeliveryLane& lane) const {
+  return lane.has_due() && !(lane.first_due().suspect && suspect_running_);
+}
+
 bool Scheduler::can_take(const SubscriptionState& subscription, Priority lane) const {
   const auto& state = subscription.lanes[lane];
-  if (!subscription.attached || !state.has_ready() || !has_slot(subscription, lane) ||
-      waits_for_disk(subscription, lane)) {
+  if (!subscription.attached || !has_slot(subscription, lane) ||
+      waits_for_others(subscription, lane)) {
     return false;
   }
-  const bool only_suspects = state.window_count() == 0 && state.first_due().suspect;
-  return !(only_suspects && suspect_running_);
+  return due_may_run(state) || (state.window_count() > 0 && !is_full(subscription, lane));
 }
 
 std::optional<Lease> Scheduler::take(Priority worker_class) {
@@ -110,7 +133,10 @@ std::optional<Lease> Scheduler::take(Priority worker_class) {
       ready.pop_front();
       if (subscription == nullptr) continue;
       subscription->lanes[lane].listed = false;
-      if (!can_take(*subscription, lane)) continue;
+      if (!can_take(*subscription, lane)) {
+        note_full(*subscription, lane);
+        continue;
+      }
       auto lease = take_from(*subscription, lane);
       list(*subscription, lane);
       want_refill(*subscription, lane);
@@ -126,8 +152,7 @@ Lease Scheduler::take_from(SubscriptionState& subscription, Priority lane) {
   Lease lease;
   lease.subscription = subscription.record.id;
   lease.generation = subscription.generation;
-  const bool due_may_run = state.has_due() && !(state.first_due().suspect && suspect_running_);
-  if (due_may_run) {
+  if (due_may_run(state)) {
     lease.event = {lane, state.first_due_sequence()};
     auto due = state.take_due();
     lease.attempt = due.attempts + 1;

@@ -23,6 +23,11 @@ class Scheduler {
  public:
   explicit Scheduler(Ledger& ledger) : ledger_(ledger) {}
 
+  /// So many events of a lane may wait for their retry or snooze with an ephemeral subscription;
+  /// one that has more gets no new ones until some are due. It gets none either, while it has any,
+  /// when the memory for events is used up.
+  static constexpr std::size_t kEphemeralParkedMax = 65'536;
+
   /// Everything of commits up to `commit` may be delivered now.
   void offer(CommitNumber commit);
 
@@ -90,12 +95,17 @@ class Scheduler {
   void refill_failed(const ParkedRefill& refill, const Status& status);
 
  private:
+  void note_full(SubscriptionState& subscription, Priority lane);
   void list(SubscriptionState& subscription, Priority lane);
   void want_refill(SubscriptionState& subscription, Priority lane);
   void want_parked_refill(SubscriptionState& subscription, Priority lane);
   [[nodiscard]] bool is_behind(const SubscriptionState& subscription, Priority lane) const;
   [[nodiscard]] static bool has_slot(const SubscriptionState& subscription, Priority lane);
-  [[nodiscard]] bool waits_for_disk(const SubscriptionState& subscription, Priority lane) const;
+  /// Something that goes before may not be taken yet, or is still to be read.
+  [[nodiscard]] bool waits_for_others(const SubscriptionState& subscription, Priority lane) const;
+  /// Nothing more of the window is taken until answers were committed.
+  [[nodiscard]] bool is_full(const SubscriptionState& subscription, Priority lane) const;
+  [[nodiscard]] bool due_may_run(const DeliveryLane& lane) const;
   [[nodiscard]] bool can_take(const SubscriptionState& subscription, Priority lane) const;
   Lease take_from(SubscriptionState& subscription, Priority lane);
 
@@ -107,8 +117,8 @@ class Scheduler {
   };
   PerLane<std::deque<WantedRefill>> refills_;
   PerLane<std::deque<WantedRefill>> parked_refills_;
-  std::vector<std::pair<SubscriptionId, Priority>>
-      full_rows_;  // not listed until answers are planned
+  // Not listed until answers are planned.
+  std::vector<std::pair<SubscriptionId, Priority>> full_rows_;
   base::BusTime now_ = 0;
   bool suspect_running_ = false;
   bool stopped_ = false;

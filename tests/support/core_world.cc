@@ -31,6 +31,7 @@ void CoreWorld::commit(const std::function<void(CommitPlan&)>& fill) {
   expected_redrives_.clear();
   CommitPlan plan(*ledger_, {epoch_, {number_ + 1}, {durable_}}, now_, [this] { return unit(); });
   fill(plan);
+  scheduler_->answered();
   if (plan.empty()) {
     require(facts_.empty(), "a commit that says nothing changed something");
     return;
@@ -453,9 +454,10 @@ void CoreWorld::check_taken(const core::Lease& lease) {
   for (const auto lane : kAllPriorities) {
     if (lane >= event.priority) break;
     for (const auto& [other_id, other] : oracle_.subscriptions) {
-      if (other_id != id &&
-          (!profile_.refills_at_once || !other.attached || !Oracle::has_slot(other, lane)))
+      if (other_id != id && (!profile_.refills_at_once || !other.attached ||
+                             !Oracle::has_slot(other, lane) || gets_no_more(other))) {
         continue;
+      }
       const auto urgent = oracle_.ready(other, lane, now_.bus, offered_);
       if (urgent.out_of_turn.has_value() &&
           (suspects_fill_memory() || !suspect_may_run(other, urgent.out_of_turn))) {
@@ -471,7 +473,7 @@ void CoreWorld::check_nothing_to_take(Priority worker_class) {
   if (suspects_fill_memory()) return;
   ++counts["idle check"];
   for (const auto& [id, subscription] : oracle_.subscriptions) {
-    if (!subscription.attached) continue;
+    if (!subscription.attached || gets_no_more(subscription)) continue;
     for (const auto lane : kAllPriorities) {
       if (lane > worker_class) break;
       if (!Oracle::has_slot(subscription, lane)) continue;

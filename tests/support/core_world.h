@@ -158,6 +158,12 @@ class CoreWorld {
   bool has_little_memory() const { return profile_.parked_per_lane_max < 100; }
   /// Suspects that wait for each other may be all that there is room for.
   bool suspects_fill_memory() const { return has_little_memory() && suspect_running_; }
+  /// What an ephemeral one has put off is in memory alone: where that is used up it has to wait.
+  bool gets_no_more(const OracleSubscription& subscription) const {
+    return profile_.resident_bytes_max < 10'000 && !subscription.durable &&
+           std::any_of(subscription.owed.begin(), subscription.owed.end(),
+                       [](const auto& each) { return each.second.parked; });
+  }
   bool suspect_may_run(const OracleSubscription& subscription,
                        const std::optional<EventId>& event) const {
     return event.has_value() && !(subscription.owed.at(*event).suspect && suspect_running_);

@@ -35,7 +35,8 @@ TEST(DeliveryLane, BeginsWithNothingInMemoryAndAsksForItsBacklog) {
   DeliveryLane lane;
   lane.reset(7, {});
   EXPECT_FALSE(lane.live());
-  EXPECT_FALSE(lane.has_ready());
+  EXPECT_EQ(lane.window_count(), 0U);
+  EXPECT_FALSE(lane.has_due());
   EXPECT_TRUE(lane.unknown());
   EXPECT_TRUE(lane.wants_refill());
   EXPECT_EQ(lane.covered(), 7U);
@@ -163,7 +164,7 @@ TEST(DeliveryLane, DroppingTheWindowForgetsNothingThatIsOwed) {
   lane.offer(span(1, 6), true);
   const auto first = lane.take();
   lane.drop_window();
-  EXPECT_FALSE(lane.has_ready());
+  EXPECT_EQ(lane.window_count(), 0U);
   EXPECT_EQ(lane.covered(), 2U);
   EXPECT_EQ(lane.floor(6), 1U);
   lane.settle(first.ticket);
@@ -242,19 +243,18 @@ TEST(DeliveryLane, TheOldestIsToBeParkedOnlyOnceTheRowIsLong) {
   EXPECT_TRUE(lane.ahead(lane.floor(6'001)).empty());
 }
 
-TEST(DeliveryLane, StopsTakingWhenTheRowIsFullAndGoesOnWhenItIsNot) {
+TEST(DeliveryLane, IsFullWhenSoMuchIsTakenAndNotWhenTheOldestIsSettled) {
   auto lane = live_lane();
   std::vector<DeliveryLane::Ticket> tickets;
   Sequence next = 1;
   while (tickets.size() < DeliveryLane::kTakenMax) {
     lane.offer(span(next, next + 1'024), true);
     next += 1'024;
-    while (lane.has_ready()) tickets.push_back(lane.take().ticket);
+    while (lane.window_count() > 0 && !lane.is_full()) tickets.push_back(lane.take().ticket);
   }
-  lane.offer(span(next, next + 1), true);
-  EXPECT_FALSE(lane.has_ready());
+  EXPECT_TRUE(lane.is_full());
   lane.settle(tickets.front());
-  EXPECT_TRUE(lane.has_ready());
+  EXPECT_FALSE(lane.is_full());
 }
 
 TEST(DeliveryLane, SettlesAheadWhatIsNotInMemory) {

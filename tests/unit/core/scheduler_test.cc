@@ -15,13 +15,14 @@ namespace {
 
 class SchedulerTest : public ::testing::Test {
  protected:
-  SubscriptionState& subscribe(std::uint32_t concurrency, std::vector<std::string> types = {}) {
+  SubscriptionState& subscribe(std::uint32_t concurrency, std::vector<std::string> types = {},
+                               bool durable = true) {
     model::SubscriptionRecord record;
     record.id = ledger_.next_id();
     record.name = "s" + std::to_string(record.id.value);
     record.filter.types = std::move(types);
     for (const auto lane : kAllPriorities) record.start[lane] = ledger_.lanes[lane].next;
-    auto& state = ledger_.add(record, true);
+    auto& state = ledger_.add(record, durable);
     attach(ledger_, scheduler_, state, concurrency, {}, now_.bus);
     return state;
   }
@@ -41,6 +42,18 @@ class SchedulerTest : public ::testing::Test {
   }
   void publish_and_offer(Priority priority, std::size_t count = 1, const std::string& type = "a") {
     scheduler_.offer(publish(priority, count, type));
+  }
+
+  void answer(const Lease& lease, Answer::Kind kind) {
+    scheduler_.finish(lease);
+    CommitPlan plan(ledger_, {1, {++number_}, {0}}, now_, [] { return 0.5; });
+    Answer answer;
+    answer.lease = lease;
+    answer.kind = kind;
+    answer.delay = 1'000;
+    plan.answer(answer);
+    plan.finish();
+    scheduler_.answered();
   }
 
   void attach_with_two_suspects(SubscriptionState& subscription) {
@@ -290,6 +303,57 @@ TEST_F(SchedulerTest, MemoryIsBoundedButALaneWithNothingInMemoryMayAlwaysReadOn)
     ASSERT_TRUE(lease.has_value()) << expected;
     EXPECT_EQ(lease->event.sequence, expected);
   }
+}
+
+TEST_F(SchedulerTest, AnEphemeralOneThatPutsOffEverythingGetsNoMoreUntilSomeOfItIsDue) {
+  auto& subscription = subscribe(4, {}, false);
+  auto& lane = subscription.lanes[Priority::normal];
+  publish_and_offer(Priority::normal, 3);
+  lane.parked = Scheduler::kEphemeralParkedMax - 1;
+  answer(*scheduler_.take(Priority::low), Answer::Kind::snooze);
+  EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
+  EXPECT_FALSE(scheduler_.most_urgent_work().has_value());
+  now_.bus += 2'000;
+  scheduler_.advance(now_.bus);
+  const auto due = scheduler_.take(Priority::low);
+  ASSERT_TRUE(due.has_value());
+  EXPECT_EQ(due->event.sequence, 1U);
+  answer(*due, Answer::Kind::ack);
+  const auto next = scheduler_.take(Priority::low);
+  ASSERT_TRUE(next.has_value());
+  EXPECT_EQ(next->event.sequence, 2U);
+}
+
+TEST_F(SchedulerTest, AnEphemeralOneThatPutsOffEventsGetsNoMoreWhileTheirMemoryIsUsedUp) {
+  subscribe(4, {}, false);
+  publish_and_offer(Priority::normal, 3);
+  ledger_.settings.resident_bytes_max = 1;
+  answer(*scheduler_.take(Priority::low), Answer::Kind::snooze);
+  EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
+  EXPECT_FALSE(scheduler_.most_urgent_work().has_value());
+  // Others drain what they have, and an answer of theirs is committed.
+  ledger_.settings.resident_bytes_max = std::size_t{1} << 20U;
+  scheduler_.answered();
+  EXPECT_EQ(scheduler_.take(Priority::low)->event.sequence, 2U);
+}
+
+TEST_F(SchedulerTest, ADurableOneThatPutsOffEventsGoesOn) {
+  subscribe(4).lanes[Priority::normal].parked = Scheduler::kEphemeralParkedMax;
+  publish_and_offer(Priority::normal, 3);
+  ledger_.settings.resident_bytes_max = 1;
+  answer(*scheduler_.take(Priority::low), Answer::Kind::snooze);
+  EXPECT_EQ(scheduler_.take(Priority::low)->event.sequence, 2U);
+}
+
+TEST_F(SchedulerTest, WhatAnEphemeralOnePutsOffDoesNotKeepItsNeighboursInMemory) {
+  subscribe(4, {}, false);
+  publish_and_offer(Priority::normal, 100);
+  const auto before = ledger_.resident_bytes();
+  answer(*scheduler_.take(Priority::low), Answer::Kind::snooze);
+  while (const auto lease = scheduler_.take(Priority::low)) answer(*lease, Answer::Kind::ack);
+  chunks_.clear();
+  EXPECT_GT(ledger_.resident_bytes(), 0U);
+  EXPECT_LT(ledger_.resident_bytes(), before / 10);
 }
 
 }  // namespace
