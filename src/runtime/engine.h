@@ -109,7 +109,7 @@ class Engine {
 
   // engine_publish.cc
   Status check_open() const;
-  Status check_disk();
+  Status check_disk(std::size_t bytes);
   [[nodiscard]] bool may_block() const;
   Status encode_all(std::span<const OwnedEvent> events, model::EncodedEvents& out) const;
   Result<Committed> run(Request& request);
@@ -128,6 +128,7 @@ class Engine {
   // engine_upkeep.cc
   void upkeep_loop();
   void upkeep();
+  bool look_at_disk(std::uint64_t wanted);
   Status flush();
 
   const Options options_;
@@ -148,6 +149,7 @@ class Engine {
   std::atomic<bool> closed_{false};
   std::mutex close_mutex_;
   std::atomic<bool> disk_low_{false};
+  std::atomic<std::uint64_t> unlooked_bytes_{0};  // published since the disk was looked at
   std::atomic<std::uint64_t> refused_{0};
 
   std::mutex upkeep_mutex_;

@@ -194,6 +194,7 @@ void Engine::start() {
                            }
                          },
                      .get = [this](EventId id) { return get(id); }});
+  (void)look_at_disk(0);
   committer_->start();
   workers_->start();
   upkeep_thread_ = std::thread([this] { upkeep_loop(); });

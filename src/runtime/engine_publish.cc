@@ -40,8 +40,16 @@ Status Engine::check_open() const {
   return committer_->health();
 }
 
-Status Engine::check_disk() {
-  if (!disk_low_) return {};
+Status Engine::check_disk(std::size_t bytes) {
+  // A fast publisher could write the whole reserve between two rounds of the upkeep.
+  const auto look_every = options_.limits.disk_reserve_bytes / 8;
+  bool low = disk_low_;
+  if (!low && look_every > 0 && unlooked_bytes_.fetch_add(bytes) + bytes > look_every) {
+    const auto open = reading();
+    HOLDFAST_TRY(open.status());
+    low = look_at_disk(bytes);
+  }
+  if (!low) return {};
   ++refused_;
   return {StatusCode::resource_exhausted,
           "the journal's file system has less than limits.disk_reserve_bytes = " +
@@ -66,9 +74,9 @@ Result<Committed> Engine::run(Request& request) {
 }
 
 Result<Receipt> Engine::publish(const Event& event, const PublishOptions& options) {
-  HOLDFAST_TRY(check_disk());
   Request request;
   HOLDFAST_TRY(encode(event, request.events));
+  HOLDFAST_TRY(check_disk(request.events.bytes()));
   request.durability = options.durability.value_or(options_.durability);
   HOLDFAST_ASSIGN(const auto committed, run(request));
   return receipt_of(committed);
@@ -77,9 +85,9 @@ Result<Receipt> Engine::publish(const Event& event, const PublishOptions& option
 Status Engine::publish_async(const Event& event, std::function<void(Result<Receipt>)> done,
                              const PublishOptions& options) {
   HOLDFAST_TRY(check_open());
-  HOLDFAST_TRY(check_disk());
   Request request;
   HOLDFAST_TRY(encode(event, request.events));
+  HOLDFAST_TRY(check_disk(request.events.bytes()));
   request.durability = options.durability.value_or(options_.durability);
   request.done = [this, done = std::move(done)](Result<Committed> committed) {
     tell(log_, done, committed.ok() ? Result<Receipt>(receipt_of(*committed)) : committed.status());
@@ -112,7 +120,7 @@ Status Engine::encode_all(std::span<const OwnedEvent> events, model::EncodedEven
 Result<BatchReceipt> Engine::commit_batch(model::EncodedEvents events,
                                           std::vector<core::TxWrites::StateWrite> state,
                                           const BatchOptions& options) {
-  HOLDFAST_TRY(check_disk());
+  HOLDFAST_TRY(check_disk(events.bytes()));
   Request request;
   request.atomic_batch = !events.empty();
   request.events = std::move(events);
@@ -133,9 +141,9 @@ Status Engine::publish_batch_async(std::span<const OwnedEvent> events,
                                    std::function<void(Result<BatchReceipt>)> done,
                                    const BatchOptions& options) {
   HOLDFAST_TRY(check_open());
-  HOLDFAST_TRY(check_disk());
   Request request;
   HOLDFAST_TRY(encode_all(events, request.events));
+  HOLDFAST_TRY(check_disk(request.events.bytes()));
   request.atomic_batch = true;
   request.durability = options.durability.value_or(options_.durability);
   request.done = [this, done = std::move(done)](Result<Committed> committed) {

@@ -47,13 +47,21 @@ void Engine::upkeep_loop() {
   }
 }
 
-void Engine::upkeep() {
-  const auto engine = journal_->stats();
-  const bool low = engine.disk_free_bytes < options_.limits.disk_reserve_bytes;
+/// Looks how much is free; whether `wanted` more bytes would use up some of the reserve.
+bool Engine::look_at_disk(std::uint64_t wanted) {
+  unlooked_bytes_ = 0;
+  const auto free = journal_->stats().disk_free_bytes;
+  const auto reserve = options_.limits.disk_reserve_bytes;
+  const bool low = free < reserve;
   if (low != disk_low_.exchange(low)) {
     log_.warn(low ? "holdfast: disk reserve reached, publishing is refused"
                   : "holdfast: the disk has room again, publishing goes on");
   }
+  return low || free - reserve < wanted;
+}
+
+void Engine::upkeep() {
+  (void)look_at_disk(0);
   for (const auto& stuck : workers_->running(options_.stuck_after)) {
     // Told once, when it crosses the line.
     if (stuck.running_for > options_.stuck_after + nanoseconds(kUpkeepInterval)) continue;

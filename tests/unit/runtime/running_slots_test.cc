@@ -3,19 +3,15 @@
 // like them.
 #include "runtime/running_slots.h"
 
-#include <array>
-#include <cstdlib>
-#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
-#include <sched.h>
 #include <string>
-#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
 
+#include "support/own_file_system.h"
 #include "support/temp_folder.h"
 
 namespace holdfast::runtime {
@@ -110,33 +106,14 @@ TEST_F(RunningSlotsTest, AFolderInItsPlaceIsAnError) {
   EXPECT_NE(slots.status().message().find(file.string()), std::string::npos);
 }
 
-void write_text(const char* path, const std::string& text) { std::ofstream(path) << text; }
-
-/// Mounts a small file system over `folder` and leaves it full but for the empty file `name`; false
-/// if this machine does not allow that.
-bool fill_own_file_system(const fs::path& folder, const std::string& name) {
-  const auto user = "0 " + std::to_string(getuid()) + " 1";
-  const auto group = "0 " + std::to_string(getgid()) + " 1";
-  if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
-  write_text("/proc/self/setgroups", "deny");
-  write_text("/proc/self/uid_map", user);
-  write_text("/proc/self/gid_map", group);
-  if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return false;
-  if (mount("none", folder.c_str(), "tmpfs", 0, "size=64k") != 0) return false;
-  std::ofstream(folder / name).flush();
-  const int filler = open((folder / "filler").c_str(), O_WRONLY | O_CREAT, 0600);
-  const std::array<char, 4096> page{};
-  while (write(filler, page.data(), page.size()) > 0) {
-  }
-  return fs::exists(folder / name) && fs::file_size(folder / "filler") > 0;
-}
-
 TEST_F(RunningSlotsTest, AFullFileSystemIsAnErrorAndNoSignal) {
   constexpr int kNotAllowed = 77;
   const auto child = fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
-    if (!fill_own_file_system(file.parent_path(), "slots")) _exit(kNotAllowed);
+    if (!testing::mount_own_file_system(file.parent_path(), 64 << 10)) _exit(kNotAllowed);
+    std::ofstream(file).flush();
+    testing::fill_file_system(file.parent_path() / "filler", 0);
     const auto slots = RunningSlots::create(file, kBoot, 64);
     _exit(slots.status().code() == StatusCode::unavailable ? 0 : 1);
   }

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+// A disk that fills up: publishing is refused early, the rest goes on, and nothing is lost.
+//
+// Method: a child puts a small file system over the journal's folder, which only it can see, and
+// fills it. Where the machine does not allow that the tests are skipped.
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "support/bus_test.h"
+#include "support/child_process.h"
+#include "support/own_file_system.h"
+
+namespace holdfast::testing {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr std::uint64_t kMiB = std::uint64_t{1} << 20U;
+constexpr std::uint64_t kDisk = 160 * kMiB;
+constexpr std::uint64_t kReserve = 64 * kMiB;
+constexpr auto kMinute = std::chrono::minutes(1);
+
+/// What a child says when all was as it should be, or could not be tried.
+constexpr const char* kFine = "fine";
+constexpr const char* kNotAllowed = "not allowed";
+
+#define CHILD_EXPECT(condition) \
+  if (!(condition)) return std::string(#condition) + " is false, line " + std::to_string(__LINE__)
+
+Options small_disk_options() {
+  Options options;
+  options.limits.disk_reserve_bytes = kReserve;
+  return options;
+}
+
+int say(const ChildArguments& given, const std::string& what) {
+  report(given.report_fd, what.data(), what.size());
+  return 0;
+}
+
+/// Runs `role` over a folder and hands on what it says.
+void expect_fine(const char* role) {
+  const TempFolder folder;
+  auto child = ChildProcess::start(role, {folder.path().string()});
+  const auto said = child.read_all();
+  EXPECT_TRUE(child.succeeded());
+  if (said == kNotAllowed) GTEST_SKIP() << "may not mount a file system here";
+  EXPECT_EQ(said, kFine);
+}
+
+std::string refuse_below_the_reserve(const std::string& folder) {
+  if (!mount_own_file_system(folder, kDisk)) return kNotAllowed;
+  auto bus = must(Bus::open(folder + "/journal", small_disk_options()));
+  Signal go_on;
+  const auto s = must(bus->subscribe({.name = "s"}, [&](Delivery&) { go_on.wait(); }));
+  const auto before = must(bus->publish("a.b", "before"));
+  fill_file_system(folder + "/filler", kReserve - kMiB);
+  const auto refused = [&] {
+    return fails(bus->publish("a.b", "more"), StatusCode::resource_exhausted,
+                 {"limits.disk_reserve_bytes", std::to_string(kReserve)});
+  };
+  CHILD_EXPECT(eventually([&] { return bool(refused()); }));
+  CHILD_EXPECT(refused());
+  CHILD_EXPECT(fails(bus->publish_batch(std::vector<OwnedEvent>(1, {.type = "a.b", .payload = {}})),
+                     StatusCode::resource_exhausted));
+  CHILD_EXPECT(bus->stats().publishes_refused > 0);
+  // What was accepted is settled all the same.
+  go_on.set();
+  CHILD_EXPECT(bus->wait_settled(before.id, kMinute).ok());
+  bus.reset();
+  // An open begins with a look.
+  bus = must(Bus::open(folder + "/journal", small_disk_options()));
+  CHILD_EXPECT(refused());
+  // When there is room again it goes on by itself.
+  fs::remove(folder + "/filler");
+  CHILD_EXPECT(eventually([&] { return bus->publish("a.b", "after").ok(); }));
+  return kFine;
+}
+const ChildRole kRefuse("disk-refuse", [](const ChildArguments& given) {
+  return say(given, refuse_below_the_reserve(given.values.at(0)));
+});
+
+TEST(FullDisk, PublishingIsRefusedEarlySettlingGoesOnAndSoDoesPublishingWhenThereIsRoom) {
+  expect_fine("disk-refuse");
+}
+
+/// As fast as it can, until it is refused.
+std::string run_into_the_reserve(const std::string& folder) {
+  if (!mount_own_file_system(folder, kDisk)) return kNotAllowed;
+  const auto bus = must(Bus::open(folder + "/journal", small_disk_options()));
+  must(bus->subscribe({.name = "s"}, [](Delivery&) {})).end();
+  std::vector<OwnedEvent> events(1'000, {.type = "a.b", .payload = std::string(8'000, 'x')});
+  Status status;
+  std::uint64_t published = 0;
+  while (status.ok()) {
+    status = bus->publish_batch(events, {.durability = Durability::os}).status();
+    if (status.ok()) published += events.size();
+  }
+  CHILD_EXPECT(fails(status, StatusCode::resource_exhausted, {"limits.disk_reserve_bytes"}));
+  CHILD_EXPECT(fs::space(folder).available > kReserve / 4);
+  CHILD_EXPECT(bus->stats().health.ok());
+  std::atomic<std::uint64_t> handled{0};
+  const auto s = must(bus->subscribe({.name = "s"}, [&](Delivery&) { ++handled; }));
+  CHILD_EXPECT(eventually([&] { return handled == published; }));
+  CHILD_EXPECT(bus->close().ok());
+  return kFine;
+}
+const ChildRole kRunInto("disk-run-into", [](const ChildArguments& given) {
+  return say(given, run_into_the_reserve(given.values.at(0)));
+});
+
+TEST(FullDisk, APublisherFasterThanTheUpkeepMeetsTheReserveAndNotTheEndOfTheDisk) {
+  expect_fine("disk-run-into");
+}
+
+/// Somebody else takes the reserve as well.
+std::string lose_nothing(const std::string& folder) {
+  if (!mount_own_file_system(folder, kDisk)) return kNotAllowed;
+  auto options = small_disk_options();
+  options.limits.disk_reserve_bytes = 0;
+  auto bus = must(Bus::open(folder + "/journal", options));
+  std::vector<EventId> receipts;
+  for (int i = 0; i < 100; ++i) receipts.push_back(must(bus->publish("a.b", "x")).id);
+  fill_file_system(folder + "/filler", 0);
+  Status status;
+  const std::string payload(100'000, 'x');
+  while (status.ok()) {
+    const auto receipt = bus->publish({.type = "a.b", .payload = payload});
+    status = receipt.status();
+    if (status.ok()) receipts.push_back(receipt->id);
+  }
+  CHILD_EXPECT(status == StatusCode::indeterminate);
+  CHILD_EXPECT(bus->publish("a.b", "x").status() == StatusCode::poisoned);
+  bus.reset();
+  fs::remove(folder + "/filler");
+  bus = must(Bus::open(folder + "/journal", options));
+  for (const auto& id : receipts) CHILD_EXPECT(must(bus->get(id)).has_value());
+  const auto next = must(bus->publish("a.b", "x")).id;
+  CHILD_EXPECT(next > receipts.back());
+  return kFine;
+}
+const ChildRole kLose("disk-lose", [](const ChildArguments& given) {
+  return say(given, lose_nothing(given.values.at(0)));
+});
+
+TEST(FullDisk, ADiskThatIsFullToTheLastByteLosesNothingThatWasPromised) {
+  expect_fine("disk-lose");
+}
+
+}  // namespace
+}  // namespace holdfast::testing
