@@ -157,8 +157,9 @@ std::string why_missing(EventId id, const JournalView& view) {
   }
   const auto stats = view.stats();
   if (!stats) return text;
-  const auto newest = stats->lanes[static_cast<std::size_t>(id.priority)].published;
-  if (id.sequence <= newest) return text + " any more: it was settled and is no longer kept";
+  const auto newest = stats->lanes[static_cast<std::size_t>(id.priority)].newest;
+  if (id.sequence <= newest)
+    return text + " any more: it was settled, or nobody claimed it in time";
   if (newest == 0) return text + ": nothing was ever published in this lane";
   return text + ": the newest in its lane is " + to_string(EventId{id.priority, newest});
 }

@@ -31,7 +31,9 @@ namespace holdfast {
 ///
 /// Threads: every method may be called from any thread at the same time, unless it says otherwise.
 /// From inside a handler everything may be called but `drain`, `close`, the destructor and the
-/// `wait_...` calls. After a fork without exec, the child must not touch the bus.
+/// `wait_...` calls; from inside a visitor everything but `close` and the destructor. What a
+/// handler or a visitor throws is caught. After a fork without exec, the child must not touch the
+/// bus.
 ///
 /// Errors that every changing call can return: `unavailable` (closing or closed), `poisoned` (a
 /// write or sync failed earlier: reopen), `fenced` (another writer went on with the journal),
@@ -70,9 +72,11 @@ class HOLDFAST_EXPORT Bus {
   Result<Receipt> publish(std::string_view type, Payload payload);
 
   /// Publishes without waiting. `done` is called exactly once, with what `publish` would have
-  /// returned, on a thread of the bus that others wait for: be quick, and block on nothing. A
-  /// refusal that is known at once is returned, and `done` is not called then. With
-  /// `IntakePolicy::block` it waits for room in the intake.
+  /// returned, on a thread that others wait for, of the bus or of a publisher that waits: be quick,
+  /// take no lock that is held around a call to the bus, and call nothing that waits for a commit
+  /// (such calls answer `conflict`; `publish_async` is fine). A refusal that is known at once is
+  /// returned, and `done` is not called then. With `IntakePolicy::block` it waits for room in the
+  /// intake.
   Status publish_async(const Event& event, std::function<void(Result<Receipt>)> done,
                        const PublishOptions& options = {});
   /// The same as a future. Its `get` never throws.
@@ -115,8 +119,9 @@ class HOLDFAST_EXPORT Bus {
   Status remove_subscription(std::string_view name);
 
   /// Blocks until every durable subscription that was owed `id` has settled it durably. An
-  /// unclaimed event is owed to nobody yet, so this waits. Fails with `not_found`,
-  /// `deadline_exceeded`.
+  /// unclaimed event is owed to nobody yet, so this waits; so it is with one whose last
+  /// subscription has let go of it, by another filter or by being removed. Fails with `not_found`,
+  /// `deadline_exceeded`, and at once when the bus is closed or can write no more.
   Status wait_settled(EventId id, std::chrono::nanoseconds timeout);
   Status wait_settled(const BatchReceipt& batch, std::chrono::nanoseconds timeout);
 

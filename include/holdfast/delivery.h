@@ -44,7 +44,7 @@ class Outcome {
   [[nodiscard]] static Outcome snooze(std::chrono::nanoseconds delay) {
     return Outcome(Kind::snooze, delay);
   }
-  /// Never: to the dead letters, with `reason`.
+  /// Never: to the dead letters, with `reason` (its first `kReasonBytesMax` bytes, as for a retry).
   [[nodiscard]] static Outcome reject(std::string reason) {
     return Outcome(Kind::reject, std::nullopt, std::move(reason));
   }

@@ -63,9 +63,11 @@ inline constexpr std::size_t kKeepAllDeadLetters = std::numeric_limits<std::size
 
 /// Upper bounds. Each call that meets one names it, the value and the bound in its error.
 struct Limits {
-  std::size_t payload_bytes_max = std::size_t{1} << 20U;        ///< 1 MiB; at most 64 MiB.
-  std::size_t intake_events_max = 65'536;                       ///< Waiting for the committer.
-  std::size_t intake_bytes_max = std::size_t{16} << 20U;        ///< Encoded, waiting likewise.
+  std::size_t payload_bytes_max = std::size_t{1} << 20U;  ///< 1 MiB; at most 64 MiB.
+  std::size_t intake_events_max = 65'536;                 ///< Waiting for the committer.
+  std::size_t intake_bytes_max = std::size_t{16} << 20U;  ///< Waiting likewise, with what each
+                                                          ///< takes beside its events; never
+                                                          ///< over a quarter of the budget.
   std::size_t settled_ahead_bytes_max = std::size_t{1} << 20U;  ///< Per subscription and lane.
   std::size_t subscriptions_max = 1'024;                        ///< Durable ones, by name.
   std::size_t dead_letters_max = 100'000;                       ///< The oldest go, and are logged;
@@ -81,7 +83,10 @@ inline constexpr std::size_t kMetadataPairsMax = 64;
 inline constexpr std::size_t kMetadataBytesMax = std::size_t{16} << 10U;
 inline constexpr std::size_t kBatchEventsMax = 100'000;
 inline constexpr std::size_t kBatchBytesMax = std::size_t{64} << 20U;
+inline constexpr std::size_t kReasonBytesMax = 4'096;  ///< Of an `Outcome`, or of what a handler
+                                                       ///< threw; what is longer is cut.
 inline constexpr std::size_t kTxWritesMax = 10'000;
+inline constexpr std::size_t kTxReadsMax = 100'000;
 inline constexpr std::size_t kTxBytesMax = std::size_t{16} << 20U;
 inline constexpr std::size_t kStateValueBytesMax = std::size_t{1} << 20U;
 

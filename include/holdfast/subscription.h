@@ -81,8 +81,10 @@ struct SubscribeOptions {
   std::uint32_t concurrency = 1;
   RetryPolicy retry{};
   Start start = Start::earliest();
-  /// Told once the commit that carries an outcome is durable. Runs on a thread of the bus that
-  /// others wait for: be quick, and call nothing that blocks.
+  /// Told once the commit that carries an outcome is durable. Runs on a thread that others wait
+  /// for, of the bus or of a publisher that waits: be quick, take no lock that is held around a
+  /// call to the bus, and call nothing that waits for a commit (such calls answer `conflict`). Not
+  /// called for pending events that a changed filter skips.
   std::function<void(EventId, Settled)> on_settled{};
 };
 
@@ -110,8 +112,10 @@ class Handler {
 };
 
 /// A live subscription. Its destructor ends it: no handler starts afterwards, running ones are
-/// asked to stop and waited for, so that after it returns no callback runs. A handler may destroy
-/// its own subscription: then it is not waited for. A durable subscription's position stays in the
+/// asked to stop and waited for, so that after it returns no callback runs, and the handler, the
+/// condition and `on_settled` are destroyed with all that they hold. A handler may destroy its own
+/// subscription: then it is not waited for, and they go when it returns. Two handlers that end each
+/// other's subscriptions would wait for each other. A durable subscription's position stays in the
 /// journal, and events go on collecting for it. Move-only; may outlive the bus. Threads: one at a
 /// time. The destructor, `end` and assignment block for running handlers.
 class [[nodiscard]] HOLDFAST_EXPORT Subscription {

@@ -22,18 +22,22 @@ struct SettleWaiter {
   std::set<model::SubscriptionId> owed;     // still; none = the first who settles it ends the wait
   std::set<model::SubscriptionId> settled;  // since this waiter was registered
   bool complete = false;                    // `owed` has been found out
-  bool told = false;
-  bool closed = false;         // the wait ends because the bus does
+  /// Why the wait is over: it is settled; whether it is has to be found out anew; the bus was
+  /// closed; nothing can be written any more.
+  enum class End : std::uint8_t { none, settled, look_again, closed, failed };
+  End end = End::none;
   std::function<void()> done;  // called once, under the lock
 
   /// It has settled the event, or is gone.
   void note(model::SubscriptionId subscription) {
     settled.insert(subscription);
     const bool was_owed = owed.erase(subscription) > 0 || owed.empty();
-    if (complete && was_owed && owed.empty()) tell();
+    if (complete && was_owed && owed.empty()) tell(End::settled);
   }
-  void tell() {
-    if (!std::exchange(told, true)) done();
+  void tell(End how) {
+    if (end != End::none) return;
+    end = how;
+    done();
   }
 };
 
@@ -50,7 +54,7 @@ struct BusState {
   std::unordered_map<model::SubscriptionId, std::shared_ptr<internal::SubscriptionHandle>> handles;
   /// Waiters and subscriptions with `on_settled`: with none of them nobody need be told.
   std::size_t settle_listeners = 0;
-  std::multimap<EventId, std::shared_ptr<SettleWaiter>> settle_waiters;
+  std::multimap<EventId, SettleWaiter*> settle_waiters;  // each removed by who waits
 };
 
 }  // namespace holdfast::runtime

@@ -31,8 +31,9 @@ Committer::Committer(journal::Journal& journal, CommitNumber last, BusState& sta
       clock_(clock),
       log_(log),
       hooks_(std::move(hooks)),
-      intake_(
-          {options.limits.intake_events_max, options.limits.intake_bytes_max, options.ack_linger}),
+      intake_({.events_max = options.limits.intake_events_max,
+               .bytes_max = std::min(options.limits.intake_bytes_max, options.memory_budget / 4),
+               .ack_linger = options.ack_linger}),
       random_(std::random_device{}()),
       planned_(last.value),
       written_(last.value),
@@ -72,6 +73,7 @@ Status Committer::submit(Request& request, bool may_block) {
 }
 
 Result<Committed> Committer::submit_and_wait(Request& request, bool may_block) {
+  if (auto status = internal::check_may_wait(); !status.ok()) return status;
   struct Waiter {
     std::binary_semaphore ready{0};
     Result<Committed> result = Status(StatusCode::internal, "not answered");
@@ -143,7 +145,9 @@ void Committer::plan_answers(core::CommitPlan& plan, Group& group) {
           group.events_need_sync = true;
         }
         if (state_.settle_listeners > 0) {
-          group.settled.push_back({answer.lease.subscription, answer.lease.event, settlement.how});
+          const auto* subscription = state_.ledger.find(answer.lease.subscription);
+          group.settled.push_back({answer.lease.subscription, answer.lease.event, settlement.how,
+                                   subscription != nullptr && subscription->durable});
         }
         break;
       case Effect::run_again: state_.scheduler.run_again(answer.lease); break;
@@ -280,9 +284,10 @@ void Committer::complete(Group& group, CommitNumber number, bool caller_syncs) {
   {
     const std::lock_guard lock(mutex_);
     const bool durable_already = number <= durable();
-    const auto promise = [&](std::function<void(const Status&)> done) {
+    const auto promise = [&](std::function<void(const Status&)> done, std::size_t bytes) {
       // Notices are in the order of commits, and this is the newest of them.
-      notices_.push_back({number, std::move(done)});
+      notices_.push_back({number, std::move(done), bytes});
+      notice_bytes_ += bytes;
     };
     for (std::size_t i = 0; i < group.requests.size(); ++i) {
       auto& done = group.requests[i].done;
@@ -297,9 +302,11 @@ void Committer::complete(Group& group, CommitNumber number, bool caller_syncs) {
         });
         continue;
       }
-      promise([done = std::move(done), result = std::move(outcome)](const Status& status) mutable {
-        done(status.ok() ? std::move(result) : Result<Committed>(status));
-      });
+      promise(
+          [done = std::move(done), result = std::move(outcome)](const Status& status) mutable {
+            done(status.ok() ? std::move(result) : Result<Committed>(status));
+          },
+          Intake::bytes_of(group.requests[i]));
     }
     if (!group.settled.empty()) {
       // Of an ephemeral subscription nothing is written, so there may be nothing to wait for.
@@ -309,10 +316,11 @@ void Committer::complete(Group& group, CommitNumber number, bool caller_syncs) {
       if (durable_already) {
         now.emplace_back([tell = std::move(tell)] { tell(Status()); });
       } else {
-        promise(std::move(tell));
+        promise(std::move(tell), group.settled.capacity() * sizeof(SettledNote));
       }
     }
     sync_now = sync_now && !durable_already;
+    limit_backlog();
   }
   for (auto& done : now) done();
   want_sync(sync_now, caller_syncs);
@@ -329,11 +337,14 @@ void Committer::fail(const Status& cause) {
                                                    "journal and compare: " +
                                                        cause.message());
     lost.swap(notices_);
+    notice_bytes_ = 0;
+    limit_backlog();
   }
   log_.error("holdfast: " + cause.to_string() + "; nothing more is written until it is reopened");
   {
     const std::lock_guard lock(state_.mutex);
     state_.scheduler.stop(true);
+    for (auto& [event, waiter] : state_.settle_waiters) waiter->tell(SettleWaiter::End::failed);
   }
   for (auto& notice : lost) {
     notice.done(
@@ -343,6 +354,11 @@ void Committer::fail(const Status& cause) {
 }
 
 // --- Syncing ------------------------------------------------------------------------------------
+
+void Committer::limit_backlog() {
+  const auto& most = intake_.settings();
+  intake_.set_backlogged(notices_.size() > most.events_max || notice_bytes_ > most.bytes_max);
+}
 
 void Committer::want_sync(bool now, bool caller_syncs) {
   bool tell = false;
@@ -402,12 +418,14 @@ void Committer::sync_once() {
     const std::lock_guard lock(mutex_);
     durable_ = target.value;
     while (!notices_.empty() && notices_.front().commit <= target) {
+      notice_bytes_ -= notices_.front().bytes;
       reached.push_back(std::move(notices_.front()));
       notices_.pop_front();
     }
     while (!unsynced_offers_.empty() && unsynced_offers_.front() <= target) {
       unsynced_offers_.pop_front();
     }
+    limit_backlog();
     // Somebody may have come to wait for a later commit meanwhile.
     more = !notices_.empty() || !unsynced_offers_.empty();
     sync_now_ = sync_now_ || more;
@@ -444,6 +462,7 @@ void Committer::tell_settled(const std::vector<SettledNote>& notes) {
       if (handle != state_.handles.end() && handle->second->options().on_settled) {
         calls.emplace_back([this, handle = handle->second, note] {
           if (!handle->enter()) return;
+          const internal::CallbackScope scope;
           try {
             handle->options().on_settled(note.event, note.how);
           } catch (...) {
@@ -453,6 +472,8 @@ void Committer::tell_settled(const std::vector<SettledNote>& notes) {
           handle->leave();
         });
       }
+      // What ends an event is the durable ones.
+      if (!note.durable) continue;
       const auto [first, last] = state_.settle_waiters.equal_range(note.event);
       for (auto it = first; it != last; ++it) it->second->note(note.subscription);
     }

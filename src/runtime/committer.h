@@ -86,11 +86,13 @@ class Committer {
   struct Notice {
     CommitNumber commit;
     std::function<void(const Status&)> done;
+    std::size_t bytes = 0;  // of what waits with it
   };
   struct SettledNote {
     model::SubscriptionId subscription;
     EventId event;
     Settled how;
+    bool durable;  // the subscription
   };
   struct Group {
     std::vector<Request> requests;
@@ -119,6 +121,8 @@ class Committer {
   void offer();
   void tell_settled(const std::vector<SettledNote>& notes);
   void fail(const Status& cause);
+  /// Under `mutex_`: keeps what is written and not synced within what the intake may hold.
+  void limit_backlog();
 
   journal::Journal& journal_;
   BusState& state_;
@@ -143,7 +147,8 @@ class Committer {
   // The thread waits without a limit: nothing is unsynced, as far as it knows.
   bool sync_idle_ = false;
   bool stopping_ = false;
-  std::deque<Notice> notices_;                // by commit
+  std::deque<Notice> notices_;  // by commit
+  std::size_t notice_bytes_ = 0;
   std::deque<CommitNumber> unsynced_offers_;  // commits whose events wait for their sync
   Status failed_;
 

@@ -7,10 +7,12 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/status_or.h"
 #include "core/event_limits.h"
 #include "holdfast/options.h"
 #include "runtime/delivery_state.h"
 #include "runtime/engine.h"
+#include "runtime/guarded_visitor.h"
 
 namespace holdfast {
 
@@ -27,6 +29,8 @@ void DeliveryState::fail_tx(Status status) {
 }
 
 bool DeliveryState::tx_may_grow(std::size_t writes, std::size_t bytes) {
+  // What comes after an error would only take memory.
+  if (!open_tx().status.ok()) return false;
   if (writes > kTxWritesMax) {
     fail_tx({StatusCode::invalid_argument, "tx has " + std::to_string(writes) +
                                                " writes, the limit is " +
@@ -41,6 +45,17 @@ bool DeliveryState::tx_may_grow(std::size_t writes, std::size_t bytes) {
   }
   tx_bytes += bytes;
   return true;
+}
+
+Status DeliveryState::note_read(core::StateReads::Read read) {
+  auto& writes = open_tx();
+  if (writes.reads.reads.size() >= kTxReadsMax) {
+    fail_tx({StatusCode::invalid_argument,
+             "tx has more than " + std::to_string(kTxReadsMax) + " reads, which is the limit"});
+    return writes.status;
+  }
+  writes.reads.reads.push_back(std::move(read));
+  return {};
 }
 
 namespace {
@@ -85,8 +100,8 @@ Result<std::optional<std::string>> TxState::get(std::string_view key) {
   if (own != tx.state.rend()) return own->value;
   const internal::EngineGuard engine(*delivery_);
   if (!engine) return internal::EngineGuard::closed();
-  tx.reads.reads.push_back(
-      {core::StateVersions::full_key(name_, key), false, engine->visible_commit()});
+  HOLDFAST_TRY(delivery_->note_read(
+      {core::StateVersions::full_key(name_, key), false, engine->visible_commit()}));
   return engine->state(name_, key);
 }
 
@@ -118,8 +133,8 @@ Status TxState::scan(std::string_view prefix,
   {
     const internal::EngineGuard engine(*delivery_);
     if (!engine) return internal::EngineGuard::closed();
-    tx.reads.reads.push_back(
-        {core::StateVersions::full_key(name_, prefix), true, engine->visible_commit()});
+    HOLDFAST_TRY(delivery_->note_read(
+        {core::StateVersions::full_key(name_, prefix), true, engine->visible_commit()}));
     auto status =
         engine->scan_state(name_, prefix, [&](std::string_view key, std::string_view value) {
           merged.emplace(key, value);
@@ -132,16 +147,18 @@ Status TxState::scan(std::string_view prefix,
       merged[write.key] = write.value;
     }
   }
+  runtime::GuardedVisitor guarded(visitor);
   for (const auto& [key, value] : merged) {
-    if (value.has_value() && !visitor(key, *value)) break;
+    if (value.has_value() && !guarded(key, *value)) break;
   }
-  return {};
+  return guarded.status();
 }
 
 // --- Tx -----------------------------------------------------------------------------------------
 
 void Tx::publish(const Event& event) {
   const auto& writes = delivery_->open_tx();
+  if (!delivery_->tx_may_grow(internal::writes_of(writes) + 1, 0)) return;
   const auto bytes_before = writes.events.bytes();
   const internal::EngineGuard engine(*delivery_);
   auto status =

@@ -30,6 +30,8 @@ struct DeliveryState : std::enable_shared_from_this<DeliveryState> {
   /// Whether a tx of `writes` writes, with `bytes` more than before, is within its limits.
   bool tx_may_grow(std::size_t writes, std::size_t bytes);
   std::size_t tx_bytes = 0;
+  /// The tx holds only if what was read is still so; the status of the tx.
+  Status note_read(core::StateReads::Read read);
 };
 
 }  // namespace holdfast::internal

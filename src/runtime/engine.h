@@ -70,7 +70,13 @@ class Engine {
     explicit Reading(const Engine& engine) : engine_(engine) {
       // Readers that keep coming must not keep it from being let go.
       if (!engine.letting_go_) lock_ = std::shared_lock(engine.journal_mutex_);
+      ++depth_;
     }
+    ~Reading() { --depth_; }
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+    /// Whether this thread reads now: in a visitor, say.
+    static bool inside() { return depth_ > 0; }
     [[nodiscard]] Status status() const {
       if (lock_.owns_lock() && engine_.journal_ != nullptr) return {};
       return {StatusCode::unavailable, "the bus is closed"};
@@ -78,6 +84,7 @@ class Engine {
     const EventReader* operator->() const { return engine_.reader_.get(); }
 
    private:
+    inline static thread_local int depth_ = 0;
     std::shared_lock<std::shared_mutex> lock_;
     const Engine& engine_;
   };
@@ -117,6 +124,9 @@ class Engine {
   // engine_subscribe.cc
   struct Backlog;
   Status commit_answers();
+  Request look_at_settling(EventId id, SettleWaiter& waiter, bool& wait);
+  Status wait_settled_once(EventId id, std::chrono::steady_clock::time_point deadline,
+                           SettleWaiter& waiter);
   Result<model::SubscriptionId> attach_durable(
       const SubscribeOptions& options,
       const std::function<std::shared_ptr<internal::SubscriptionHandle>(model::SubscriptionId)>&

@@ -26,6 +26,7 @@ BatchReceipt batch_receipt_of(const Committed& committed) {
 template <typename Done, typename Outcome>
 void tell(const base::Log& log, const Done& done, Outcome&& outcome) {
   if (!done) return;
+  const internal::CallbackScope scope;
   try {
     done(std::forward<Outcome>(outcome));
   } catch (...) {
@@ -163,6 +164,7 @@ Status Engine::wait_durable(CommitNumber commit) {
                                               " does not exist, the newest is " +
                                               std::to_string(committer_->written().value)};
   }
+  HOLDFAST_TRY(internal::check_may_wait());
   std::promise<Status> reached;
   auto result = reached.get_future();
   committer_->when_durable(commit, [&reached](const Status& status) { reached.set_value(status); });

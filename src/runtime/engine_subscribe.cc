@@ -266,6 +266,12 @@ Result<SubscriptionId> Engine::attach_durable(
           owed[lane] = filter_changed ? backlog.lanes[lane].owed : state.owed - state.parked;
         }
         plan.change(*subscription, record, owed);
+        // What does not match any more is skipped, and nobody answers for it.
+        for (auto& [event, waiter] : state_.settle_waiters) {
+          if (filter_changed && waiter->owed.contains(id)) {
+            waiter->tell(SettleWaiter::End::look_again);
+          }
+        }
       }
     }
     auto handle = make_handle(id);
@@ -346,15 +352,19 @@ Status Engine::remove_subscription(std::string_view name) {
 
 Status Engine::answer(internal::DeliveryState& delivery, Outcome outcome) {
   if (auto health = committer_->health(); !health.ok()) return health;
-  bool current = false;
+  Status status;
   {
     const std::lock_guard lock(state_.mutex);
     const auto* subscription = state_.ledger.find(delivery.lease.subscription);
-    current = subscription != nullptr && subscription->generation == delivery.lease.generation;
+    if (subscription == nullptr) {
+      status = {StatusCode::stale, "the subscription is gone"};
+    } else if (subscription->generation != delivery.lease.generation) {
+      status = {StatusCode::stale, "the subscription was attached anew"};
+    }
   }
+  const auto event = delivery.lease.event;
   workers_->answer(delivery, std::move(outcome));
-  if (current) return {};
-  return {StatusCode::stale, to_string(delivery.lease.event) + " has been handed out anew"};
+  return status.ok() ? status : status.with_context(to_string(event));
 }
 
 Status Engine::wait_settled(EventId id, std::chrono::nanoseconds timeout) {
@@ -364,11 +374,47 @@ Status Engine::wait_settled(EventId id, std::chrono::nanoseconds timeout) {
   HOLDFAST_TRY(check_open());
   const auto deadline = std::chrono::steady_clock::now() +
                         std::min<std::chrono::nanoseconds>(timeout, std::chrono::hours(24 * 365));
-  std::promise<void> settled;
-  auto waiting = settled.get_future();
-  auto waiter = std::make_shared<SettleWaiter>();
-  waiter->done = [&settled] { settled.set_value(); };
-  std::multimap<EventId, std::shared_ptr<SettleWaiter>>::iterator place;
+  while (true) {
+    SettleWaiter waiter;
+    HOLDFAST_TRY(wait_settled_once(id, deadline, waiter));
+    if (waiter.end != SettleWaiter::End::look_again) return {};
+  }
+}
+
+/// Finds out who owes `id`, and whether there is something to wait for.
+Request Engine::look_at_settling(EventId id, SettleWaiter& waiter, bool& wait) {
+  const auto stored = std::make_shared<std::optional<StoredEvent>>();
+  Request look;
+  look.prepare = [this, stored, id]() -> Status {
+    HOLDFAST_ASSIGN(*stored, reader_->get(id));
+    return {};
+  };
+  look.change = [this, stored, &waiter, &wait](core::CommitPlan&) -> Status {
+    if (!stored->has_value()) return {};
+    bool pending = false;
+    for (const auto& each : (*stored)->standings) {
+      const auto* subscription = state_.ledger.find(each.subscription);
+      if (each.state == EventState::dead || subscription == nullptr) continue;
+      pending = true;
+      waiter.owed.insert(subscription->record.id);
+    }
+    wait = (pending || (*stored)->state == EventState::unclaimed) &&
+           waiter.end == SettleWaiter::End::none;
+    // Some may have settled while it was read.
+    for (const auto& done : waiter.settled) waiter.owed.erase(done);
+    wait = wait && !(pending && waiter.owed.empty());
+    waiter.complete = true;
+    return {};
+  };
+  return look;
+}
+
+Status Engine::wait_settled_once(EventId id, std::chrono::steady_clock::time_point deadline,
+                                 SettleWaiter& waiter) {
+  std::promise<void> over;
+  auto waiting = over.get_future();
+  waiter.done = [&over] { over.set_value(); };
+  std::multimap<EventId, SettleWaiter*>::iterator place;
   {
     // Registered first and looked at afterwards, so that nothing is missed in between.
     const std::lock_guard lock(state_.mutex);
@@ -378,53 +424,37 @@ Status Engine::wait_settled(EventId id, std::chrono::nanoseconds timeout) {
       return {StatusCode::not_found, "event " + to_string(id) + " was never published"};
     }
     ++state_.settle_listeners;
-    place = state_.settle_waiters.emplace(id, waiter);
+    place = state_.settle_waiters.emplace(id, &waiter);
   }
   // Read between two commits, since what one in the making has changed in memory is not in the
   // journal yet. Answers given before count as well: they are committed, and what is settled is
   // durable, after this.
   bool wait = false;
-  std::optional<StoredEvent> stored;
-  Request look;
-  look.prepare = [&]() -> Status {
-    HOLDFAST_ASSIGN(stored, reader_->get(id));
-    return {};
-  };
-  look.change = [&](core::CommitPlan&) -> Status {
-    if (!stored.has_value()) return {};
-    bool pending = false;
-    for (const auto& each : stored->standings) {
-      const auto* subscription = state_.ledger.find(each.subscription);
-      if (each.state == EventState::dead || subscription == nullptr) continue;
-      pending = true;
-      waiter->owed.insert(subscription->record.id);
-    }
-    wait = (pending || stored->state == EventState::unclaimed) && !waiter->told;
-    // Some may have settled while it was read.
-    for (const auto& done : waiter->settled) waiter->owed.erase(done);
-    wait = wait && !(pending && waiter->owed.empty());
-    waiter->complete = true;
-    return {};
-  };
+  auto look = look_at_settling(id, waiter, wait);
   auto status = committer_->submit_and_wait(look, true).status();
-  if (wait && waiting.wait_until(deadline) == std::future_status::timeout) {
+  if (status.ok() && wait && waiting.wait_until(deadline) == std::future_status::timeout) {
     status = {StatusCode::deadline_exceeded, "event " + to_string(id) + " is not settled yet"};
   }
   const std::lock_guard lock(state_.mutex);
   --state_.settle_listeners;
   state_.settle_waiters.erase(place);
-  // Told between the time-out and the lock: then it is settled after all, and nobody may tell
-  // again.
-  if (waiter->told && status == StatusCode::deadline_exceeded) status = {};
-  waiter->told = true;
-  if (waiter->closed) return {StatusCode::unavailable, "the bus is closed"};
-  return status;
+  switch (waiter.end) {
+    case SettleWaiter::End::none: return status;
+    case SettleWaiter::End::closed: return {StatusCode::unavailable, "the bus is closed"};
+    case SettleWaiter::End::failed: return committer_->health();
+    case SettleWaiter::End::settled:
+    case SettleWaiter::End::look_again: break;
+  }
+  // Told between the time-out and the lock: then it is over after all.
+  return status == StatusCode::deadline_exceeded ? Status() : status;
 }
 
 Result<std::uint64_t> Engine::redrive(const DeadLetterFilter& filter) {
-  // In parts, so that a commit stays small whatever the number.
+  // In parts, so that a commit stays small whatever the number. Each begins behind the last letter
+  // of the one before: an event that has died again meanwhile is not redriven twice.
   constexpr std::uint64_t kPart = 256;
   std::uint64_t count = 0;
+  std::optional<core::DeadLetterIndex::Name> last;
   while (count < filter.limit) {
     HOLDFAST_TRY(check_open());
     auto part = filter;
@@ -432,7 +462,7 @@ Result<std::uint64_t> Engine::redrive(const DeadLetterFilter& filter) {
     std::vector<model::DeadLetterRecord> letters;
     Request request;
     request.prepare = [&]() -> Status {
-      HOLDFAST_ASSIGN(letters, reader_->dead_letter_records(part));
+      HOLDFAST_ASSIGN(letters, reader_->dead_letter_records(part, last));
       return {};
     };
     request.change = [&](core::CommitPlan& plan) -> Status {
@@ -447,6 +477,7 @@ Result<std::uint64_t> Engine::redrive(const DeadLetterFilter& filter) {
     workers_->wake();
     count += letters.size();
     if (letters.size() < part.limit) break;
+    last = {letters.back().subscription, letters.back().event};
   }
   return count;
 }

@@ -128,7 +128,8 @@ Status Engine::flush() {
 
 Status Engine::drain(std::chrono::nanoseconds timeout) {
   if (inside_handler()) {
-    return {StatusCode::conflict, "drain from inside a handler would wait for itself"};
+    return {StatusCode::conflict,
+            "drain from inside a handler or a callback would wait for itself"};
   }
   HOLDFAST_TRY(check_open());
   std::vector<std::shared_ptr<internal::SubscriptionHandle>> handles;
@@ -153,8 +154,9 @@ Status Engine::drain(std::chrono::nanoseconds timeout) {
 }
 
 Status Engine::close() {
-  if (inside_handler()) {
-    return {StatusCode::conflict, "close from inside a handler would wait for itself"};
+  if (inside_handler() || Reading::inside()) {
+    return {StatusCode::conflict,
+            "close from inside a handler, a callback or a visitor would wait for itself"};
   }
   const std::lock_guard one(close_mutex_);
   if (closed_) return {};
@@ -183,9 +185,7 @@ Status Engine::close() {
   {
     const std::lock_guard lock(state_.mutex);
     for (auto& [event, waiter] : state_.settle_waiters) {
-      if (waiter->told) continue;
-      waiter->closed = true;
-      waiter->tell();
+      waiter->tell(SettleWaiter::End::closed);
     }
   }
   Request last;

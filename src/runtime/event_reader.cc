@@ -10,6 +10,7 @@
 #include "core/attachment.h"
 #include "core/event_limits.h"
 #include "core/filter.h"
+#include "runtime/guarded_visitor.h"
 
 namespace holdfast::runtime {
 
@@ -124,12 +125,15 @@ Status EventReader::scan(const ScanFilter& filter, const ScanVisitor& visitor) c
   if (live_.written) live_.written();
   Exceptions exceptions;
   HOLDFAST_TRY(load_exceptions(exceptions));
-  LaneScan scan{filter, visitor, exceptions, floors, filter.limit};
+  GuardedVisitor guarded(visitor);
+  HOLDFAST_TRY(guarded.status());
+  const ScanVisitor visit = std::ref(guarded);
+  LaneScan scan{filter, visit, exceptions, floors, filter.limit};
   for (const auto lane : kAllPriorities) {
     if (scan.stopped || scan.left == 0) break;
     if (wanted(filter.priorities, lane)) HOLDFAST_TRY(scan_lane(lane, scan));
   }
-  return {};
+  return guarded.status();
 }
 
 /// What was owed when the scan began and looks settled now may have been parked or buried since.
@@ -301,9 +305,11 @@ Status EventReader::visit_dead_letters(
 }
 
 Result<std::vector<model::DeadLetterRecord>> EventReader::dead_letter_records(
-    const DeadLetterFilter& filter) const {
+    const DeadLetterFilter& filter,
+    const std::optional<core::DeadLetterIndex::Name>& behind) const {
   std::vector<model::DeadLetterRecord> letters;
   HOLDFAST_TRY(visit_dead_letters(filter, [&](model::DeadLetterRecord&& letter) {
+    if (behind.has_value() && std::pair(letter.subscription, letter.event) <= *behind) return true;
     letters.push_back(std::move(letter));
     return letters.size() < filter.limit;
   }));
@@ -313,7 +319,9 @@ Result<std::vector<model::DeadLetterRecord>> EventReader::dead_letter_records(
 Status EventReader::scan_dead_letters(const DeadLetterFilter& filter,
                                       const DeadLetterVisitor& visitor) const {
   auto left = filter.limit;
-  return visit_dead_letters(filter, [&](model::DeadLetterRecord&& record) {
+  GuardedVisitor guarded(visitor);
+  HOLDFAST_TRY(guarded.status());
+  HOLDFAST_TRY(visit_dead_letters(filter, [&](model::DeadLetterRecord&& record) {
     DeadLetter letter{.subscription = {},
                       .id = record.event,
                       .attempts = record.attempts,
@@ -328,8 +336,9 @@ Status EventReader::scan_dead_letters(const DeadLetterFilter& filter,
       letter.subscription = subscription->record.name;
     }
     --left;
-    return visitor(letter) && left > 0;
-  });
+    return guarded(letter) && left > 0;
+  }));
+  return guarded.status();
 }
 
 Result<std::vector<DeadLetter>> EventReader::dead_letters(const DeadLetterFilter& filter) const {
@@ -355,11 +364,14 @@ Status EventReader::scan_state(
     std::string_view name, std::string_view prefix,
     const std::function<bool(std::string_view, std::string_view)>& visitor) const {
   HOLDFAST_TRY(core::check_name(name, "state name"));
-  return journal_.scan(journal::StateRange{std::string(name), std::string(prefix)},
-                       [&](model::Record&& record) {
-                         const auto& state = std::get<model::StateRecord>(record);
-                         return visitor(state.key, state.value);
-                       });
+  GuardedVisitor guarded(visitor);
+  HOLDFAST_TRY(guarded.status());
+  HOLDFAST_TRY(journal_.scan(journal::StateRange{std::string(name), std::string(prefix)},
+                             [&](model::Record&& record) {
+                               const auto& state = std::get<model::StateRecord>(record);
+                               return guarded(state.key, state.value);
+                             }));
+  return guarded.status();
 }
 
 }  // namespace holdfast::runtime

@@ -37,7 +37,8 @@ class EventReader {
   Result<std::vector<DeadLetter>> dead_letters(const DeadLetterFilter& filter) const;
   /// The same as they are stored.
   Result<std::vector<model::DeadLetterRecord>> dead_letter_records(
-      const DeadLetterFilter& filter) const;
+      const DeadLetterFilter& filter,
+      const std::optional<core::DeadLetterIndex::Name>& behind = {}) const;
   Result<std::optional<std::string>> state(std::string_view name, std::string_view key) const;
   Status scan_state(std::string_view name, std::string_view prefix,
                     const std::function<bool(std::string_view, std::string_view)>& visitor) const;
@@ -46,7 +47,8 @@ class EventReader {
   struct Exceptions;
   struct LaneScan;
   [[nodiscard]] WallTime wall_of(base::BusTime due) const;
-  /// Those that `filter` names, until the visitor returns false; how many is for that to say.
+  /// Those that `filter` names, by subscription and event, until the visitor returns false; how
+  /// many is for that to say.
   Status visit_dead_letters(const DeadLetterFilter& filter,
                             const std::function<bool(model::DeadLetterRecord&&)>& visitor) const;
   Status load_exceptions(Exceptions& exceptions) const;

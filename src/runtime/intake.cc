@@ -4,32 +4,52 @@
 #include <string>
 #include <utility>
 
+#include "base/status_or.h"
+
 namespace holdfast::runtime {
 
+std::size_t Intake::bytes_of(const Request& request) {
+  return request.events.bytes() + kRequestBytes;
+}
+
 bool Intake::has_room(const Request& request) const {
-  if (queue_.empty()) return true;
+  if (queue_.empty() || request.events.empty()) return true;
   const bool critical = request.has_urgent_event();
+  if (reserved_ != nullptr && reserved_ != &request && !critical) return false;
   const auto most = [&](std::size_t limit) {
     return critical ? limit : limit - limit / kCriticalShare;
   };
   return events_ + request.events.size() <= most(settings_.events_max) &&
-         bytes_ + request.events.bytes() <= most(settings_.bytes_max);
+         bytes_ + bytes_of(request) <= most(settings_.bytes_max);
+}
+
+Status Intake::wait_for_room(const Request& request, std::unique_lock<std::mutex>& lock) {
+  int passed_over = 0;
+  while (closed_.ok() && !has_room(request)) {
+    // A large one would find the little that a commit frees taken by small ones for ever.
+    if (++passed_over >= kPassedOverMax && reserved_ == nullptr) reserved_ = &request;
+    room_.wait(lock);
+  }
+  if (reserved_ == &request) {
+    reserved_ = nullptr;
+    room_.notify_all();
+  }
+  return closed_;
 }
 
 Status Intake::push(Request& request, bool may_block, bool tell) {
   std::unique_lock lock(mutex_);
-  while (closed_.ok() && !has_room(request)) {
-    if (!may_block) {
-      return {StatusCode::resource_exhausted,
-              "intake holds " + std::to_string(events_) + " events and " + std::to_string(bytes_) +
-                  " bytes, the limits are " + std::to_string(settings_.events_max) + " and " +
-                  std::to_string(settings_.bytes_max)};
-    }
-    room_.wait(lock);
+  if (may_block) {
+    HOLDFAST_TRY(wait_for_room(request, lock));
+  } else if (closed_.ok() && !has_room(request)) {
+    return {StatusCode::resource_exhausted,
+            "intake holds " + std::to_string(events_) + " events and " + std::to_string(bytes_) +
+                " bytes, the limits are " + std::to_string(settings_.events_max) + " and " +
+                std::to_string(settings_.bytes_max)};
   }
   if (!closed_.ok()) return closed_;
   events_ += request.events.size();
-  bytes_ += request.events.bytes();
+  bytes_ += bytes_of(request);
   urgent_ = urgent_ || request.durability == Durability::os;
   queue_.push_back(std::move(request));
   // Not for each event that comes while a sync is under way: the committer would only look and
@@ -44,6 +64,7 @@ std::vector<Request> Intake::take(std::size_t events_max, std::size_t bytes_max)
   std::vector<Request> taken;
   std::size_t events = 0;
   std::size_t bytes = 0;
+  std::size_t held = 0;
   {
     const std::lock_guard lock(mutex_);
     while (!queue_.empty()) {
@@ -54,11 +75,12 @@ std::vector<Request> Intake::take(std::size_t events_max, std::size_t bytes_max)
       }
       events += next.events.size();
       bytes += next.events.bytes();
+      held += bytes_of(next);
       taken.push_back(std::move(next));
       queue_.pop_front();
     }
     events_ -= events;
-    bytes_ -= bytes;
+    bytes_ -= held;
     urgent_ = urgent_ && !queue_.empty();
   }
   if (!taken.empty()) room_.notify_all();
@@ -90,7 +112,16 @@ void Intake::set_sync_in_flight(bool in_flight) {
   if (!in_flight) work_.notify_one();
 }
 
+void Intake::set_backlogged(bool backlogged) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(backlogged_, backlogged) == backlogged) return;
+  }
+  if (!backlogged) work_.notify_one();
+}
+
 bool Intake::should_commit(Clock::time_point now) const {
+  if (backlogged_) return false;
   if (urgent_ || (answers_ && now >= answers_by_)) return true;
   return !queue_.empty() && (!sync_in_flight_ || events_ >= kGroupEvents || !closed_.ok());
 }
@@ -98,8 +129,8 @@ bool Intake::should_commit(Clock::time_point now) const {
 bool Intake::wait_for_work() {
   std::unique_lock lock(mutex_);
   while (!should_commit(Clock::now())) {
-    if (!closed_.ok() && queue_.empty()) return answers_;
-    if (answers_) {
+    if (!closed_.ok() && queue_.empty() && !backlogged_) return answers_;
+    if (answers_ && !backlogged_) {
       work_.wait_until(lock, answers_by_);
     } else {
       work_.wait(lock);

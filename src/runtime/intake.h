@@ -29,8 +29,10 @@ class Intake {
 
   /// Adds `request`; waits for room if `may_block`. The last sixteenth is kept for critical events,
   /// so that they get in while everything else waits. A request larger than the whole intake is let
-  /// in alone. Fails with `resource_exhausted` (full), or the status of `close`; `request` is then
-  /// untouched, and its `done` is not called. `tell`: the committer is woken if this makes a group.
+  /// in alone, and one that others have been let in before several times goes before them. One
+  /// without events is always let in. Fails with `resource_exhausted` (full), or the status of
+  /// `close`; `request` is then untouched, and its `done` is not called. `tell`: the committer is
+  /// woken if this makes a group.
   Status push(Request& request, bool may_block, bool tell);
 
   /// Up to `events_max` events and `bytes_max` bytes of requests in their order, at least one if
@@ -44,6 +46,9 @@ class Intake {
   /// A sync is under way: the next group is left to fill meanwhile, unless it is large already.
   void set_sync_in_flight(bool in_flight);
 
+  /// So much is written and not synced that nothing more is to be committed for now.
+  void set_backlogged(bool backlogged);
+
   /// Wakes the committer for what was pushed without telling it.
   void notify() { work_.notify_one(); }
 
@@ -53,10 +58,15 @@ class Intake {
   /// Refuses what comes from now on with `status`; whoever waits for room is refused as well.
   void close(const Status& status);
 
+  /// What `request` takes in memory while it waits.
+  [[nodiscard]] static std::size_t bytes_of(const Request& request);
+  [[nodiscard]] const Settings& settings() const noexcept { return settings_; }
   [[nodiscard]] std::size_t events() const;
   [[nodiscard]] bool idle() const;
 
  private:
+  /// The status of `close` if that comes first.
+  Status wait_for_room(const Request& request, std::unique_lock<std::mutex>& lock);
   [[nodiscard]] bool has_room(const Request& request) const;
   [[nodiscard]] bool should_commit(Clock::time_point now) const;
 
@@ -64,6 +74,10 @@ class Intake {
   // would make a critical event wait longer than they save.
   static constexpr std::size_t kGroupEvents = 512;
   static constexpr std::size_t kCriticalShare = 16;
+  // What a request takes in memory beside its encoded events: itself, its callback, what the
+  // allocator adds. Measured with single events of 10 bytes.
+  static constexpr std::size_t kRequestBytes = 700;
+  static constexpr int kPassedOverMax = 4;
 
   const Settings settings_;
   mutable std::mutex mutex_;
@@ -72,6 +86,8 @@ class Intake {
   std::deque<Request> queue_;
   std::size_t events_ = 0;
   std::size_t bytes_ = 0;
+  const Request* reserved_ = nullptr;  // goes before all that is not critical
+  bool backlogged_ = false;
   bool sync_in_flight_ = false;
   bool urgent_ = false;
   bool answers_ = false;

@@ -2,6 +2,7 @@
 #include "runtime/subscription_handle.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "runtime/engine.h"
@@ -13,10 +14,22 @@ namespace {
 // The handles whose code this thread is inside of, innermost last: a handler that ends its own
 // subscription must not wait for itself.
 thread_local std::vector<const SubscriptionHandle*> entered;
+thread_local int callbacks = 0;
 
 }  // namespace
 
-bool inside_any_handler() { return !entered.empty(); }
+bool inside_any_handler() { return !entered.empty() || callbacks > 0; }
+bool inside_callback() { return callbacks > 0; }
+
+CallbackScope::CallbackScope() { ++callbacks; }
+CallbackScope::~CallbackScope() { --callbacks; }
+
+Status check_may_wait() {
+  if (!inside_callback()) return {};
+  return {StatusCode::conflict,
+          "a call that waits for a commit, inside a callback, would wait for "
+          "itself"};
+}
 
 bool SubscriptionHandle::enter() {
   {
@@ -30,10 +43,20 @@ bool SubscriptionHandle::enter() {
 
 void SubscriptionHandle::leave() {
   entered.pop_back();
-  // Told under the lock: who waits may destroy this as soon as it is let go.
-  const std::lock_guard lock(mutex_);
-  --inside_;
-  left_.notify_all();
+  bool last = false;
+  {
+    const std::lock_guard lock(mutex_);
+    last = --inside_ == 0 && ended_from_inside_;
+    left_.notify_all();
+  }
+  if (last) drop_callables();
+}
+
+void SubscriptionHandle::drop_callables() {
+  // With no lock held: what they hold may call the bus when it goes.
+  const auto handler = std::exchange(handler_, std::nullopt);
+  const auto condition = std::exchange(options_.condition, nullptr);
+  const auto on_settled = std::exchange(options_.on_settled, nullptr);
 }
 
 void SubscriptionHandle::end() {
@@ -46,9 +69,15 @@ void SubscriptionHandle::end() {
     if (link_->engine != nullptr) link_->engine->detach(*this);
   }
   stop_.request_stop();
-  if (std::find(entered.begin(), entered.end(), this) != entered.end()) return;
-  std::unique_lock lock(mutex_);
-  left_.wait(lock, [this] { return inside_ == 0; });
+  {
+    std::unique_lock lock(mutex_);
+    if (std::find(entered.begin(), entered.end(), this) != entered.end()) {
+      ended_from_inside_ = true;
+      return;
+    }
+    left_.wait(lock, [this] { return inside_ == 0; });
+  }
+  drop_callables();
 }
 
 }  // namespace holdfast::internal

@@ -6,10 +6,12 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <stop_token>
 #include <string>
 
+#include "holdfast/status.h"
 #include "holdfast/subscription.h"
 #include "model/ids.h"
 
@@ -37,10 +39,14 @@ class SubscriptionHandle {
         id_(id),
         options_(std::move(options)),
         handler_(std::move(handler)) {}
+  ~SubscriptionHandle() = default;
+  SubscriptionHandle(const SubscriptionHandle&) = delete;
+  SubscriptionHandle& operator=(const SubscriptionHandle&) = delete;
 
   [[nodiscard]] model::SubscriptionId id() const noexcept { return id_; }
   [[nodiscard]] const SubscribeOptions& options() const noexcept { return options_; }
-  [[nodiscard]] Handler& handler() noexcept { return handler_; }
+  /// Between `enter` and `leave`.
+  [[nodiscard]] Handler& handler() noexcept { return *handler_; }
   [[nodiscard]] std::stop_token stop_token() const { return stop_.get_token(); }
   [[nodiscard]] const std::shared_ptr<runtime::EngineLink>& link() const noexcept { return link_; }
 
@@ -50,22 +56,39 @@ class SubscriptionHandle {
   void request_stop() { stop_.request_stop(); }
 
   /// No call starts any more; detaches from the bus, asks running handlers to stop, and waits for
-  /// them, unless this thread is inside one of them.
+  /// them, unless this thread is inside one of them. The embedder's callables, with all that they
+  /// hold, are destroyed before it returns, or when this thread leaves the last of them.
   void end();
 
  private:
+  void drop_callables();
+
   std::shared_ptr<runtime::EngineLink> link_;
   const model::SubscriptionId id_;
-  const SubscribeOptions options_;
-  Handler handler_;
+  SubscribeOptions options_;  // but for its callables it does not change
+  std::optional<Handler> handler_;
   std::stop_source stop_;
   std::mutex mutex_;
   std::condition_variable left_;
   std::uint32_t inside_ = 0;
   bool ended_ = false;
+  bool ended_from_inside_ = false;
 };
 
 /// Whether this thread is inside the embedder's code, called by a bus.
 bool inside_any_handler();
+
+/// Marks a call into the embedder's code on a thread that others wait for: what would wait for a
+/// commit there could wait for itself.
+class CallbackScope {
+ public:
+  CallbackScope();
+  ~CallbackScope();
+  CallbackScope(const CallbackScope&) = delete;
+  CallbackScope& operator=(const CallbackScope&) = delete;
+};
+bool inside_callback();
+/// Ok, or `conflict` inside a callback.
+Status check_may_wait();
 
 }  // namespace holdfast::internal

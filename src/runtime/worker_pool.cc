@@ -15,11 +15,22 @@ constexpr std::size_t kAnswersEager = 512;
 // in parts.
 constexpr std::size_t kRefillScanEvents = 65'536;
 
+/// At most `kReasonBytesMax` of `reason`, not cut inside a character.
+std::string bounded(std::string reason) {
+  if (reason.size() <= kReasonBytesMax) return reason;
+  auto end = kReasonBytesMax;
+  const auto continues = [&] { return (static_cast<unsigned char>(reason[end]) & 0xC0U) == 0x80U; };
+  while (end > kReasonBytesMax - 4 && continues()) --end;
+  reason.resize(end);
+  reason.shrink_to_fit();
+  return reason;
+}
+
 core::Answer to_answer(const core::Lease& lease, Outcome outcome, bool stop_requested) {
   using Kind = core::Answer::Kind;
   core::Answer answer;
   answer.lease = lease;
-  answer.reason = outcome.reason();
+  answer.reason = bounded(outcome.reason());
   if (outcome.delay().has_value()) answer.delay = outcome.delay()->count();
   switch (outcome.kind()) {
     case Outcome::Kind::ack: answer.kind = Kind::ack; break;

@@ -39,8 +39,11 @@ Status check_folder(const std::string& path) {
   }
   const int folder = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0) return forbidden();
+  // To have the names is not yet to get at the files.
+  const bool can_be_entered = ::fstatat(folder, ".", &found, 0) == 0;
+  const auto status = can_be_entered ? Status() : forbidden();
   ::close(folder);
-  return {};
+  return status;
 }
 
 // The logs first, then what says which tables there are. The tables may be newer and then hold all

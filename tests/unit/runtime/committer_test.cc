@@ -182,14 +182,14 @@ TEST_F(Committing, WhoeverWaitsForASettlementWaitsForItsSync) {
   std::optional<core::Lease> lease;
   ASSERT_TRUE(eventually([&] { return (lease = take()).has_value(); }));
   Signal told;
+  SettleWaiter waiter;
   {
     const std::lock_guard lock(state.mutex);
-    auto waiter = std::make_shared<SettleWaiter>();
-    waiter->owed.insert(id);
-    waiter->complete = true;
-    waiter->done = [&] { told.set(); };
+    waiter.owed.insert(id);
+    waiter.complete = true;
+    waiter.done = [&] { told.set(); };
     ++state.settle_listeners;
-    state.settle_waiters.emplace(lease->event, waiter);
+    state.settle_waiters.emplace(lease->event, &waiter);
   }
   ack(*std::move(lease));
   ASSERT_TRUE(journal.numbers.wait_for_count(2));
@@ -198,6 +198,45 @@ TEST_F(Committing, WhoeverWaitsForASettlementWaitsForItsSync) {
   let_syncs_go();
   EXPECT_TRUE(told.wait());
   EXPECT_EQ(committer.durable().value, 2U);
+}
+
+TEST_F(Committing, WhoeverWaitsForASettlementIsToldWhenNothingCanBeWritten) {
+  committer.start();
+  Signal told;
+  SettleWaiter waiter;
+  waiter.done = [&] { told.set(); };
+  {
+    const std::lock_guard lock(state.mutex);
+    state.settle_waiters.emplace(EventId{Priority::normal, 1}, &waiter);
+  }
+  journal.fail_commit = {StatusCode::indeterminate, "broken"};
+  publish(Durability::os);
+  EXPECT_TRUE(told.wait());
+  EXPECT_EQ(waiter.end, SettleWaiter::End::failed);
+}
+
+TEST_F(Committing, NoMoreIsCommittedThanTheIntakeHoldsWhileASyncTakesItsTime) {
+  options.limits.intake_events_max = 8;
+  Committer small{
+      journal, {0}, state, options, clock, base::Log(nullptr), {[] {}, [](base::BootTime) {}}};
+  small.start();
+  std::atomic<int> accepted{0};
+  std::jthread publisher([&] {
+    for (int i = 0; i < 1'000; ++i) {
+      Request request;
+      request.events.add({.type = "a.b", .payload = "x"}, 1);
+      request.done = [&](const Result<Committed>& result) { done.add(result); };
+      if (!small.submit(request, true).ok()) return;
+      ++accepted;
+    }
+  });
+  // So many are written, and so many may wait; the thousand are not.
+  ASSERT_TRUE(eventually([&] { return accepted >= 16; }));
+  EXPECT_LT(accepted, 100);
+  let_syncs_go();
+  EXPECT_TRUE(done.wait_for_count(1'000));
+  publisher.join();
+  small.stop();
 }
 
 TEST_F(Committing, OneSyncServesAllWhoWaited) {

@@ -4,6 +4,7 @@
 // Method: the committer is held inside a publisher's callback, so that what comes afterwards stays
 // in the intake and can be counted.
 #include <atomic>
+#include <future>
 #include <optional>
 #include <string>
 #include <thread>
@@ -93,6 +94,27 @@ TEST_P(FullIntake, IsBoundedByBytesAsWell) {
   EXPECT_TRUE(is_ok(push(std::string(1'000, 'x'))));
   let_go();
   EXPECT_TRUE(done.wait_for_count(2));
+}
+
+TEST_P(FullIntake, LargeBatchIsNotStarvedBySmallOnesThatKeepComing) {
+  options.limits.intake_events_max = 2'000;
+  options.intake = IntakePolicy::block;
+  open();
+  std::atomic<bool> stop{false};
+  std::vector<std::jthread> crowd;
+  for (int i = 0; i < 3; ++i) {
+    crowd.emplace_back([&] {
+      while (!stop) must(bus->publish_async({.type = "a.b"}, nullptr));
+    });
+  }
+  std::vector<OwnedEvent> events(1'900, {.type = "large.one", .payload = {}});
+  for (int i = 0; i < 3; ++i) {
+    auto large = std::async(std::launch::async, [&] { return bus->publish_batch(events); });
+    EXPECT_EQ(large.wait_for(kPatience), std::future_status::ready);
+    if (large.wait_for(std::chrono::seconds(0)) != std::future_status::ready) stop = true;
+    EXPECT_TRUE(is_ok(large.get()));
+  }
+  stop = true;
 }
 
 TEST_P(FullIntake, LetsInAloneWhatIsLargerThanItself) {

@@ -265,6 +265,37 @@ TEST_P(Answering, RedriveOfManyTakesThemAll) {
   EXPECT_TRUE(must(bus->dead_letters()).empty());
 }
 
+TEST_P(Answering, RedriveTakesEachLetterOnceThoughItsHandlerRejectsAgainAtOnce) {
+  open();
+  const auto s =
+      must(bus->subscribe({.name = "s"}, [](Delivery&) { return Outcome::reject("no"); }));
+  constexpr std::uint64_t kLetters = 1'000;
+  must(bus->wait_settled(publish_many("a.b", kLetters), kPatience));
+  const auto all_dead = [&] { return must(bus->dead_letters()).size() == kLetters; };
+  EXPECT_EQ(must(bus->redrive()), kLetters);
+  ASSERT_TRUE(eventually(all_dead));
+  EXPECT_EQ(must(bus->redrive({.limit = std::numeric_limits<std::uint64_t>::max()})), kLetters);
+  EXPECT_TRUE(eventually(all_dead));
+}
+
+TEST_P(Answering, ReasonIsCutAtItsLimitAndNotInsideACharacter) {
+  open();
+  std::string reason(kReasonBytesMax - 1, 'r');
+  while (reason.size() < std::size_t{8} << 20U) reason += "\u00e9";
+  const auto s = must(bus->subscribe({.name = "s", .retry = retry_at_once(1)}, [&](Delivery& d) {
+    if (d.event().payload_text() == "throw") throw std::runtime_error(reason);
+    if (d.event().payload_text() == "retry") return Outcome::retry(reason);
+    return Outcome::reject(reason);
+  }));
+  for (const auto* how : {"throw", "retry", "reject"}) {
+    must(bus->wait_settled(publish("a.b", how).id, kPatience));
+  }
+  for (const auto& letter : must(bus->dead_letters())) {
+    EXPECT_EQ(letter.reason, std::string(kReasonBytesMax - 1, 'r'));
+  }
+  EXPECT_EQ(stats_of("s").last_error.size(), kReasonBytesMax - 1);
+}
+
 TEST_P(Answering, RedriveWhileNobodyIsSubscribedWaitsForTheNextHandler) {
   open();
   auto s = subscribe(retry_at_once(1), [](Delivery&) { return Outcome::reject("no"); });

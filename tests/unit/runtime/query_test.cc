@@ -3,6 +3,7 @@
 #include <atomic>
 #include <limits>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -156,6 +157,38 @@ TEST_P(Looking, VisitorMayCallTheBus) {
     return true;
   }));
   EXPECT_EQ(visited, 5);
+}
+
+TEST_P(Looking, VisitorThatThrowsOrIsEmptyEndsItsVisitAlone) {
+  open();
+  auto batch = bus->batch();
+  batch.state("n").put("k", "v");
+  must(batch.commit());
+  const auto s =
+      must(bus->subscribe({.name = "s"}, [](Delivery&) { return Outcome::reject("no"); }));
+  must(bus->wait_settled(publish("a.b").id, kPatience));
+  const auto thrown = [](const auto&...) -> bool { throw std::runtime_error("over"); };
+  const auto told = [](const Status& status) {
+    return fails(status, StatusCode::invalid_argument, {"visitor threw", "over"});
+  };
+  EXPECT_TRUE(told(bus->scan({}, thrown)));
+  EXPECT_TRUE(told(bus->scan_dead_letters({}, thrown)));
+  EXPECT_TRUE(told(bus->scan_state("n", "", thrown)));
+  EXPECT_TRUE(fails(bus->scan({}, nullptr), StatusCode::invalid_argument, {"empty"}));
+  EXPECT_TRUE(fails(bus->scan_dead_letters({}, nullptr), StatusCode::invalid_argument));
+  EXPECT_TRUE(fails(bus->scan_state("n", "", nullptr), StatusCode::invalid_argument));
+  EXPECT_TRUE(is_ok(bus->scan({}, [](const auto&, auto) { return true; })));
+}
+
+TEST_P(Looking, CloseInsideAVisitorIsAConflictAndNotADeadlock) {
+  open();
+  publish("a.b");
+  Status status;
+  must(bus->scan({}, [&](const auto&, auto) {
+    status = bus->close();
+    return true;
+  }));
+  EXPECT_TRUE(fails(status, StatusCode::conflict, {"visitor"}));
 }
 
 TEST_P(Looking, ParkedAndDeadEventsAreScannedInTheirPlace) {

@@ -205,6 +205,38 @@ TEST_P(Settling, WaitEndsWhenTheLastOneWhoIsOwedItIsRemoved) {
   }));
 }
 
+TEST_P(Settling, AckOfAnEphemeralSubscriptionEndsNoWait) {
+  open();
+  Runs runs;
+  const auto passing =
+      must(bus->subscribe("a.b", [&](Delivery& delivery) { runs.note(delivery); }));
+  const auto receipt = publish("a.b");
+  std::atomic<bool> returned{false};
+  std::jthread waiting([&] {
+    EXPECT_TRUE(is_ok(bus->wait_settled(receipt.id, kPatience)));
+    returned = true;
+  });
+  ASSERT_TRUE(runs.wait_for_count(1));
+  must(bus->wait_durable(publish("a.b").commit));
+  EXPECT_FALSE(returned);
+  EXPECT_EQ(state_of(receipt.id), EventState::unclaimed);
+  const auto s = must(bus->subscribe({.name = "s"}, ack));
+  waiting.join();
+}
+
+TEST_P(Settling, WaitEndsWhenTheLastOneWhoIsOwedItWantsOtherEventsNow) {
+  open();
+  const auto quick = must(bus->subscribe({.name = "quick"}, ack));
+  must(bus->subscribe({.name = "s"}, ack)).end();
+  const auto receipt = publish("a.b");
+  EXPECT_TRUE(
+      fails(bus->wait_settled(receipt.id, milliseconds(20)), StatusCode::deadline_exceeded));
+  std::jthread waiting([&] { EXPECT_TRUE(is_ok(bus->wait_settled(receipt.id, kPatience))); });
+  const auto s = must(bus->subscribe({.name = "s", .types = {"other"}}, ack));
+  waiting.join();
+  EXPECT_EQ(state_of(receipt.id), EventState::settled);
+}
+
 TEST_P(Settling, ManyWaitersOfOneEventAreAllTold) {
   open();
   const auto s = must(bus->subscribe({.name = "s"}, [&](Delivery&) { let_go.wait(); }));

@@ -469,6 +469,53 @@ TEST_P(Subscribing, HandlerMayDestroyItsOwnSubscriptionAndItsAckCounts) {
   }
 }
 
+/// Does something when the last who holds it lets it go.
+std::shared_ptr<void> when_let_go(std::function<void()> what) {
+  return {nullptr, [what = std::move(what)](void*) { what(); }};
+}
+
+TEST_P(Subscribing, WhatItsCallablesHoldGoesWithItAndMayCallTheBus) {
+  open();
+  auto other = must(bus->subscribe({.name = "other"}, [](Delivery&) {}));
+  std::atomic<int> gone{0};
+  const auto holding = [&] {
+    return when_let_go([&] {
+      ++gone;
+      other.end();
+      must(bus->publish("let.go", {}));
+    });
+  };
+  Runs runs;
+  auto s =
+      must(bus->subscribe({.name = "s",
+                           .types = {"a.b"},
+                           .condition = [held = holding()](const EventView&) { return true; },
+                           .on_settled = [held = holding()](EventId, Settled) {}},
+                          [&runs, held = holding()](Delivery& delivery) { runs.note(delivery); }));
+  must(bus->wait_settled(publish("a.b").id, kPatience));
+  EXPECT_EQ(gone, 0);
+  s.end();
+  EXPECT_EQ(gone, 3);
+  // Nothing of it is left with a worker, to go when that has its next event.
+  const auto later = must(bus->subscribe({.name = "later", .types = {"later"}}, [](Delivery&) {}));
+  must(bus->wait_settled(publish("later").id, kPatience));
+}
+
+TEST_P(Subscribing, WhatAHandlerHoldsThatEndsItsOwnSubscriptionGoesWhenItReturns) {
+  open();
+  Signal gone;
+  std::optional<Subscription> s;
+  Signal subscribed;
+  s = must(bus->subscribe({.name = "s"}, [&, held = when_let_go([&] { gone.set(); })](Delivery&) {
+    subscribed.wait();
+    s->end();
+    EXPECT_FALSE(gone.is_set());
+  }));
+  subscribed.set();
+  publish("a.b");
+  EXPECT_TRUE(gone.wait());
+}
+
 TEST_P(Subscribing, NoCallbackRunsOnceItHasEnded) {
   open();
   for (int round = 0; round < 50; ++round) {

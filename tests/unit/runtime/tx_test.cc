@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // A handler's tx: state and follow-up events that commit together with its ack, or not at all.
 #include <atomic>
+#include <fstream>
 #include <map>
 #include <string>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include "support/bus_test.h"
@@ -277,6 +279,42 @@ TEST_P(TxLimits, SixteenMebibytesAreTheMost) {
                  for (int i = 0; i < 17; ++i) tx.publish({.type = "follow", .payload = value});
                }),
                {"bytes", "16777216"});
+}
+
+/// Of this process, now.
+std::int64_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::int64_t total = 0;
+  std::int64_t resident = 0;
+  statm >> total >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
+}
+
+TEST_P(TxLimits, NothingIsKeptOfWhatComesAfterTheFirstError) {
+  open();
+  const std::string payload(std::size_t{1} << 20U, 'x');
+  const auto s = must(bus->subscribe({.name = "s", .retry = retry_at_once(1)}, [&](Delivery& d) {
+    const auto before = resident_bytes();
+    for (int i = 0; i < 200; ++i) {
+      d.tx().publish({.type = "c.d", .payload = payload});
+      d.tx().state().put("key" + std::to_string(i), std::string(1'000'000, 'x'));
+    }
+    EXPECT_LT(resident_bytes() - before, std::int64_t{64} << 20U);
+  }));
+  must(bus->wait_settled(publish("a.b").id, kPatience));
+  EXPECT_NE(stats_of("s").last_error.find(std::to_string(kTxBytesMax)), std::string::npos);
+}
+
+TEST_P(TxLimits, ReadsAreBounded) {
+  open();
+  const auto s = must(bus->subscribe({.name = "s", .retry = retry_at_once(1)}, [&](Delivery& d) {
+    auto tx = d.tx();
+    for (std::size_t i = 0; i < kTxReadsMax; ++i) must(tx.state().get("key"));
+    EXPECT_TRUE(
+        fails(tx.state().get("key"), StatusCode::invalid_argument, {std::to_string(kTxReadsMax)}));
+  }));
+  must(bus->wait_settled(publish("a.b").id, kPatience));
+  EXPECT_EQ(must(bus->dead_letters()).size(), 1U);
 }
 
 TEST_P(TxLimits, KeysValuesAndNamesAreBounded) {

@@ -73,7 +73,8 @@ void expect_filled(const JournalView& view) {
     EXPECT_EQ(letter.event.payload, "dies");
     return true;
   }));
-  EXPECT_TRUE(fails(view.scan_dead_letters({.subscription = "u"}, nullptr), StatusCode::not_found));
+  EXPECT_TRUE(fails(view.scan_dead_letters({.subscription = "u"}, [](const auto&) { return true; }),
+                    StatusCode::not_found));
   EXPECT_EQ(must(view.state("s", "k")), "v");
   EXPECT_EQ(must(view.state("s", "none")), std::nullopt);
   const auto stored = must(view.get({Priority::normal, 3}));
