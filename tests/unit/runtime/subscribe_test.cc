@@ -476,7 +476,7 @@ std::shared_ptr<void> when_let_go(std::function<void()> what) {
 
 TEST_P(Subscribing, WhatItsCallablesHoldGoesWithItAndMayCallTheBus) {
   open();
-  auto other = must(bus->subscribe({.name = "other"}, [](Delivery&) {}));
+  auto other = must(bus->subscribe({.name = "other", .types = {"other"}}, [](Delivery&) {}));
   std::atomic<int> gone{0};
   const auto holding = [&] {
     return when_let_go([&] {
