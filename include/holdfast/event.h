@@ -20,7 +20,7 @@ enum class SourceKind : std::uint8_t { system = 0, plugin = 1, user = 2, externa
 /// A source: its kind and, for plug-ins, the name. Borrows the name.
 struct Source {
   SourceKind kind = SourceKind::system;
-  std::string_view name;
+  std::string_view name{};
 
   [[nodiscard]] static constexpr Source system() noexcept { return {}; }
   [[nodiscard]] static constexpr Source plugin(std::string_view name) noexcept {
@@ -60,8 +60,8 @@ struct Payload {
 /// of [A-Za-z0-9_-]; `payload` 1 MiB (`Limits::payload_bytes_max`, at most 64 MiB); `content_type`
 /// and the source's name 255 bytes; `metadata` 64 pairs and 16 KiB together, keys 1 to 255 bytes.
 struct Event {
-  std::string_view type;            ///< Dotted name, e.g. "order.placed".
-  Payload payload;                  ///< Opaque to the bus.
+  std::string_view type{};          ///< Dotted name, e.g. "order.placed".
+  Payload payload{};                ///< Opaque to the bus.
   std::string_view content_type{};  ///< e.g. "application/json"; passed through.
   Priority priority = Priority::normal;
   Source source{};
@@ -72,8 +72,8 @@ struct Event {
 
 /// An event that owns its strings: for collections, and for events that outlive their origin.
 struct OwnedEvent {
-  std::string type;
-  std::string payload;
+  std::string type{};
+  std::string payload{};
   std::string content_type{};
   Priority priority = Priority::normal;
   SourceKind source_kind = SourceKind::system;

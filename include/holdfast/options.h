@@ -68,10 +68,9 @@ struct Limits {
   std::size_t intake_bytes_max = std::size_t{16} << 20U;  ///< Waiting likewise, with what each
                                                           ///< takes beside its events; never
                                                           ///< over a quarter of the budget.
-  std::size_t settled_ahead_bytes_max = std::size_t{1} << 20U;  ///< Per subscription and lane.
-  std::size_t subscriptions_max = 1'024;                        ///< Durable ones, by name.
-  std::size_t dead_letters_max = 100'000;                       ///< The oldest go, and are logged;
-                                                                ///< or `kKeepAllDeadLetters`.
+  std::size_t subscriptions_max = 1'024;                  ///< Durable ones, by name.
+  std::size_t dead_letters_max = 100'000;                 ///< The oldest go, and are logged;
+                                                          ///< or `kKeepAllDeadLetters`.
   std::uint64_t disk_reserve_bytes = std::uint64_t{64} << 20U;  ///< Free space below which
                                                                 ///< publishing is refused.
 };

@@ -30,7 +30,7 @@ struct SubscriptionStats {
   std::uint64_t rejected = 0;    ///< Put into the dead letters.
   std::uint64_t refused_tx = 0;  ///< Runs repeated because state that was read had changed.
   std::string last_error;        ///< Reason of the newest failed attempt.
-  /// Not empty: delivery of a lane stands still, and why (damage found, settled-ahead set full).
+  /// Not empty: delivery of a lane stands still, and why (damage found).
   std::string blocked;
 };
 
@@ -56,6 +56,8 @@ struct Stats {
   std::array<BusLaneStats, kLaneCount> lanes{};
   std::vector<SubscriptionStats> subscriptions;
   std::vector<StuckHandler> stuck;
+  std::uint64_t dropped_dead_letters =
+      0;                        ///< Over `Limits::dead_letters_max`, since it was opened.
   CommitNumber commit;          ///< Newest written.
   CommitNumber durable_commit;  ///< Newest fsynced.
   std::uint64_t commits = 0;    ///< Since the bus was opened, as the next three.

@@ -96,6 +96,9 @@ class Handler {
   template <typename F>
   requires(!std::same_as<std::remove_cvref_t<F>, Handler> && std::invocable<F&, Delivery&>)
       Handler(F function) {  // NOLINT(google-explicit-constructor)
+    if constexpr (std::is_pointer_v<F> || requires { function.target_type(); }) {
+      if (!function) return;
+    }
     if constexpr (std::same_as<std::invoke_result_t<F&, Delivery&>, void>) {
       function_ = [inner = std::move(function)](Delivery& delivery) mutable {
         inner(delivery);
@@ -106,6 +109,8 @@ class Handler {
     }
   }
   Outcome operator()(Delivery& delivery) { return function_(delivery); }
+  /// False when made of an empty `std::function` or a null pointer: `subscribe` refuses it.
+  explicit operator bool() const noexcept { return function_ != nullptr; }
 
  private:
   std::function<Outcome(Delivery&)> function_;

@@ -79,7 +79,6 @@ class DeliveryLane {
   [[nodiscard]] bool has_due() const noexcept { return !due_.empty(); }
   /// So much is taken that nothing more is until answers were committed.
   [[nodiscard]] bool is_full() const noexcept { return taken_.size() >= kTakenMax; }
-  [[nodiscard]] std::size_t ready_in_memory() const noexcept { return window_count_ + due_.size(); }
   /// With a handler, or answered in a commit not made yet, or about to start over.
   [[nodiscard]] bool is_in_row(Sequence sequence) const noexcept;
   /// There may be more urgent events on disk than any in memory: whoever wants strict order waits.

@@ -148,6 +148,7 @@ void Ledger::fill(Stats& stats) const {
     out.trimmed = lane.trim - 1;
   }
   stats.expired_unclaimed = expired_unclaimed;
+  stats.dropped_dead_letters = dropped_dead_letters;
   stats.resident_bytes = resident_bytes();
   for (const auto& [id, subscription] : subscriptions) {
     auto& out = stats.subscriptions.emplace_back();

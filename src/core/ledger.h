@@ -29,7 +29,6 @@ namespace holdfast::core {
 struct LedgerSettings {
   LaneRetention::Rules retention;
   std::size_t dead_letters_max = 100'000;
-  std::size_t settled_ahead_bytes_max = std::size_t{1} << 20U;
   /// Event bytes that may be in memory for delivery. A lane with nothing in memory may always have
   /// one chunk, or nothing would move.
   std::size_t resident_bytes_max = std::size_t{8} << 20U;

@@ -20,7 +20,6 @@ struct SubscriptionId {
   std::uint32_t value = 0;
   friend constexpr auto operator<=>(const SubscriptionId&, const SubscriptionId&) = default;
 };
-inline constexpr SubscriptionId kUnclaimed{0};
 
 /// One value a lane.
 template <typename T>

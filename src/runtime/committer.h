@@ -53,7 +53,6 @@ class Committer {
   Result<Committed> submit_and_wait(Request& request, bool may_block);
 
   void answers_given(bool urgent) { intake_.answers_given(urgent); }
-  void close_intake(const Status& status) { intake_.close(status); }
 
   /// Blocks until the commit that is being made, if there is one, is written.
   void wait_written() { const std::lock_guard role(commit_role_); }

@@ -139,6 +139,7 @@ class Engine {
   void upkeep_loop();
   void upkeep();
   bool look_at_disk(std::uint64_t wanted);
+  void tell_of_dropped_dead_letters();
   Status flush();
 
   const Options options_;
@@ -166,6 +167,7 @@ class Engine {
   std::condition_variable upkeep_wake_;
   base::BusTime upkeep_at_ = 0;
   bool upkeep_stop_ = false;
+  std::uint64_t told_dropped_ = 0;  // by the upkeep thread, and once it has ended by who closes
   std::thread upkeep_thread_;
 };
 

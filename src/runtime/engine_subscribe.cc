@@ -289,6 +289,7 @@ Result<std::shared_ptr<SubscriptionHandle>> Engine::subscribe(SubscribeOptions o
                                                               Handler handler) {
   HOLDFAST_TRY(check_open());
   HOLDFAST_TRY(check(options));
+  if (!handler) return Status(StatusCode::invalid_argument, "the handler is empty");
   const std::lock_guard one(subscribe_mutex_);
   std::shared_ptr<SubscriptionHandle> handle;
   const auto make_handle = [&](SubscriptionId id) {

@@ -60,8 +60,22 @@ bool Engine::look_at_disk(std::uint64_t wanted) {
   return low || free - reserve < wanted;
 }
 
+void Engine::tell_of_dropped_dead_letters() {
+  std::uint64_t dropped = 0;
+  {
+    const std::lock_guard lock(state_.mutex);
+    dropped = state_.ledger.dropped_dead_letters;
+  }
+  if (std::exchange(told_dropped_, dropped) == dropped) return;
+  log_.warn("holdfast: there were more than limits.dead_letters_max = " +
+            std::to_string(options_.limits.dead_letters_max) +
+            " dead letters, so many of the oldest are gone since it was opened: " +
+            std::to_string(dropped));
+}
+
 void Engine::upkeep() {
   (void)look_at_disk(0);
+  tell_of_dropped_dead_letters();
   for (const auto& stuck : workers_->running(options_.stuck_after)) {
     // Told once, when it crosses the line.
     if (stuck.running_for > options_.stuck_after + nanoseconds(kUpkeepInterval)) continue;
@@ -182,6 +196,7 @@ Status Engine::close() {
   if (upkeep_thread_.joinable()) upkeep_thread_.join();
 
   auto status = flush();
+  tell_of_dropped_dead_letters();
   {
     const std::lock_guard lock(state_.mutex);
     for (auto& [event, waiter] : state_.settle_waiters) {

@@ -255,7 +255,7 @@ TEST_P(Records, CursorsAreReplacedAndKeepWhatTheyHold) {
   now_and_after_reopening([&] {
     const auto all = scan_all<model::CursorRecord>(*journal_, Cursors{});
     ASSERT_EQ(all.size(), 3U);
-    EXPECT_EQ(all[0].subscription, model::kUnclaimed);
+    EXPECT_EQ(all[0].subscription, model::SubscriptionId{0});
     EXPECT_EQ(all[1].lane, Priority::high);
     EXPECT_EQ(all[2].floor, 7U);
     EXPECT_EQ(all[2].ahead, (std::vector<model::Sequence>{9, 12}));

@@ -133,8 +133,6 @@ TEST_P(RecoveringOrder, HundredThousandComeBackExactlyByPriorityAndSequence) {
 INSTANTIATE_TEST_SUITE_P(Recovering, RecoveringOrder, ::testing::Values("claimed", "unclaimed"),
                          [](const auto& each) { return std::string(each.param); });
 
-// Hangs: whether the bus or the test is to blame is not known yet, and is the first thing to find
-// out.
 TEST_F(Recovering, WhatWasSettledDurablyIsNeverDeliveredAgainAndTheRestKeepsItsOrder) {
   run_until_ready("recover-fill", {"claimed"});
   std::set<EventId> settled;

@@ -219,6 +219,17 @@ TEST_F(JournalDamage, AFlippedBitInTheLastDurableRecordIsDataLoss) {
   expect_data_loss({"commit 10 was durable", "ends at commit 9"});
 }
 
+TEST_F(JournalDamage, ALogCutInDurableDataIsDataLoss) {
+  append(10, Durability::durable);
+  crash_with_watermark();
+  const auto log = newest_log(image_);
+  const auto whole = read_bytes(log);
+  for (const auto left : {whole.size() / 3, whole.size() / 2, whole.size() - 1}) {
+    write_bytes(log, whole.substr(0, left));
+    expect_data_loss({log.filename().string(), "commit 10 was durable"});
+  }
+}
+
 TEST_F(JournalDamage, AMissingNewestLogIsDataLoss) {
   append(10, Durability::durable);
   crash_with_watermark();
@@ -388,6 +399,21 @@ TEST_F(JournalDamage, ADamagedTableIsDataLossWhenItIsOpenedOrRead) {
     }
   }
   EXPECT_GT(at_read, 0);
+}
+
+TEST_F(JournalDamage, ATruncatedTableIsDataLoss) {
+  append(10, Durability::durable);
+  journal_.reset();
+  const auto table = files_in(path_, "", ".sst").back();
+  const auto whole = std::filesystem::file_size(table);
+  for (const std::uintmax_t left : {std::uintmax_t{0}, std::uintmax_t{100}, whole / 2, whole - 1}) {
+    copy_image(path_, image_);
+    std::filesystem::resize_file(image_ / table.filename(), left);
+    const auto opened = reopen(options());
+    const auto status =
+        opened.ok() ? scan_lane(**opened, Priority::normal).status : opened.status();
+    EXPECT_EQ(status, StatusCode::data_loss) << left << ": " << status.to_string();
+  }
 }
 
 TEST_F(JournalDamage, AMissingTableIsDataLoss) {

@@ -12,6 +12,18 @@
 
 namespace {
 
+// Leaving members out of a designated initialiser warns where one has no initialiser of its own.
+[[maybe_unused]] const holdfast::Event kEvent{.type = "a.b", .source = {}};
+[[maybe_unused]] const holdfast::Source kSource{.kind = holdfast::SourceKind::user};
+[[maybe_unused]] const holdfast::OwnedEvent kOwned{.priority = holdfast::Priority::high};
+[[maybe_unused]] const holdfast::Options kOptions{.create_if_missing = false};
+[[maybe_unused]] const holdfast::SubscribeOptions kSubscribe{.concurrency = 2};
+[[maybe_unused]] const holdfast::Match kMatch{.source_names = {"a"}};
+[[maybe_unused]] const holdfast::ScanFilter kScan{.limit = 1};
+[[maybe_unused]] const holdfast::DeadLetterFilter kLetters{.limit = 1};
+[[maybe_unused]] const holdfast::BatchOptions kBatch{.durability = holdfast::Durability::os};
+[[maybe_unused]] const holdfast::RetryPolicy kRetry{.attempts_max = 1};
+
 int fail(const char* what, const std::string& why) {
   std::fprintf(stderr, "%s: %s\n", what, why.c_str());
   return 1;

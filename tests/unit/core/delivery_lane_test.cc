@@ -216,7 +216,7 @@ TEST(DeliveryLane, WhatIsDueGoesBeforeTheWindowLowestFirst) {
   lane.put_due(7, {.parked = true, .attempts = 1});
   EXPECT_TRUE(lane.has_due());
   EXPECT_TRUE(lane.is_due(9));
-  EXPECT_EQ(lane.ready_in_memory(), 4U);
+  EXPECT_EQ(lane.window_count() + lane.due_count(), 4U);
   EXPECT_EQ(lane.first_due_sequence(), 7U);
   EXPECT_EQ(lane.take_due().attempts, 1U);
   EXPECT_EQ(lane.take_due().attempts, 2U);

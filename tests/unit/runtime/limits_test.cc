@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Every limit has a name, and its error states the value that met it and the limit.
 #include <functional>
+#include <sstream>
 #include <string>
 #include <vector>
+
+#include <spdlog/logger.h>
+#include <spdlog/sinks/ostream_sink.h>
 
 #include "support/bus_test.h"
 
@@ -212,6 +216,9 @@ TEST_P(Limiting, OptionsOutOfRangeAreNamed) {
 
 TEST_P(Limiting, OldestDeadLettersGoWhenThereAreTooMany) {
   options.limits.dead_letters_max = 3;
+  std::ostringstream said;
+  options.logger = std::make_shared<spdlog::logger>(
+      "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(said));
   open();
   Settlements settled;
   const auto subscription = must(bus->subscribe({.name = "s",
@@ -228,7 +235,13 @@ TEST_P(Limiting, OldestDeadLettersGoWhenThereAreTooMany) {
   ASSERT_EQ(letters.size(), 3U);
   EXPECT_EQ(letters.front().id.sequence, 3U);
   EXPECT_EQ(letters.back().id.sequence, 5U);
+  EXPECT_EQ(bus->stats().dropped_dead_letters, 2U);
   EXPECT_TRUE(is_ok(bus->publish("a.b", {})));
+  ASSERT_TRUE(settled.wait_for_count(6));
+  must(bus->close());
+  for (const auto* part : {"limits.dead_letters_max = 3", "gone since it was opened: 3"}) {
+    EXPECT_NE(said.str().find(part), std::string::npos) << said.str();
+  }
 }
 
 TEST_P(Limiting, DeadLettersAllStayWhereTheLimitSaysSo) {

@@ -292,6 +292,19 @@ TEST_P(Subscribing, EphemeralSeesWhatIsCommittedWhileItExistsAndLeavesNothing) {
 
 // --- Names --------------------------------------------------------------------------------------
 
+TEST_P(Subscribing, EmptyHandlerIsRefused) {
+  open();
+  void (*pointer)(Delivery&) = nullptr;
+  const auto refused = [&](Handler handler) {
+    return fails(bus->subscribe({.name = "s"}, std::move(handler)), StatusCode::invalid_argument,
+                 {"empty"});
+  };
+  EXPECT_TRUE(refused(std::function<void(Delivery&)>()));
+  EXPECT_TRUE(refused(std::function<Outcome(Delivery&)>()));
+  EXPECT_TRUE(refused(pointer));
+  EXPECT_TRUE(is_ok(bus->subscribe({.name = "s"}, std::function<void(Delivery&)>([](auto&) {}))));
+}
+
 TEST_P(Subscribing, SameLiveNameTwiceAlreadyExists) {
   open();
   Runs runs;
