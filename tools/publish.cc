@@ -66,6 +66,14 @@ void tell_recovery(const RecoveryReport& report) {
             report.cut_copy;
   }
   complain(told);
+  for (const auto& suspect : report.suspects) {
+    complain("  " + to_string(suspect.event) + " with " + suspect.subscription + ", attempt " +
+             std::to_string(suspect.attempt) + (suspect.dead ? ": now a dead letter" : ""));
+  }
+  for (const auto& range : report.lost) {
+    complain("  lost: " + to_string(EventId{range.priority, range.from}) + " to " +
+             to_string(EventId{range.priority, range.to}));
+  }
 }
 
 ExitCode run(const PublishOptions& options) {

@@ -304,7 +304,9 @@ void Committer::complete(Group& group, CommitNumber number, bool caller_syncs) {
       }
       promise(
           [done = std::move(done), result = std::move(outcome)](const Status& status) mutable {
-            done(status.ok() ? std::move(result) : Result<Committed>(status));
+            if (status.ok()) return done(std::move(result));
+            done(result->ids.empty() ? status
+                                     : status.with_context("event " + to_string(result->ids[0])));
           },
           Intake::bytes_of(group.requests[i]));
     }

@@ -257,7 +257,8 @@ TEST_F(Committing, FailedSyncIsIndeterminateForWhoWaitsAndPoisonsWhatFollows) {
   ASSERT_TRUE(journal.syncs.wait_for_count(1));
   let_syncs_go();
   ASSERT_TRUE(done.wait_for_count(1));
-  EXPECT_TRUE(fails(done.all()[0], StatusCode::indeterminate, {"commit 1", "the disk said no"}));
+  EXPECT_TRUE(fails(done.all()[0], StatusCode::indeterminate,
+                    {"event normal:1", "commit 1", "the disk said no"}));
   EXPECT_TRUE(fails(committer.health(), StatusCode::poisoned, {"the disk said no"}));
   publish(Durability::durable);
   publish(Durability::os);
