@@ -35,12 +35,12 @@ namespace holdfast {
 /// handler or a visitor throws is caught. After a fork without exec, the child must not touch the
 /// bus.
 ///
-/// Errors that every changing call can return: `unavailable` (closing or closed), `poisoned` (a
-/// write or sync failed earlier: reopen), `fenced` (another writer went on with the journal),
-/// `indeterminate` (this very write failed; whether it is in the journal is known after reopening),
-/// `conflict` (it would wait for a commit inside a callback, `done` of a publish or `on_settled`,
-/// and so for itself; nothing was changed). Calls that read can return `unavailable` and
-/// `data_loss`.
+/// Errors that every changing or waiting call can return: `unavailable` (closing or closed),
+/// `poisoned` (a write or sync failed earlier: reopen), `fenced` (another writer went on with the
+/// journal), `indeterminate` (this very write failed; whether it is in the journal is known after
+/// reopening), `conflict` (it would wait for a commit inside a callback, `done` of a publish or
+/// `on_settled`, and so for itself; nothing was changed). Calls that read can return `unavailable`
+/// and `data_loss`.
 class HOLDFAST_EXPORT Bus {
  public:
   /// Opens the journal in folder `path`, created (mode 0700) when missing, and recovers what a
@@ -127,8 +127,8 @@ class HOLDFAST_EXPORT Bus {
   /// Fails with `already_exists` (the name is subscribed now), `invalid_argument` (a pattern, a
   /// name, an option), `not_found` (the event of `Start::position` is not in the journal, or not
   /// any more), `resource_exhausted` (`Limits::subscriptions_max`; or the filter changed more than
-  /// 16 times while events from before the first change are still pending), `data_loss` (an event
-  /// that had to be read is damaged).
+  /// 16 times with events from before each change still pending), `data_loss` (an event that had
+  /// to be read is damaged).
   Result<Subscription> subscribe(SubscribeOptions options, Handler handler);
   /// The short form: an ephemeral subscription to one pattern.
   Result<Subscription> subscribe(std::string_view type, Handler handler);
