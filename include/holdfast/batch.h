@@ -25,7 +25,8 @@ struct BatchOptions {
 /// Builds one atomic commit out of events and user state. Destroyed without `commit`, nothing
 /// happened. The first error sticks: `status` tells it at once, naming the event's index; what is
 /// added after it is left out, and `commit` returns it and writes nothing. Move-only; must not
-/// outlive its bus. Threads: one at a time; only `commit` blocks.
+/// outlive its bus. One that was moved from may be destroyed or assigned to, and nothing else.
+/// Threads: one at a time; only `commit` blocks.
 class [[nodiscard]] HOLDFAST_EXPORT Batch {
  public:
   /// The state `name` as changed by this batch.

@@ -35,19 +35,31 @@ namespace holdfast {
 /// handler or a visitor throws is caught. After a fork without exec, the child must not touch the
 /// bus.
 ///
-/// Errors that every changing call can return: `unavailable` (closing or closed), `poisoned` (a
-/// write or sync failed earlier: reopen), `fenced` (another writer went on with the journal),
-/// `indeterminate` (this very write failed; whether it is in the journal is known after reopening).
+/// Errors that every changing or waiting call can return: `unavailable` (closing or closed),
+/// `poisoned` (a write or sync failed earlier: reopen), `fenced` (another writer went on with the
+/// journal), `indeterminate` (this very write failed; whether it is in the journal is known after
+/// reopening), `conflict` (it would wait for a commit inside a callback, `done` of a publish or
+/// `on_settled`, and so for itself; nothing was changed). Calls that read can return `unavailable`
+/// and `data_loss`.
 class HOLDFAST_EXPORT Bus {
  public:
   /// Opens the journal in folder `path`, created (mode 0700) when missing, and recovers what a
   /// crash left. Blocks while the log is replayed (bounded by the write buffer: well under a
   /// second) and while the events that were running are read; not longer for settled events.
   ///
-  /// Fails with `locked` (another process has it open; names its pid), `invalid_argument` (an
-  /// option out of range, a file, a folder that is not a journal, a newer format), `unavailable`
-  /// (no permission, read-only, no space), `data_loss` (what was durable is damaged or missing;
-  /// says what and where; nothing was deleted; see `Options::on_damage`).
+  /// Parent folders are not created: without them it is `unavailable`. With `Options::in_memory`
+  /// nothing is done with `path`.
+  ///
+  /// Fails with `locked` (another process has it open, or this one; names the pid that took the
+  /// lock), `not_found` (there is no journal and `Options::create_if_missing` is false),
+  /// `invalid_argument` (an option out of range, an empty path, a file, a folder that is not a
+  /// journal, a newer format), `unavailable` (no permission, read-only, no space), `data_loss`
+  /// (what was durable is damaged or missing; says what and where; no event data was deleted; see
+  /// `Options::on_damage`).
+  ///
+  /// A child that was forked while the bus was open shares its lock until it execs or closes the
+  /// descriptors, also when this process is killed: the journal is `locked` then, and the pid that
+  /// is named is dead. Let children exec at once, or close what they do not need.
   static Result<std::unique_ptr<Bus>> open(const std::string& path, const Options& options = {});
 
   /// As `close`, errors ignored.
@@ -88,6 +100,10 @@ class HOLDFAST_EXPORT Bus {
   /// most 100,000 events and 64 MiB encoded; an empty span is `invalid_argument`.
   Result<BatchReceipt> publish_batch(std::span<const OwnedEvent> events,
                                      const BatchOptions& options = {});
+  /// `publish_batch` without waiting: encodes `events`, which only have to live for the call, and
+  /// calls `done` exactly once with what `publish_batch` would have returned, on a thread and under
+  /// the rules of `publish_async`. A refusal that is known at once is returned, and `done` is not
+  /// called then. With `IntakePolicy::block` it waits for room in the intake.
   Status publish_batch_async(std::span<const OwnedEvent> events,
                              std::function<void(Result<BatchReceipt>)> done,
                              const BatchOptions& options = {});
@@ -109,7 +125,10 @@ class HOLDFAST_EXPORT Bus {
   /// Blocks for that commit and, with `Start::earliest` or a changed filter, for one pass over the
   /// events that are kept.
   /// Fails with `already_exists` (the name is subscribed now), `invalid_argument` (a pattern, a
-  /// name, an option), `resource_exhausted` (`Limits::subscriptions_max`).
+  /// name, an option), `not_found` (the event of `Start::position` is not in the journal, or not
+  /// any more), `resource_exhausted` (`Limits::subscriptions_max`; or the filter changed more than
+  /// 16 times with events from before each change still pending), `data_loss` (an event that had
+  /// to be read is damaged).
   Result<Subscription> subscribe(SubscribeOptions options, Handler handler);
   /// The short form: an ephemeral subscription to one pattern.
   Result<Subscription> subscribe(std::string_view type, Handler handler);
@@ -118,36 +137,55 @@ class HOLDFAST_EXPORT Bus {
   /// returns. Fails with `not_found`, or `conflict` while it is subscribed.
   Status remove_subscription(std::string_view name);
 
-  /// Blocks until every durable subscription that was owed `id` has settled it durably. An
-  /// unclaimed event is owed to nobody yet, so this waits; so it is with one whose last
-  /// subscription has let go of it, by another filter or by being removed. Fails with `not_found`,
-  /// `deadline_exceeded`, and at once when the bus is closed or can write no more.
+  /// Blocks until every durable subscription that was owed `id` has settled it durably: acked it,
+  /// given up on it (a dead letter) or skipped it; see `Settled`. An unclaimed event is owed to
+  /// nobody yet, so this waits; so it is with one whose last subscription has let go of it, by
+  /// another filter or by being removed. Fails with `not_found` (never published),
+  /// `invalid_argument` (no event can have this id), `deadline_exceeded`, and at once when the bus
+  /// is closed or can write no more.
   Status wait_settled(EventId id, std::chrono::nanoseconds timeout);
+  /// The same for all events of `batch`, with one `timeout` for all of them together. Stops at the
+  /// first error.
   Status wait_settled(const BatchReceipt& batch, std::chrono::nanoseconds timeout);
 
   // --- Looking ----------------------------------------------------------------------------------
 
   /// The event and where it stands; nothing when never published or no longer kept. Reads the disk.
+  /// Fails with `invalid_argument` (no event can have this id: sequence 0, or an unknown priority),
+  /// `data_loss` (a record of it is damaged).
   [[nodiscard]] Result<std::optional<StoredEvent>> get(EventId id) const;
   /// Visits events as they are committed now, by lane and sequence. Reads the disk; holds no lock
-  /// while the visitor runs, which may call the bus. Stops with `data_loss` at a damaged record.
+  /// while the visitor runs, which may call the bus. Fails with `invalid_argument` (a pattern, an
+  /// empty visitor, or one that threw, which ends the visit); stops with `data_loss` at a damaged
+  /// record. First reads where all parked and dead deliveries stand into memory, about 110 bytes
+  /// each, which `Options::memory_budget` does not bound.
   Status scan(const ScanFilter& filter, const ScanVisitor& visitor) const;
   /// Visits dead letters as they are when it begins, one in memory at a time. Reads the disk; holds
   /// no lock while the visitor runs, which may call the bus. Fails with `not_found` (no
-  /// subscription of that name), `invalid_argument` (a pattern); stops with `data_loss` at a
-  /// damaged record, after those before it.
+  /// subscription of that name), `invalid_argument` (a pattern, an empty visitor, or one that
+  /// threw, which ends the visit); stops with `data_loss` at a damaged record, after those before
+  /// it.
   Status scan_dead_letters(const DeadLetterFilter& filter, const DeadLetterVisitor& visitor) const;
   /// The same as a list, which has up to `DeadLetterFilter::limit` whole events in memory. With an
   /// error there is none.
   [[nodiscard]] Result<std::vector<DeadLetter>> dead_letters(
       const DeadLetterFilter& filter = {}) const;
-  /// Puts dead letters back to pending with fresh attempts; returns how many. Durable when it
-  /// returns.
+  /// Puts dead letters back to pending with fresh attempts; returns how many. Each letter that is
+  /// there at the call goes back at most once, also when its handler rejects it again meanwhile.
+  /// Durable when it returns. Up to 256 letters go in one commit: after an error, or a crash, some
+  /// may be back and the rest are letters still. Blocks, and reads the disk. Fails with `not_found`
+  /// (no subscription of that name), `invalid_argument` (a pattern), `data_loss` (a damaged
+  /// record).
   Result<std::uint64_t> redrive(const DeadLetterFilter& filter = {});
-  /// A value of the named user state, as last committed; see `TxState`.
+  /// A value of the named user state, as last committed; nothing when absent; see `TxState`. Reads
+  /// the disk. Fails with `invalid_argument` (a name or key over its limits), `data_loss` (a
+  /// damaged record).
   [[nodiscard]] Result<std::optional<std::string>> state(std::string_view name,
                                                          std::string_view key) const;
-  /// Visits the keys of a named user state that begin with `prefix`, until `visitor` returns false.
+  /// Visits the keys of a named user state that begin with `prefix`, as they are when it begins, in
+  /// byte order, until `visitor` returns false. Reads the disk; holds no lock while the visitor
+  /// runs, which may call the bus. Fails with `invalid_argument` (a name, an empty visitor, or one
+  /// that threw, which ends the visit); stops with `data_loss` at a damaged record.
   Status scan_state(
       std::string_view name, std::string_view prefix,
       const std::function<bool(std::string_view key, std::string_view value)>& visitor) const;

@@ -24,7 +24,8 @@ namespace internal {
 struct DeliveryState;
 }
 
-/// What a handler answers. A value; made by the functions below. Threads: one at a time.
+/// What a handler answers. A value; made by the functions below. A delay is 0 to 30 days: a longer
+/// one is cut to 30 days and a negative one is 0; neither is refused. Threads: one at a time.
 class Outcome {
  public:
   enum class Kind : std::uint8_t { ack, retry, snooze, reject, stopped };
@@ -35,12 +36,12 @@ class Outcome {
   [[nodiscard]] static Outcome retry(std::string reason = {}) {
     return Outcome(Kind::retry, std::nullopt, std::move(reason));
   }
-  /// Failed: again after `delay` (0 to 30 days); dead after the policy's last attempt.
+  /// Failed: again after `delay`; dead after the policy's last attempt.
   [[nodiscard]] static Outcome retry_after(std::chrono::nanoseconds delay,
                                            std::string reason = {}) {
     return Outcome(Kind::retry, delay, std::move(reason));
   }
-  /// Not now: again after `delay` (0 to 30 days), and the attempt is not counted.
+  /// Not now: again after `delay`, and the attempt is not counted.
   [[nodiscard]] static Outcome snooze(std::chrono::nanoseconds delay) {
     return Outcome(Kind::snooze, delay);
   }
@@ -74,17 +75,22 @@ class Outcome {
 /// or a scanned prefix) was changed by another commit before this one, the whole tx is refused and
 /// the handler runs again, uncounted: what it decided was decided on old values.
 ///
-/// Keys are 1 to 255 bytes, values up to 1 MiB (`kStateValueBytesMax`). A write over a limit makes
-/// the tx fail: the first error sticks, nothing of the tx is written, and the answer counts as a
-/// failed attempt with that error as its reason.
+/// Keys are 1 to 255 bytes, values up to 1 MiB (`kStateValueBytesMax`), reads at most 100,000 a tx
+/// (`kTxReadsMax`; a `get` that finds a write of this tx is none, a `scan` is one). A write or the
+/// number of reads over a limit makes the tx fail: the first error sticks, nothing of the tx is
+/// written, and the answer counts as a failed attempt with that error as its reason.
 /// Threads: the one that runs the handler (or owns the `Deferred`). Reads may block on the disk.
 class HOLDFAST_EXPORT TxState {
  public:
-  /// The value, or nothing when absent. Fails with `data_loss` when what is stored is damaged.
+  /// The value, or nothing when absent. Fails with `invalid_argument` (a key, too many reads, an
+  /// ephemeral subscription's own state), `data_loss` (what is stored is damaged), `unavailable`
+  /// (the bus is closed, for a `Deferred` that outlives it).
   [[nodiscard]] Result<std::optional<std::string>> get(std::string_view key);
   void put(std::string_view key, std::string_view value);
   void erase(std::string_view key);
   /// Calls `visitor` for each key that begins with `prefix`, in byte order, until it returns false.
+  /// Reads all of them into memory first. Fails as `get`, and with `invalid_argument` for a visitor
+  /// that is empty or threw.
   Status scan(std::string_view prefix,
               const std::function<bool(std::string_view key, std::string_view value)>& visitor);
 
@@ -100,7 +106,8 @@ class HOLDFAST_EXPORT TxState {
 /// it and the ack are there after a crash, or none. With any other outcome than `ack` the tx is
 /// dropped.
 ///
-/// At most 10,000 writes and 16 MiB (`kTxWritesMax`, `kTxBytesMax`).
+/// At most 10,000 writes, 16 MiB and 100,000 reads of state (`kTxWritesMax`, `kTxBytesMax`,
+/// `kTxReadsMax`).
 /// Threads: as `TxState`. Does not block, except for reads of state.
 class HOLDFAST_EXPORT Tx {
  public:
@@ -147,6 +154,11 @@ class HOLDFAST_EXPORT Delivery {
 /// An answer owed, by a move-only handle. Destroyed unanswered, it counts as a failed attempt.
 /// Threads: one at a time, any. May outlive the bus: `settle` then says `unavailable`, and the
 /// event is delivered again after the next open.
+///
+/// Empty when made without arguments, moved from, settled, or a second handle of its delivery. An
+/// empty one may be destroyed, assigned to and asked: `event` is an event of nothing, `stop_token`
+/// never asks to stop, `settle` says `stale`. Only `tx` must not be called: it ends the program.
+/// An unanswered one that is assigned to counts as a failed attempt, as if destroyed.
 class HOLDFAST_EXPORT Deferred {
  public:
   Deferred() noexcept;
@@ -156,6 +168,7 @@ class HOLDFAST_EXPORT Deferred {
 
   [[nodiscard]] const EventView& event() const;
   [[nodiscard]] std::stop_token stop_token() const;
+  /// See `Tx`. Not of an empty one.
   [[nodiscard]] Tx tx();
   /// Gives the answer. Does not wait for it to be durable (see `SubscribeOptions::on_settled`).
   /// Fails with `stale` when there is nothing (any more) to answer, `unavailable` after close.

@@ -89,6 +89,7 @@ class HOLDFAST_EXPORT MetadataView {
   MetadataView() noexcept = default;
   [[nodiscard]] std::size_t size() const noexcept;
   [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+  /// `index` must be below `size()`; this is not checked.
   [[nodiscard]] MetadataPair operator[](std::size_t index) const noexcept;
   /// The value of the first entry with `key`.
   [[nodiscard]] std::optional<std::string_view> find(std::string_view key) const noexcept;

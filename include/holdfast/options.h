@@ -46,7 +46,7 @@ struct Retention {
 
 /// Worker threads by class. A worker takes only events at least as urgent as its class, so that a
 /// critical event never waits behind the handlers of less urgent ones. At least one class must be
-/// `low`, or low events would never be delivered.
+/// `low`, or low events would never be delivered; all classes together are at most 1,024.
 struct Workers {
   std::uint16_t critical = 1;
   std::uint16_t high = 1;
@@ -63,7 +63,10 @@ inline constexpr std::size_t kKeepAllDeadLetters = std::numeric_limits<std::size
 
 /// Upper bounds. Each call that meets one names it, the value and the bound in its error.
 struct Limits {
-  std::size_t payload_bytes_max = std::size_t{1} << 20U;  ///< 1 MiB; at most 64 MiB.
+  /// 1 MiB; at most 64 MiB. A payload is held whole, in several copies at a time (the publisher's,
+  /// the encoded event, the engine's, the handler's), so one of many MiB takes memory beyond
+  /// `Options::memory_budget`.
+  std::size_t payload_bytes_max = std::size_t{1} << 20U;
   std::size_t intake_events_max = 65'536;                 ///< Waiting for the committer.
   std::size_t intake_bytes_max = std::size_t{16} << 20U;  ///< Waiting likewise, with what each
                                                           ///< takes beside its events; never

@@ -11,7 +11,8 @@ namespace holdfast {
 struct Receipt {
   EventId id;
   CommitNumber commit;
-  bool duplicate = false;  ///< An idempotency key said that it is in the journal already.
+  bool duplicate = false;  ///< It was in the journal already, as its idempotency key says. Always
+                           ///< false so far: idempotency keys come with a later version.
 };
 
 /// What an atomic batch returns: one receipt an event, in the order given, all with one commit.

@@ -24,7 +24,9 @@ enum class StatusCode : std::uint8_t {
   stale = 7,               ///< This delivery is no longer yours; the answer changed nothing.
   cancelled = 8,           ///< The event was cancelled first.
   conflict = 9,            ///< Something that was read has changed since; start over.
-  unavailable = 10,        ///< The bus is closing or closed.
+  unavailable = 10,        ///< Not to be had now: the bus is closing or closed; or the system says
+                           ///< no (permission, another user's folder, read-only, no space), and
+                           ///< the message has its reason.
   locked = 11,             ///< Another process has the journal open; the message names its pid.
   fenced = 12,         ///< Another writer went on with this journal; this handle is out of date.
   poisoned = 13,       ///< A write or sync failed earlier on this handle: reopen and compare.

@@ -76,8 +76,8 @@ struct SubscribeOptions {
   /// Asked before the handler, on the worker's thread; false = the event is skipped for this
   /// subscription, durably. Must be quick and must not throw (a throw counts as a failed attempt).
   std::function<bool(const EventView&)> condition{};
-  /// How many of its events may be with handlers (or `Deferred`) at the same time, from 1. With 2
-  /// or more one slot is kept for critical events.
+  /// How many of its events may be with handlers (or `Deferred`) at the same time, 1 to 65,536.
+  /// With 2 or more one slot is kept for critical events.
   std::uint32_t concurrency = 1;
   RetryPolicy retry{};
   Start start = Start::earliest();

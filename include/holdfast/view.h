@@ -42,19 +42,20 @@ class HOLDFAST_EXPORT JournalView {
   [[nodiscard]] const JournalInfo& info() const noexcept;
   /// Counts by lane and subscription. Fields that only a live bus has stay zero.
   [[nodiscard]] Result<Stats> stats() const;
-  /// Visits by lane, most urgent first, then sequence. Stops with `data_loss` at a damaged record.
+  /// Visits by lane, most urgent first, then sequence. Errors and memory as for `Bus::scan`.
   Status scan(const ScanFilter& filter, const ScanVisitor& visitor) const;
-  /// Nothing when it was never published or is no longer kept.
+  /// Nothing when it was never published or is no longer kept. Errors as for `Bus::get`.
   [[nodiscard]] Result<std::optional<StoredEvent>> get(EventId id) const;
   /// Visits dead letters, one in memory at a time.
-  /// Fails with `not_found` (no subscription of that name), `invalid_argument` (a pattern); stops
-  /// with `data_loss` at a damaged record, after those before it.
+  /// Fails with `not_found` (no subscription of that name), `invalid_argument` (a pattern, an empty
+  /// visitor, or one that threw); stops with `data_loss` at a damaged record, after those before
+  /// it.
   Status scan_dead_letters(const DeadLetterFilter& filter, const DeadLetterVisitor& visitor) const;
   /// The same as a list, which has up to `DeadLetterFilter::limit` whole events in memory. With an
   /// error there is none.
   [[nodiscard]] Result<std::vector<DeadLetter>> dead_letters(
       const DeadLetterFilter& filter = {}) const;
-  /// A value that handlers keep; see `TxState`.
+  /// A value that handlers keep; see `TxState`. Errors as for `Bus::state`.
   [[nodiscard]] Result<std::optional<std::string>> state(std::string_view name,
                                                          std::string_view key) const;
 
