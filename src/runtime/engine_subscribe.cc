@@ -290,13 +290,15 @@ Result<std::shared_ptr<SubscriptionHandle>> Engine::subscribe(SubscribeOptions o
   HOLDFAST_TRY(check_open());
   HOLDFAST_TRY(check(options));
   if (!handler) return Status(StatusCode::invalid_argument, "the handler is empty");
-  const std::lock_guard one(subscribe_mutex_);
   std::shared_ptr<SubscriptionHandle> handle;
   const auto make_handle = [&](SubscriptionId id) {
     handle = std::make_shared<SubscriptionHandle>(link_, id, options, std::move(handler));
     return handle;
   };
   if (!options.name.empty()) {
+    // Before the mutex, whose holder may be waiting for this very thread.
+    HOLDFAST_TRY(internal::check_may_wait());
+    const std::lock_guard one(subscribe_mutex_);
     HOLDFAST_TRY(attach_durable(options, make_handle).status());
   } else {
     const std::lock_guard lock(state_.mutex);
@@ -328,6 +330,7 @@ void Engine::detach(const SubscriptionHandle& handle) {
 
 Status Engine::remove_subscription(std::string_view name) {
   HOLDFAST_TRY(check_open());
+  HOLDFAST_TRY(internal::check_may_wait());
   const std::lock_guard one(subscribe_mutex_);
   Request request;
   request.change = [&](core::CommitPlan& plan) -> Status {
