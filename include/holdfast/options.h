@@ -91,6 +91,7 @@ inline constexpr std::size_t kTxWritesMax = 10'000;
 inline constexpr std::size_t kTxReadsMax = 100'000;
 inline constexpr std::size_t kTxBytesMax = std::size_t{16} << 20U;
 inline constexpr std::size_t kStateValueBytesMax = std::size_t{1} << 20U;
+inline constexpr std::chrono::milliseconds kAckLingerMax = std::chrono::hours(1);
 
 /// How a bus is opened. Every member has a default that is safe.
 struct Options {
@@ -105,10 +106,11 @@ struct Options {
   Retention unclaimed_retention{};  ///< For events that no durable subscription has matched yet.
   std::size_t memory_budget = std::size_t{64} << 20U;  ///< Bytes, RocksDB's included; at least
                                                        ///< 16 MiB.
-  /// How long a plain ack may wait for the next commit to ride in. A crash meanwhile delivers
-  /// again.
+  /// How long a plain ack may wait for the next commit to ride in: 0 to 1 h (`kAckLingerMax`). A
+  /// crash meanwhile delivers again.
   std::chrono::milliseconds ack_linger{50};
-  /// A handler that runs longer is told in `stats()` and the log as stuck.
+  /// A handler that runs longer is told in `stats()` and the log as stuck. At least 1 s; the
+  /// largest number there is = never.
   std::chrono::seconds stuck_after{60};
   /// Keeps everything in memory, for tests and throw-away buses: nothing survives the process.
   bool in_memory = false;

@@ -25,20 +25,21 @@ class SubscriptionHandle;
 }
 
 /// When and how often a failed delivery is tried again: attempt n waits
-/// min(backoff_first * 2^(n-1), backoff_max), give or take `jitter` of it.
+/// min(backoff_first * 2^(n-1), backoff_max), give or take `jitter` of it, and at most 30 days.
 struct RetryPolicy {
-  std::uint32_t attempts_max = 5;  ///< Then to the dead letters. At least 1.
-  std::chrono::milliseconds backoff_first{200};
-  std::chrono::milliseconds backoff_max{60'000};
-  double jitter = 0.2;  ///< 0 to 1; drawn evenly.
+  std::uint32_t attempts_max = 5;                 ///< Then to the dead letters. At least 1.
+  std::chrono::milliseconds backoff_first{200};   ///< 0 to `backoff_max`.
+  std::chrono::milliseconds backoff_max{60'000};  ///< `milliseconds::max()` = none but the 30 days.
+  double jitter = 0.2;                            ///< 0 to 1; drawn evenly.
 };
 
 /// Which events a subscription wants, beside their types. Empty lists match everything.
 struct Match {
-  std::vector<Priority> priorities{};
-  std::vector<SourceKind> source_kinds{};
-  std::vector<std::string> source_names{};
-  std::vector<std::pair<std::string, std::string>> metadata_equals{};  ///< All of them.
+  std::vector<Priority> priorities{};       ///< At most 4.
+  std::vector<SourceKind> source_kinds{};   ///< At most 4.
+  std::vector<std::string> source_names{};  ///< At most 64, of 1 to 255 bytes.
+  /// All of them. At most 64 pairs and 16 KiB together, keys 1 to 255 bytes, as for events.
+  std::vector<std::pair<std::string, std::string>> metadata_equals{};
 };
 
 /// Where a durable subscription begins when its name is seen for the first time; ignored later.

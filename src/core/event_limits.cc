@@ -23,6 +23,8 @@ Status check_length(std::string_view text, std::string_view what) {
   return {};
 }
 
+}  // namespace
+
 Status check_metadata(std::span<const MetadataPair> metadata) {
   if (metadata.size() > kMetadataPairsMax) {
     return over("metadata", metadata.size(), kMetadataPairsMax, "pairs");
@@ -36,7 +38,20 @@ Status check_metadata(std::span<const MetadataPair> metadata) {
   return {};
 }
 
-}  // namespace
+Status check_number(std::size_t value, std::size_t last, std::string_view what) {
+  if (value <= last) return {};
+  return {StatusCode::invalid_argument, std::string(what) + " is " + std::to_string(value) +
+                                            ", it must be 0 to " + std::to_string(last)};
+}
+
+Status check_event_id(EventId id) {
+  if (auto status = check_enum(id.priority, Priority::low, "priority of an event id");
+      !status.ok()) {
+    return status;
+  }
+  if (id.sequence != 0) return {};
+  return {StatusCode::invalid_argument, "sequence of an event id is 0, it must be at least 1"};
+}
 
 Status check_name(std::string_view name, std::string_view what) {
   if (auto status = check_length(name, what); !status.ok()) return status;
@@ -59,13 +74,12 @@ Status check_event(const Event& event, std::size_t payload_bytes_max) {
   if (event.payload.bytes.size() > payload_bytes_max) {
     return over("payload", event.payload.bytes.size(), payload_bytes_max, "bytes");
   }
-  if (static_cast<std::size_t>(event.priority) >= kLaneCount) {
-    return {StatusCode::invalid_argument,
-            "priority is " + std::to_string(static_cast<unsigned>(event.priority)) +
-                ", it must be 0 to 3"};
+  if (auto status = check_enum(event.priority, Priority::low, "priority"); !status.ok()) {
+    return status;
   }
-  if (event.source.kind > SourceKind::external) {
-    return {StatusCode::invalid_argument, "source is of an unknown kind"};
+  if (auto status = check_enum(event.source.kind, SourceKind::external, "source kind");
+      !status.ok()) {
+    return status;
   }
   if (event.content_type.size() > kNameBytesMax) {
     return over("content type", event.content_type.size(), kNameBytesMax, "bytes");

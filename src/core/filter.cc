@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <string>
 
+#include "base/status_or.h"
+#include "core/event_limits.h"
 #include "holdfast/options.h"
 
 namespace holdfast::core {
@@ -11,6 +13,8 @@ namespace holdfast::core {
 namespace {
 
 constexpr std::size_t kPatternsMax = 64;
+constexpr std::size_t kSourceNamesMax = 64;
+constexpr std::size_t kSourceKinds = static_cast<std::size_t>(SourceKind::external) + 1;
 
 bool is_token_byte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
@@ -56,11 +60,37 @@ bool none_or_any(const std::vector<T>& wanted, const auto& value) {
   return wanted.empty() || std::find(wanted.begin(), wanted.end(), value) != wanted.end();
 }
 
-Status check_name(std::string_view name, std::string_view what) {
+Status check_count(std::size_t count, std::size_t most, std::string_view whose,
+                   std::string_view what) {
+  if (count <= most) return {};
+  return {StatusCode::invalid_argument, std::string(whose) + " has " + std::to_string(count) + " " +
+                                            std::string(what) + ", the limit is " +
+                                            std::to_string(most)};
+}
+
+Status check_source_name(std::string_view name) {
   if (!name.empty() && name.size() <= kNameBytesMax) return {};
-  return {StatusCode::invalid_argument, std::string(what) + " has " + std::to_string(name.size()) +
+  return {StatusCode::invalid_argument, "source name has " + std::to_string(name.size()) +
                                             " bytes, it needs 1 to " +
                                             std::to_string(kNameBytesMax)};
+}
+
+/// What is stored with a subscription is read back by every later open, so nothing may get in that
+/// the reading refuses.
+Status check_match(const Match& match) {
+  HOLDFAST_TRY(check_count(match.priorities.size(), kLaneCount, "match", "priorities"));
+  for (const auto priority : match.priorities) {
+    HOLDFAST_TRY(check_enum(priority, Priority::low, "priority"));
+  }
+  HOLDFAST_TRY(check_count(match.source_kinds.size(), kSourceKinds, "match", "source kinds"));
+  for (const auto kind : match.source_kinds) {
+    HOLDFAST_TRY(check_enum(kind, SourceKind::external, "source kind"));
+  }
+  HOLDFAST_TRY(check_count(match.source_names.size(), kSourceNamesMax, "match", "source names"));
+  for (const auto& name : match.source_names) HOLDFAST_TRY(check_source_name(name));
+  const auto& pairs = match.metadata_equals;
+  HOLDFAST_TRY(check_count(pairs.size(), kMetadataPairsMax, "match", "metadata pairs"));
+  return check_metadata(std::vector<MetadataPair>(pairs.begin(), pairs.end()));
 }
 
 }  // namespace
@@ -85,28 +115,13 @@ bool any_pattern_matches(const std::vector<std::string>& patterns, std::string_v
 }
 
 Status Filter::check(const std::vector<std::string>& types, const Match& match) {
-  if (types.size() > kPatternsMax) {
-    return {StatusCode::invalid_argument, "subscription has " + std::to_string(types.size()) +
-                                              " patterns, the limit is " +
-                                              std::to_string(kPatternsMax)};
-  }
+  HOLDFAST_TRY(check_count(types.size(), kPatternsMax, "subscription", "patterns"));
   for (const auto& pattern : types) {
     if (auto status = check_pattern(pattern); !status.ok()) {
       return status.with_context("\"" + pattern.substr(0, kNameBytesMax) + "\"");
     }
   }
-  if (match.metadata_equals.size() > kMetadataPairsMax) {
-    return {StatusCode::invalid_argument,
-            "match has " + std::to_string(match.metadata_equals.size()) +
-                " metadata pairs, the limit is " + std::to_string(kMetadataPairsMax)};
-  }
-  for (const auto& [key, value] : match.metadata_equals) {
-    if (auto status = check_name(key, "metadata key"); !status.ok()) return status;
-  }
-  for (const auto& name : match.source_names) {
-    if (auto status = check_name(name, "source name"); !status.ok()) return status;
-  }
-  return {};
+  return check_match(match);
 }
 
 bool Filter::matches_inside(const EventView& event) const noexcept {

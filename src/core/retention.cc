@@ -2,8 +2,9 @@
 #include "core/retention.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
+
+#include "base/duration.h"
 
 namespace holdfast::core {
 
@@ -12,14 +13,6 @@ namespace {
 constexpr std::uint64_t kStepMin = std::uint64_t{1} << 20U;
 // However much is kept, whoever comes with another rule must find marks to trim at.
 constexpr std::uint64_t kStepMax = std::uint64_t{64} << 20U;
-
-std::int64_t as_nanoseconds(std::chrono::seconds age) {
-  // An age of many centuries is a way to say "for ever".
-  constexpr auto kMost =
-      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::nanoseconds::max());
-  if (age > kMost) return std::chrono::nanoseconds::max().count();
-  return std::chrono::nanoseconds(age).count();
-}
 
 }  // namespace
 
@@ -42,7 +35,7 @@ std::vector<model::RetentionMark> LaneRetention::note(Sequence sequence, std::ui
                                                       Published now, bool claimed) {
   std::vector<model::RetentionMark> due;
   const auto age_step =
-      as_nanoseconds(rules_.settled.age) / static_cast<std::int64_t>(kMarksMax / 2);
+      base::as_nanoseconds(rules_.settled.age).count() / static_cast<std::int64_t>(kMarksMax / 2);
   if (marks_.empty() || bytes_ - marks_.back().bytes_before >= step() ||
       (marks_.size() < kMarksMax && now.bus - marks_.back().published_bus > age_step &&
        sequence > marks_.back().sequence)) {
@@ -110,7 +103,7 @@ LaneRetention::Trimmed LaneRetention::trim(Sequence trim, Sequence floor, base::
   while (marks_.size() > 1 && marks_[1].sequence <= floor) {
     const auto& rule = marks_[0].unclaimed == 0 ? rules_.settled : rules_.unclaimed;
     const bool too_much = bytes_ - marks_[0].bytes_before > rule.bytes;
-    const bool too_old = now - marks_[1].published_bus > as_nanoseconds(rule.age);
+    const bool too_old = now - marks_[1].published_bus > base::as_nanoseconds(rule.age).count();
     if (!too_much && !too_old) break;
     result.unclaimed += marks_[0].unclaimed;
     result.trim = std::max(result.trim, marks_[1].sequence);

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <string>
 
+#include "base/duration.h"
+
 namespace holdfast::core {
 
 Status check_retry(const RetryPolicy& policy) {
@@ -32,10 +34,10 @@ std::chrono::nanoseconds backoff(const RetryPolicy& policy, std::uint32_t attemp
   // Doubling is done in floating point: at attempt 64 an integer would have wrapped long ago. Not
   // without end, though: nothing times infinity is not a number.
   const auto doublings = std::clamp(attempt, std::uint32_t{1}, std::uint32_t{64}) - 1;
-  const auto doubled = static_cast<double>(std::chrono::nanoseconds(policy.backoff_first).count()) *
-                       std::exp2(static_cast<double>(doublings));
+  const auto first = static_cast<double>(base::as_nanoseconds(policy.backoff_first).count());
+  const auto doubled = first * std::exp2(static_cast<double>(doublings));
   const auto most =
-      static_cast<double>(clamp_delay(std::chrono::nanoseconds(policy.backoff_max)).count());
+      static_cast<double>(clamp_delay(base::as_nanoseconds(policy.backoff_max)).count());
   const auto base = std::min(doubled, most);
   const auto jittered = base * (1.0 + policy.jitter * (2.0 * random - 1.0));
   return clamp_delay(std::chrono::nanoseconds(static_cast<std::int64_t>(jittered)));

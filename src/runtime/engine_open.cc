@@ -7,6 +7,7 @@
 
 #include "base/fail_point.h"
 #include "base/status_or.h"
+#include "core/event_limits.h"
 #include "journal/open.h"
 #include "runtime/engine.h"
 #include "runtime/recover.h"
@@ -21,6 +22,31 @@ constexpr std::size_t kMemoryBudgetMin = std::size_t{16} << 20U;
 constexpr std::size_t kWorkersMax = 1'024;
 
 Status invalid(std::string message) { return {StatusCode::invalid_argument, std::move(message)}; }
+
+Status check_choices(const Options& options) {
+  HOLDFAST_TRY(core::check_enum(options.durability, Durability::os, "durability"));
+  HOLDFAST_TRY(core::check_enum(options.intake, IntakePolicy::reject, "intake"));
+  return core::check_enum(options.on_damage, DamagePolicy::keep_good_prefix, "on_damage");
+}
+
+Status check_times(const Options& options) {
+  const auto linger = options.ack_linger.count();
+  if (linger < 0 || options.ack_linger > kAckLingerMax) {
+    return invalid("ack_linger is " + std::to_string(linger) + " ms, it must be 0 to " +
+                   std::to_string(kAckLingerMax.count()));
+  }
+  if (options.stuck_after.count() <= 0) {
+    return invalid("stuck_after is " + std::to_string(options.stuck_after.count()) +
+                   " s, it must be at least 1");
+  }
+  for (const auto& [what, rule] : {std::pair("retention", options.retention),
+                                   std::pair("unclaimed_retention", options.unclaimed_retention)}) {
+    if (rule.age.count() >= 0) continue;
+    return invalid(std::string(what) + ".age is " + std::to_string(rule.age.count()) +
+                   " s, it must be at least 0");
+  }
+  return {};
+}
 
 Status check(const Options& options) {
   if (options.limits.payload_bytes_max > kPayloadBytesHardMax) {
@@ -42,11 +68,8 @@ Status check(const Options& options) {
     return invalid("there are " + std::to_string(WorkerPool::count(options.workers)) +
                    " workers, the limit is " + std::to_string(kWorkersMax));
   }
-  if (options.ack_linger.count() < 0 || options.stuck_after.count() <= 0 ||
-      options.retention.age.count() < 0 || options.unclaimed_retention.age.count() < 0) {
-    return invalid("a time span among the options is negative");
-  }
-  return {};
+  HOLDFAST_TRY(check_choices(options));
+  return check_times(options);
 }
 
 core::LedgerSettings ledger_settings(const Options& options) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <future>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -20,6 +21,13 @@ BatchReceipt batch_receipt_of(const Committed& committed) {
   receipt.receipts.reserve(committed.ids.size());
   for (const auto& id : committed.ids) receipt.receipts.push_back({id, committed.commit, false});
   return receipt;
+}
+
+/// As the bus was opened, unless the publisher has `chosen`.
+Result<Durability> durability_of(const std::optional<Durability>& chosen, Durability otherwise) {
+  const auto durability = chosen.value_or(otherwise);
+  HOLDFAST_TRY(core::check_enum(durability, Durability::os, "durability"));
+  return durability;
 }
 
 /// Tells a publisher. What it throws is its own affair: here others wait for this thread.
@@ -76,9 +84,9 @@ Result<Committed> Engine::run(Request& request) {
 
 Result<Receipt> Engine::publish(const Event& event, const PublishOptions& options) {
   Request request;
+  HOLDFAST_ASSIGN(request.durability, durability_of(options.durability, options_.durability));
   HOLDFAST_TRY(encode(event, request.events));
   HOLDFAST_TRY(check_disk(request.events.bytes()));
-  request.durability = options.durability.value_or(options_.durability);
   HOLDFAST_ASSIGN(const auto committed, run(request));
   return receipt_of(committed);
 }
@@ -87,9 +95,9 @@ Status Engine::publish_async(const Event& event, std::function<void(Result<Recei
                              const PublishOptions& options) {
   HOLDFAST_TRY(check_open());
   Request request;
+  HOLDFAST_ASSIGN(request.durability, durability_of(options.durability, options_.durability));
   HOLDFAST_TRY(encode(event, request.events));
   HOLDFAST_TRY(check_disk(request.events.bytes()));
-  request.durability = options.durability.value_or(options_.durability);
   request.done = [this, done = std::move(done)](Result<Committed> committed) {
     tell(log_, done, committed.ok() ? Result<Receipt>(receipt_of(*committed)) : committed.status());
   };
@@ -121,12 +129,12 @@ Status Engine::encode_all(std::span<const OwnedEvent> events, model::EncodedEven
 Result<BatchReceipt> Engine::commit_batch(model::EncodedEvents events,
                                           std::vector<core::TxWrites::StateWrite> state,
                                           const BatchOptions& options) {
-  HOLDFAST_TRY(check_disk(events.bytes()));
   Request request;
+  HOLDFAST_ASSIGN(request.durability, durability_of(options.durability, options_.durability));
+  HOLDFAST_TRY(check_disk(events.bytes()));
   request.atomic_batch = !events.empty();
   request.events = std::move(events);
   request.state = std::move(state);
-  request.durability = options.durability.value_or(options_.durability);
   HOLDFAST_ASSIGN(const auto committed, run(request));
   return batch_receipt_of(committed);
 }
@@ -143,10 +151,10 @@ Status Engine::publish_batch_async(std::span<const OwnedEvent> events,
                                    const BatchOptions& options) {
   HOLDFAST_TRY(check_open());
   Request request;
+  HOLDFAST_ASSIGN(request.durability, durability_of(options.durability, options_.durability));
   HOLDFAST_TRY(encode_all(events, request.events));
   HOLDFAST_TRY(check_disk(request.events.bytes()));
   request.atomic_batch = true;
-  request.durability = options.durability.value_or(options_.durability);
   request.done = [this, done = std::move(done)](Result<Committed> committed) {
     tell(log_, done,
          committed.ok() ? Result<BatchReceipt>(batch_receipt_of(*committed)) : committed.status());

@@ -28,6 +28,11 @@ Status check(const SubscribeOptions& options) {
   if (!options.name.empty()) HOLDFAST_TRY(core::check_name(options.name, "subscription name"));
   HOLDFAST_TRY(core::Filter::check(options.types, options.match));
   HOLDFAST_TRY(core::check_retry(options.retry));
+  if (const auto* first = std::get_if<EventId>(&options.start.value); first != nullptr) {
+    if (auto status = core::check_event_id(*first); !status.ok()) {
+      return status.with_context("start position");
+    }
+  }
   if (options.concurrency == 0 || options.concurrency > kConcurrencyMax) {
     return {StatusCode::invalid_argument, "concurrency is " + std::to_string(options.concurrency) +
                                               ", it must be 1 to " +

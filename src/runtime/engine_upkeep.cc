@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "base/duration.h"
 #include "base/status_or.h"
 #include "runtime/engine.h"
 
@@ -76,9 +77,10 @@ void Engine::tell_of_dropped_dead_letters() {
 void Engine::upkeep() {
   (void)look_at_disk(0);
   tell_of_dropped_dead_letters();
-  for (const auto& stuck : workers_->running(options_.stuck_after)) {
+  const auto stuck_after = base::as_nanoseconds(options_.stuck_after);
+  for (const auto& stuck : workers_->running(stuck_after)) {
     // Told once, when it crosses the line.
-    if (stuck.running_for > options_.stuck_after + nanoseconds(kUpkeepInterval)) continue;
+    if (stuck.running_for - nanoseconds(kUpkeepInterval) > stuck_after) continue;
     log_.warn("holdfast: the handler of " + stuck.subscription + " has been running " +
               to_string(stuck.event) + " for " +
               std::to_string(
@@ -115,7 +117,7 @@ Stats Engine::stats() const {
     const std::lock_guard lock(state_.mutex);
     state_.ledger.fill(stats);
   }
-  stats.stuck = workers_->running(options_.stuck_after);
+  stats.stuck = workers_->running(base::as_nanoseconds(options_.stuck_after));
   stats.commit = committer_->written();
   stats.durable_commit = committer_->durable();
   const auto& counters = committer_->counters();
@@ -153,8 +155,8 @@ Status Engine::drain(std::chrono::nanoseconds timeout) {
     for (const auto& [id, handle] : state_.handles) handles.push_back(handle);
   }
   for (const auto& handle : handles) handle->request_stop();
-  const auto deadline =
-      steady_clock::now() + std::min<nanoseconds>(timeout, std::chrono::hours(24 * 365));
+  const auto deadline = steady_clock::now() + std::clamp<nanoseconds>(timeout, nanoseconds(0),
+                                                                      std::chrono::hours(24 * 365));
   const bool idle = workers_->wait_idle(deadline);
   HOLDFAST_TRY(flush());
   if (idle) return {};

@@ -49,6 +49,21 @@ Status check(const std::vector<std::string>& patterns) {
   return {};
 }
 
+Status check(const ScanFilter& filter) {
+  for (const auto priority : filter.priorities) {
+    HOLDFAST_TRY(core::check_enum(priority, Priority::low, "priority"));
+  }
+  for (const auto state : filter.states) {
+    HOLDFAST_TRY(core::check_enum(state, EventState::settled, "state"));
+  }
+  return check(filter.types);
+}
+
+Status check(const DeadLetterFilter& filter) {
+  if (filter.id.has_value()) HOLDFAST_TRY(core::check_event_id(*filter.id));
+  return check(filter.types);
+}
+
 }  // namespace
 
 WallTime EventReader::wall_of(base::BusTime due) const {
@@ -116,7 +131,7 @@ EventState EventReader::state_of(const EventView& event, const Exceptions& excep
 }
 
 Status EventReader::scan(const ScanFilter& filter, const ScanVisitor& visitor) const {
-  HOLDFAST_TRY(check(filter.types));
+  HOLDFAST_TRY(check(filter));
   model::PerLane<Sequence> floors;
   {
     const std::lock_guard lock(mutex_);
@@ -212,9 +227,7 @@ Result<model::ChunkPtr> EventReader::find_chunk(EventId id, const Exceptions* ex
 }
 
 Result<std::optional<StoredEvent>> EventReader::get(EventId id) const {
-  if (static_cast<std::size_t>(id.priority) >= kLaneCount || id.sequence == 0) {
-    return Status(StatusCode::invalid_argument, "no event can have this id");
-  }
+  HOLDFAST_TRY(core::check_event_id(id));
   // What single subscriptions have to say of it.
   std::vector<std::pair<SubscriptionId, std::string>> subscriptions;
   {
@@ -280,7 +293,7 @@ Result<std::optional<StoredEvent>> EventReader::get(EventId id) const {
 Status EventReader::visit_dead_letters(
     const DeadLetterFilter& filter,
     const std::function<bool(model::DeadLetterRecord&&)>& visitor) const {
-  HOLDFAST_TRY(check(filter.types));
+  HOLDFAST_TRY(check(filter));
   journal::DeadLetters spec;
   if (!filter.subscription.empty()) {
     const std::lock_guard lock(mutex_);

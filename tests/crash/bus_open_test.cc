@@ -154,6 +154,14 @@ TEST_F(Refusing, PathBelowAFileIsRefused) {
       << opened.status().to_string();
 }
 
+TEST_F(Refusing, PathWithANulIsRefusedAndNothingIsMade) {
+  const auto cut = path();
+  const auto whole = cut + std::string("\0evil", 5);
+  EXPECT_TRUE(fails(Bus::open(whole), StatusCode::invalid_argument, {"NUL"}));
+  EXPECT_TRUE(fails(JournalView::open(whole), StatusCode::invalid_argument, {"NUL"}));
+  EXPECT_FALSE(std::filesystem::exists(cut));
+}
+
 TEST_F(Refusing, ParentThatDoesNotExistIsRefused) {
   const auto opened = Bus::open(path() + "/no/such/place");
   ASSERT_FALSE(opened.ok());

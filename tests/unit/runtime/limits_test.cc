@@ -198,6 +198,96 @@ TEST_P(Limiting, SubscribeOptionsOutOfRangeAreRefused) {
           {"backoff_first"});
 }
 
+TEST_P(Limiting, MatchIsBoundedAndNothingGetsInThatNoOpenWouldRead) {
+  open();
+  const auto refused = [&](Match match, const std::vector<std::string>& parts) {
+    EXPECT_TRUE(fails(bus->subscribe({.name = "s", .match = std::move(match)}, [](Delivery&) {}),
+                      StatusCode::invalid_argument, parts));
+  };
+  refused({.priorities = {static_cast<Priority>(9)}}, {"priority is 9", "0 to 3"});
+  refused({.priorities = std::vector<Priority>(5, Priority::low)}, {"5 priorities", "4"});
+  refused({.source_kinds = {static_cast<SourceKind>(9)}}, {"source kind is 9", "0 to 3"});
+  refused({.source_kinds = std::vector<SourceKind>(5)}, {"5 source kinds", "4"});
+  refused({.source_names = std::vector<std::string>(65, "a")}, {"65 source names", "64"});
+  refused({.source_names = {text(256)}}, {"256", "255"});
+  refused({.metadata_equals = {{"k", text(20'000)}}}, {"metadata", "16384"});
+  refused({.metadata_equals = std::vector<std::pair<std::string, std::string>>(65, {"k", "v"})},
+          {"65 metadata pairs", "64"});
+  // The most that is let in, with as many earlier filters, is read again.
+  Match most{.priorities = {kAllPriorities.begin(), kAllPriorities.end()},
+             .source_kinds = {SourceKind::system, SourceKind::user},
+             .source_names = std::vector<std::string>(64, text(255)),
+             .metadata_equals = {}};
+  for (int i = 0; i < 64; ++i)
+    most.metadata_equals.emplace_back("k" + std::to_string(i), text(200));
+  for (int i = 0; i < 10; ++i) {
+    publish("a.b");
+    most.metadata_equals[0].second = std::to_string(i);
+    must(bus->subscribe({.name = "s", .match = most}, [](Delivery&) {})).end();
+  }
+  if (GetParam() == Store::disk) reopen();
+  EXPECT_EQ(bus->stats().subscriptions.size(), 1U);
+}
+
+TEST_P(Limiting, EarlierFiltersOfPendingEventsAreBounded) {
+  open();
+  must(bus->drain());  // so that all stay pending
+  Status status;
+  int changes = 0;
+  while (status.ok() && changes < 100) {
+    publish("a.b");
+    const auto types = std::vector<std::string>{"a.>", "t" + std::to_string(++changes)};
+    status = bus->subscribe({.name = "s", .types = types}, [](Delivery&) {}).status();
+  }
+  EXPECT_TRUE(fails(status, StatusCode::resource_exhausted, {"filter of \"s\"", "limit is 16"}));
+  EXPECT_EQ(changes, 18);
+}
+
+TEST_P(Limiting, WhatNoEventCanHaveIsRefusedWhereverItIsAskedFor) {
+  open();
+  for (const EventId id : {EventId{static_cast<Priority>(7), 1}, EventId{Priority::low, 0}}) {
+    const auto refused = [](const auto& outcome) {
+      return fails(outcome, StatusCode::invalid_argument, {"event id"});
+    };
+    EXPECT_TRUE(refused(bus->get(id)));
+    EXPECT_TRUE(refused(bus->redrive({.id = id})));
+    EXPECT_TRUE(refused(bus->dead_letters({.id = id})));
+    EXPECT_TRUE(
+        refused(bus->subscribe({.name = "s", .start = Start::position(id)}, [](Delivery&) {})));
+  }
+  EXPECT_TRUE(fails(bus->wait_settled({static_cast<Priority>(7), 1}, std::chrono::seconds(1)),
+                    StatusCode::invalid_argument));
+  const auto all = [](const auto&, auto) { return true; };
+  EXPECT_TRUE(fails(bus->scan({.priorities = {static_cast<Priority>(7)}}, all),
+                    StatusCode::invalid_argument, {"priority is 7"}));
+  EXPECT_TRUE(fails(bus->scan({.states = {static_cast<EventState>(7)}}, all),
+                    StatusCode::invalid_argument, {"state is 7"}));
+  EXPECT_TRUE(fails(bus->publish({.type = "a.b"}, {.durability = static_cast<Durability>(7)}),
+                    StatusCode::invalid_argument, {"durability is 7"}));
+}
+
+TEST_P(Limiting, LongestTimesMeanForEverAndNotAtOnce) {
+  options.stuck_after = std::chrono::seconds::max();
+  open();
+  Signal let_go;
+  Runs runs;
+  const RetryPolicy patient{.backoff_first = std::chrono::hours(1),
+                            .backoff_max = std::chrono::milliseconds::max()};
+  const auto s = must(bus->subscribe({.name = "s", .retry = patient}, [&](Delivery& delivery) {
+    runs.note(delivery);
+    let_go.wait();
+    return Outcome::retry();
+  }));
+  const auto receipt = publish("a.b");
+  ASSERT_TRUE(runs.wait_for_count(1));
+  EXPECT_TRUE(bus->stats().stuck.empty());
+  let_go.set();
+  EXPECT_TRUE(eventually([&] { return state_of(receipt.id) == EventState::scheduled; }));
+  EXPECT_EQ(runs.size(), 1U);
+  EXPECT_TRUE(fails(bus->wait_settled(receipt.id, std::chrono::nanoseconds::min()),
+                    StatusCode::deadline_exceeded));
+}
+
 TEST_P(Limiting, OptionsOutOfRangeAreNamed) {
   const auto refused = [&](Options given, const std::vector<std::string>& parts) {
     given.in_memory = GetParam() == Store::memory;
@@ -208,10 +298,15 @@ TEST_P(Limiting, OptionsOutOfRangeAreNamed) {
   refused({.limits = {.intake_events_max = 0}}, {"intake_events_max"});
   refused({.limits = {.intake_bytes_max = 0}}, {"intake_bytes_max"});
   refused({.memory_budget = 1'000}, {"memory_budget is 1000", "16777216"});
-  refused({.retention = {.age = std::chrono::seconds(-1)}}, {"negative"});
-  refused({.unclaimed_retention = {.age = std::chrono::seconds(-1)}}, {"negative"});
-  refused({.ack_linger = std::chrono::milliseconds(-1)}, {"negative"});
-  refused({.stuck_after = std::chrono::seconds(0)}, {"negative"});
+  refused({.retention = {.age = std::chrono::seconds(-1)}}, {"retention.age is -1"});
+  refused({.unclaimed_retention = {.age = std::chrono::seconds(-1)}},
+          {"unclaimed_retention.age is -1"});
+  refused({.ack_linger = std::chrono::milliseconds(-1)}, {"ack_linger is -1", "3600000"});
+  refused({.ack_linger = std::chrono::milliseconds::max()}, {"ack_linger", "3600000"});
+  refused({.stuck_after = std::chrono::seconds(0)}, {"stuck_after is 0", "at least 1"});
+  refused({.durability = static_cast<Durability>(9)}, {"durability is 9", "0 to 1"});
+  refused({.intake = static_cast<IntakePolicy>(9)}, {"intake is 9"});
+  refused({.on_damage = static_cast<DamagePolicy>(7)}, {"on_damage is 7"});
 }
 
 TEST_P(Limiting, OldestDeadLettersGoWhenThereAreTooMany) {
