@@ -3,6 +3,8 @@
 //
 // Method: the committer is held inside a publisher's callback, so that what comes afterwards stays
 // in the intake and can be counted.
+#include "runtime/intake.h"
+
 #include <atomic>
 #include <future>
 #include <optional>
@@ -96,27 +98,6 @@ TEST_P(FullIntake, IsBoundedByBytesAsWell) {
   EXPECT_TRUE(done.wait_for_count(2));
 }
 
-TEST_P(FullIntake, LargeBatchIsNotStarvedBySmallOnesThatKeepComing) {
-  options.limits.intake_events_max = 2'000;
-  options.intake = IntakePolicy::block;
-  open();
-  std::atomic<bool> stop{false};
-  std::vector<std::jthread> crowd;
-  for (int i = 0; i < 3; ++i) {
-    crowd.emplace_back([&] {
-      while (!stop) must(bus->publish_async({.type = "a.b"}, nullptr));
-    });
-  }
-  std::vector<OwnedEvent> events(1'900, {.type = "large.one", .payload = {}});
-  for (int i = 0; i < 3; ++i) {
-    auto large = std::async(std::launch::async, [&] { return bus->publish_batch(events); });
-    EXPECT_EQ(large.wait_for(kPatience), std::future_status::ready);
-    if (large.wait_for(std::chrono::seconds(0)) != std::future_status::ready) stop = true;
-    EXPECT_TRUE(is_ok(large.get()));
-  }
-  stop = true;
-}
-
 TEST_P(FullIntake, LetsInAloneWhatIsLargerThanItself) {
   options.limits.intake_bytes_max = 10'000;
   open();
@@ -194,6 +175,52 @@ TEST_P(FullIntake, LetsGoOfWaitingPublishersAtClose) {
   // What was in the intake is served.
   EXPECT_EQ(done.size(), 30U);
   for (const auto& each : done.all()) EXPECT_TRUE(is_ok(each));
+}
+
+// --- The intake by itself -----------------------------------------------------------------------
+
+runtime::Request request_of(std::size_t events, Priority priority = Priority::normal) {
+  runtime::Request request;
+  for (std::size_t i = 0; i < events; ++i) {
+    request.events.add({.type = "a.b", .payload = "x", .priority = priority}, 1);
+  }
+  return request;
+}
+
+TEST(IntakeTest, LargeRequestIsNotStarvedBySmallOnesThatKeepComing) {
+  runtime::Intake intake({.events_max = 160, .bytes_max = 1 << 20, .ack_linger = {}});
+  const auto push_small = [&](Priority priority) {
+    auto small = request_of(1, priority);
+    return intake.push(small, false, true).ok();
+  };
+  while (push_small(Priority::normal)) continue;
+  std::atomic<bool> is_in{false};
+  std::jthread waiting([&] {
+    auto large = request_of(100);
+    EXPECT_TRUE(is_ok(intake.push(large, true, true)));
+    is_in = true;
+  });
+  // What a commit frees is taken at once, and never enough for the large one.
+  EXPECT_TRUE(eventually([&] {
+    (void)intake.take(10, 1 << 20);
+    while (!is_in && push_small(Priority::normal)) continue;
+    return is_in.load();
+  }));
+  intake.close({StatusCode::unavailable, "over"});
+}
+
+TEST(IntakeTest, WhoWaitsToBeLetInIsToldWhenItCloses) {
+  runtime::Intake intake({.events_max = 16, .bytes_max = 1 << 20, .ack_linger = {}});
+  auto first = request_of(15);
+  ASSERT_TRUE(is_ok(intake.push(first, true, true)));
+  std::jthread waiting([&] {
+    auto second = request_of(15);
+    EXPECT_TRUE(fails(intake.push(second, true, true), StatusCode::unavailable, {"over"}));
+  });
+  // Without events it takes no room.
+  auto barrier = request_of(0);
+  EXPECT_TRUE(is_ok(intake.push(barrier, false, true)));
+  intake.close({StatusCode::unavailable, "over"});
 }
 
 }  // namespace
