@@ -59,6 +59,26 @@ TEST(StateCodec, GivesBackASubscription) {
   EXPECT_EQ(decoded->attempts_max, 9U);
 }
 
+// What core::Filter::check lets in, with as many earlier filters as the runtime lets pile up.
+TEST(StateCodec, GivesBackTheLargestSubscriptionThereCanBe) {
+  FilterRecord largest;
+  largest.types.assign(64, std::string(255, 't'));
+  largest.match = {.priorities = std::vector(4, Priority::low),
+                   .source_kinds = std::vector(4, SourceKind::external),
+                   .source_names = std::vector<std::string>(64, std::string(255, '\0')),
+                   .metadata_equals = {64, {std::string(255, '\xff'), "v"}}};
+  SubscriptionRecord record;
+  record.id = {1};
+  record.name = std::string(255, 'n');
+  record.filter = largest;
+  for (int i = 0; i < 16; ++i) record.earlier.push_back({largest, {{9, 9, 9, 9}}});
+  const auto decoded = decode_subscription("key", encode(record, "key"));
+  ASSERT_TRUE(decoded.ok()) << decoded.status().to_string();
+  expect_same(decoded->filter, largest);
+  ASSERT_EQ(decoded->earlier.size(), 16U);
+  expect_same(decoded->earlier.back().filter, largest);
+}
+
 TEST(StateCodec, GivesBackASubscriptionThatWantsEverything) {
   SubscriptionRecord record;
   record.id = {1};

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <random>
 #include <set>
+#include <stop_token>
 #include <string>
 #include <sys/stat.h>
 #include <thread>
@@ -71,6 +72,29 @@ TEST_F(Opening, FolderWithSomethingElseInItIsNoJournalAndStaysAsItIs) {
 TEST_F(Opening, EmptyFolderBecomesAJournal) {
   fs::create_directory(path());
   EXPECT_TRUE(is_ok(try_open()));
+}
+
+// A filter that could be stored and not be read again would close the journal to everybody.
+TEST_F(Opening, JournalWithTheLargestFiltersIsOpenedAgain) {
+  open();
+  Match match;
+  match.metadata_equals.resize(kMetadataPairsMax, {"k", "v"});
+  const std::vector<MetadataPair> metadata = {{"k", "v"}};
+  // As long as one that each of the filters wants is pending, all of them are kept.
+  const auto subscribe = [&](int number) {
+    match.source_names = {"p", std::to_string(number)};
+    return must(bus->subscribe({.name = "s", .match = match}, [](Delivery& delivery) {
+      Signal asked;
+      const std::stop_callback ask(delivery.stop_token(), [&] { asked.set(); });
+      asked.wait();
+      return Outcome::stopped();
+    }));
+  };
+  subscribe(0).end();
+  must(bus->publish({.type = "a.b", .source = Source::plugin("p"), .metadata = metadata}));
+  for (int i = 1; i <= 16; ++i) subscribe(i).end();
+  reopen();
+  EXPECT_EQ(stats_of("s").name, "s");
 }
 
 TEST_F(Opening, InMemoryBusTouchesNoFolder) {
