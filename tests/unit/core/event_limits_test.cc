@@ -52,6 +52,13 @@ TEST(EventLimits, ErrorsStateTheValueAndTheLimit) {
   expect_refused({.type = "t", .payload = "", .metadata = long_key}, "256", "255");
 }
 
+TEST(EventLimits, AnIdHasOneOfFourPrioritiesAndASequence) {
+  EXPECT_TRUE(check_event_id({Priority::low, 1}).ok());
+  EXPECT_NE(check_event_id({static_cast<Priority>(4), 1}).message().find("is 4, it must be 0 to 3"),
+            std::string::npos);
+  EXPECT_TRUE(check_event_id({Priority::low, 0}) == StatusCode::invalid_argument);
+}
+
 TEST(EventLimits, RefusesWhatMakesNoSense) {
   EXPECT_FALSE(check_event({.type = "", .payload = ""}, 1).ok());
   EXPECT_FALSE(check_event({.type = "a..b", .payload = ""}, 1).ok());

@@ -128,6 +128,37 @@ TEST(Filter, StatesValueAndLimitOfWhatItRefuses) {
               StatusCode::invalid_argument);
 }
 
+TEST(Filter, RefusesNumbersThatNoPriorityOrSourceKindHas) {
+  const auto priority = Filter::check({}, {.priorities = {static_cast<Priority>(9)}});
+  EXPECT_TRUE(priority == StatusCode::invalid_argument);
+  EXPECT_EQ(priority.message(), "priority is 9, it must be 0 to 3");
+  const auto kind = Filter::check({}, {.source_kinds = {static_cast<SourceKind>(4)}});
+  EXPECT_TRUE(kind == StatusCode::invalid_argument);
+  EXPECT_EQ(kind.message(), "source kind is 4, it must be 0 to 3");
+}
+
+TEST(Filter, BoundsEveryPartOfItsMatch) {
+  const auto says = [](const Match& match, std::string_view value, std::string_view limit) {
+    const auto status = Filter::check({}, match);
+    return status == StatusCode::invalid_argument &&
+           status.message().find(value) != std::string::npos &&
+           status.message().find(limit) != std::string::npos;
+  };
+  Match most{.priorities = {kAllPriorities.begin(), kAllPriorities.end()},
+             .source_kinds = std::vector(4, SourceKind::external),
+             .source_names = std::vector<std::string>(64, std::string(255, 'n')),
+             .metadata_equals = {64, {std::string(255, 'k'), "v"}}};
+  EXPECT_TRUE(Filter::check({}, most).ok());
+  EXPECT_TRUE(says({.priorities = std::vector(5, Priority::low)}, "5 priorities", "4"));
+  EXPECT_TRUE(says({.source_kinds = std::vector(5, SourceKind::user)}, "5 source kinds", "4"));
+  EXPECT_TRUE(says({.source_names = std::vector<std::string>(65, "n")}, "65 source names", "64"));
+  EXPECT_TRUE(says({.source_names = {""}}, "0", "1 to 255"));
+  EXPECT_TRUE(says({.metadata_equals = {{std::string(256, 'k'), ""}}}, "256", "255"));
+  EXPECT_TRUE(says({.metadata_equals = {{"k", std::string(16'384, 'v')}}}, "16385", "16384"));
+  most.metadata_equals[0].second = "vv";
+  EXPECT_TRUE(says(most, "16385", "16384"));
+}
+
 TEST(Filter, EqualsAnotherThatSaysTheSame) {
   const Match match{.priorities = {Priority::low}, .metadata_equals = {{"k", "v"}}};
   EXPECT_EQ(Filter({"a"}, match), Filter({"a"}, match));

@@ -55,6 +55,18 @@ TEST(Backoff, IsNeverMoreThanThirtyDays) {
   EXPECT_EQ(backoff(policy, 3, 0.999), kDelayMax);
 }
 
+TEST(Backoff, OfTheLongestSpansThereAreDoesNotOverflow) {
+  const RetryPolicy uncapped{.backoff_max = milliseconds::max(), .jitter = 0};
+  EXPECT_TRUE(check_retry(uncapped).ok());
+  EXPECT_EQ(backoff(uncapped, 1, 0.5), milliseconds(200));
+  EXPECT_EQ(backoff(uncapped, 2, 0.5), milliseconds(400));
+  EXPECT_EQ(backoff(uncapped, 64, 0.5), kDelayMax);
+  const RetryPolicy longest{.backoff_first = milliseconds::max(),
+                            .backoff_max = milliseconds::max()};
+  EXPECT_EQ(backoff(longest, 1, 0.999), kDelayMax);
+  EXPECT_EQ(backoff(longest, 64, 0.999), kDelayMax);
+}
+
 TEST(Delay, IsShortenedToThirtyDaysAndNeverNegative) {
   EXPECT_EQ(clamp_delay(nanoseconds(-1)).count(), 0);
   EXPECT_EQ(clamp_delay(nanoseconds(5)).count(), 5);
