@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Every limit has a name, and its error states the value that met it and the limit.
 #include <functional>
+#include <limits>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -307,6 +308,57 @@ TEST_P(Limiting, OptionsOutOfRangeAreNamed) {
   refused({.durability = static_cast<Durability>(9)}, {"durability is 9", "0 to 1"});
   refused({.intake = static_cast<IntakePolicy>(9)}, {"intake is 9"});
   refused({.on_damage = static_cast<DamagePolicy>(7)}, {"on_damage is 7"});
+}
+
+TEST_P(Limiting, DurabilityThatIsNoneIsRefusedByEveryPublish) {
+  open();
+  const auto none = static_cast<Durability>(2);
+  const auto refused = [](const auto& result) {
+    return fails(result, StatusCode::invalid_argument, {"durability is 2", "0 to 1"});
+  };
+  const Event event{.type = "a"};
+  const std::vector<OwnedEvent> events(2, {.type = "a", .payload = {}});
+  EXPECT_TRUE(refused(bus->publish(event, {none})));
+  EXPECT_TRUE(refused(bus->publish_async(event, nullptr, {none})));
+  EXPECT_TRUE(refused(bus->publish_future(event, {none}).get()));
+  EXPECT_TRUE(refused(bus->publish_batch(events, {none})));
+  EXPECT_TRUE(refused(bus->publish_batch_async(events, nullptr, {none})));
+  auto batch = bus->batch();
+  batch.add(event).state("s").put("k", "v");
+  EXPECT_TRUE(refused(batch.commit({none})));
+  EXPECT_TRUE(scan().empty());
+}
+
+TEST_P(Limiting, ShortestTimeOutsThereAreAreOverAtOnce) {
+  open();
+  const auto batch = publish_many("a.b", 2);
+  const auto shortest = std::chrono::nanoseconds::min();
+  EXPECT_TRUE(fails(bus->wait_settled(batch, shortest), StatusCode::deadline_exceeded));
+  EXPECT_TRUE(
+      fails(bus->wait_settled(batch.receipts[0].id, shortest), StatusCode::deadline_exceeded));
+  EXPECT_TRUE(is_ok(bus->drain(shortest)));
+}
+
+TEST_P(Limiting, RangesOfSequencesThatHoldNothingAreEmpty) {
+  open();
+  publish("a.b");
+  EXPECT_TRUE(scan({.from_sequence = 9, .to_sequence = 2}).empty());
+  constexpr auto kLast = std::numeric_limits<std::uint64_t>::max();
+  EXPECT_TRUE(scan({.from_sequence = kLast, .to_sequence = 0}).empty());
+  EXPECT_EQ(scan({.from_sequence = 0}).size(), 1U);
+}
+
+TEST_P(Limiting, TxEventOfNoPriorityFailsItsTx) {
+  open();
+  Collected<Status> told;
+  const auto s = must(bus->subscribe(
+      {.name = "s", .types = {"a"}, .retry = retry_at_once(1)}, [&](Delivery& delivery) {
+        delivery.tx().publish({.type = "b", .priority = static_cast<Priority>(9)});
+        told.add(delivery.tx().status());
+      }));
+  must(bus->wait_settled(publish("a").id, kPatience));
+  EXPECT_TRUE(fails(told.all().at(0), StatusCode::invalid_argument, {"priority is 9", "0 to 3"}));
+  EXPECT_EQ(scan().size(), 1U);
 }
 
 TEST_P(Limiting, OldestDeadLettersGoWhenThereAreTooMany) {
