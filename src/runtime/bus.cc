@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "holdfast/bus.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "base/status_or.h"
@@ -9,15 +8,6 @@
 #include "runtime/bus_impl.h"
 
 namespace holdfast {
-
-namespace {
-
-/// What is reckoned with the shortest time-out there is wraps around to the longest.
-std::chrono::nanoseconds not_negative(std::chrono::nanoseconds timeout) {
-  return std::max(timeout, std::chrono::nanoseconds(0));
-}
-
-}  // namespace
 
 Bus::Bus(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Bus::~Bus() = default;
@@ -82,14 +72,13 @@ Status Bus::remove_subscription(std::string_view name) {
 }
 
 Status Bus::wait_settled(EventId id, std::chrono::nanoseconds timeout) {
-  return impl_->engine->wait_settled(id, not_negative(timeout));
+  return impl_->engine->wait_settled(id, runtime::deadline_after(timeout));
 }
 
 Status Bus::wait_settled(const BatchReceipt& batch, std::chrono::nanoseconds timeout) {
-  const auto begun = std::chrono::steady_clock::now();
+  const auto deadline = runtime::deadline_after(timeout);
   for (const auto& receipt : batch.receipts) {
-    const auto left = not_negative(timeout) - (std::chrono::steady_clock::now() - begun);
-    HOLDFAST_TRY(impl_->engine->wait_settled(receipt.id, not_negative(left)));
+    HOLDFAST_TRY(impl_->engine->wait_settled(receipt.id, deadline));
   }
   return {};
 }

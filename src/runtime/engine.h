@@ -27,6 +27,10 @@
 
 namespace holdfast::runtime {
 
+/// When a call that may take `timeout` is over: not before now, and within a year, so that neither
+/// the shortest nor the longest time-out there is wraps around.
+std::chrono::steady_clock::time_point deadline_after(std::chrono::nanoseconds timeout);
+
 /// A bus at work: the journal, what is known of it, and the threads. `Bus` is its public face; each
 /// part is one file: engine_open.cc, engine_publish.cc, engine_subscribe.cc, engine_upkeep.cc.
 class Engine {
@@ -60,7 +64,7 @@ class Engine {
   void detach(const internal::SubscriptionHandle& handle);
   Status remove_subscription(std::string_view name);
   Status answer(internal::DeliveryState& delivery, Outcome outcome);
-  Status wait_settled(EventId id, std::chrono::nanoseconds timeout);
+  Status wait_settled(EventId id, std::chrono::steady_clock::time_point deadline);
   Result<std::uint64_t> redrive(const DeadLetterFilter& filter);
 
   // --- Looking ---

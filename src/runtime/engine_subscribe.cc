@@ -376,13 +376,9 @@ Status Engine::answer(internal::DeliveryState& delivery, Outcome outcome) {
   return status.ok() ? status : status.with_context(to_string(event));
 }
 
-Status Engine::wait_settled(EventId id, std::chrono::nanoseconds timeout) {
-  if (static_cast<std::size_t>(id.priority) >= kLaneCount) {
-    return {StatusCode::invalid_argument, "no event can have this id"};
-  }
+Status Engine::wait_settled(EventId id, std::chrono::steady_clock::time_point deadline) {
+  HOLDFAST_TRY(core::check_enum(id.priority, Priority::low, "priority of an event id"));
   HOLDFAST_TRY(check_open());
-  const auto deadline = std::chrono::steady_clock::now() +
-                        std::min<std::chrono::nanoseconds>(timeout, std::chrono::hours(24 * 365));
   while (true) {
     SettleWaiter waiter;
     HOLDFAST_TRY(wait_settled_once(id, deadline, waiter));

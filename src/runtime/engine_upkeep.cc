@@ -142,6 +142,11 @@ Status Engine::flush() {
   return committer_->submit_and_wait(barrier, true).status();
 }
 
+steady_clock::time_point deadline_after(nanoseconds timeout) {
+  return steady_clock::now() +
+         std::clamp<nanoseconds>(timeout, nanoseconds(0), std::chrono::hours(24 * 365));
+}
+
 Status Engine::drain(std::chrono::nanoseconds timeout) {
   if (inside_handler()) {
     return {StatusCode::conflict,
@@ -155,8 +160,7 @@ Status Engine::drain(std::chrono::nanoseconds timeout) {
     for (const auto& [id, handle] : state_.handles) handles.push_back(handle);
   }
   for (const auto& handle : handles) handle->request_stop();
-  const auto deadline = steady_clock::now() + std::clamp<nanoseconds>(timeout, nanoseconds(0),
-                                                                      std::chrono::hours(24 * 365));
+  const auto deadline = deadline_after(timeout);
   const bool idle = workers_->wait_idle(deadline);
   HOLDFAST_TRY(flush());
   if (idle) return {};

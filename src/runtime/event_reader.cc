@@ -132,6 +132,8 @@ EventState EventReader::state_of(const EventView& event, const Exceptions& excep
 
 Status EventReader::scan(const ScanFilter& filter, const ScanVisitor& visitor) const {
   HOLDFAST_TRY(check(filter));
+  GuardedVisitor guarded(visitor);
+  HOLDFAST_TRY(guarded.status());
   model::PerLane<Sequence> floors;
   {
     const std::lock_guard lock(mutex_);
@@ -140,8 +142,6 @@ Status EventReader::scan(const ScanFilter& filter, const ScanVisitor& visitor) c
   if (live_.written) live_.written();
   Exceptions exceptions;
   HOLDFAST_TRY(load_exceptions(exceptions));
-  GuardedVisitor guarded(visitor);
-  HOLDFAST_TRY(guarded.status());
   const ScanVisitor visit = std::ref(guarded);
   LaneScan scan{filter, visit, exceptions, floors, filter.limit};
   for (const auto lane : kAllPriorities) {

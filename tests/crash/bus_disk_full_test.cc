@@ -37,7 +37,10 @@ Options small_disk_options() {
   return options;
 }
 
-int say(const ChildArguments& given, const std::string& what) {
+/// The main of a role: says what `check` says of a folder.
+template <std::string (*check)(const std::string& folder)>
+int say(const ChildArguments& given) {
+  const auto what = check(given.values.at(0));
   report(given.report_fd, what.data(), what.size());
   return 0;
 }
@@ -80,9 +83,7 @@ std::string refuse_below_the_reserve(const std::string& folder) {
   CHILD_EXPECT(eventually([&] { return bus->publish("a.b", "after").ok(); }));
   return kFine;
 }
-const ChildRole kRefuse("disk-refuse", [](const ChildArguments& given) {
-  return say(given, refuse_below_the_reserve(given.values.at(0)));
-});
+const ChildRole kRefuse("disk-refuse", say<refuse_below_the_reserve>);
 
 TEST(FullDisk, PublishingIsRefusedEarlySettlingGoesOnAndSoDoesPublishingWhenThereIsRoom) {
   expect_fine("disk-refuse");
@@ -109,9 +110,7 @@ std::string run_into_the_reserve(const std::string& folder) {
   CHILD_EXPECT(bus->close().ok());
   return kFine;
 }
-const ChildRole kRunInto("disk-run-into", [](const ChildArguments& given) {
-  return say(given, run_into_the_reserve(given.values.at(0)));
-});
+const ChildRole kRunInto("disk-run-into", say<run_into_the_reserve>);
 
 TEST(FullDisk, APublisherFasterThanTheUpkeepMeetsTheReserveAndNotTheEndOfTheDisk) {
   expect_fine("disk-run-into");
@@ -143,9 +142,7 @@ std::string lose_nothing(const std::string& folder) {
   CHILD_EXPECT(next > receipts.back());
   return kFine;
 }
-const ChildRole kLose("disk-lose", [](const ChildArguments& given) {
-  return say(given, lose_nothing(given.values.at(0)));
-});
+const ChildRole kLose("disk-lose", say<lose_nothing>);
 
 TEST(FullDisk, ADiskThatIsFullToTheLastByteLosesNothingThatWasPromised) {
   expect_fine("disk-lose");
