@@ -271,9 +271,10 @@ Result<SubscriptionId> Engine::attach_durable(
           owed[lane] = filter_changed ? backlog.lanes[lane].owed : state.owed - state.parked;
         }
         plan.change(*subscription, record, owed);
-        // What does not match any more is skipped, and nobody answers for it.
+        // What does not match any more is skipped, and nobody answers for it. Who is about to find
+        // out who owes an event has read of the old filter.
         for (auto& [event, waiter] : state_.settle_waiters) {
-          if (filter_changed && waiter->owed.contains(id)) {
+          if (filter_changed && (!waiter->complete || waiter->owed.contains(id))) {
             waiter->tell(SettleWaiter::End::look_again);
           }
         }
