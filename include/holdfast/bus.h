@@ -20,6 +20,7 @@
 #include "holdfast/result.h"
 #include "holdfast/stats.h"
 #include "holdfast/subscription.h"
+#include "holdfast/token.h"
 
 namespace holdfast {
 
@@ -115,6 +116,43 @@ class HOLDFAST_EXPORT Bus {
   /// Blocks until `commit` is durable, and sees to it that it becomes so.
   /// Fails with `invalid_argument` for a commit that does not exist yet.
   Status wait_durable(CommitNumber commit);
+
+  // --- Cancelling -------------------------------------------------------------------------------
+
+  /// A token for any number of events (`Event::token`). Durable when it returns: it is found again
+  /// by its id after a restart. It is forgotten by itself once nothing is left of what was
+  /// published under it, and 24 hours (of the journal's own time) after something was, or at once
+  /// when it is cancelled. Blocks for one commit. Fails with `invalid_argument` (the time-out),
+  /// `resource_exhausted` (`Limits::tokens_max`).
+  Result<CancellationToken> make_token(const TokenOptions& options = {});
+  /// The token of this id, of an earlier run as well. May read the disk. Fails with `not_found`
+  /// when it was never made, or is forgotten: it is never taken for one that could still cancel.
+  [[nodiscard]] Result<CancellationToken> token(TokenId id) const;
+  /// Publishes `event` so that it can be cancelled by itself: the receipt's token stands for this
+  /// one event, and costs nothing. With `Event::token` it is published under that one. Otherwise as
+  /// `publish`; any event can be cancelled by its id as well.
+  Result<CancellableReceipt> publish_cancellable(const Event& event,
+                                                 const PublishOptions& options = {});
+
+  /// Cancels a token, with everything that was published under it, or a single event. Decided in
+  /// the order of commits, and durable when it returns. From then on, in this and every later run,
+  /// no handler starts on an event that was *prevented*; a handler that has one is asked to stop
+  /// (`Delivery::stop_token`), at once, and its ack and `tx` are refused; then, and also after a
+  /// crash, `SubscribeOptions::on_cancel` gets to clean up. An event that everyone who was owed it
+  /// had ended before is *too late*. An event that nobody has claimed yet can be cancelled too.
+  /// Publishing under a cancelled token fails with `cancelled`.
+  ///
+  /// Blocks for one commit, whatever the number of events. `reason` is kept, its first
+  /// `kReasonBytesMax` bytes. Cancelling again changes nothing and says how it stands.
+  /// Fails with `not_found` (no such event or token, or not kept any more), `invalid_argument` (no
+  /// event can have this id; the empty token), `data_loss` (the event is damaged).
+  Result<CancelReceipt> cancel(TokenId token, std::string_view reason = {});
+  Result<CancelReceipt> cancel(EventId id, std::string_view reason = {});
+  /// `cancel` without waiting; `done` as for `publish_async`.
+  Status cancel_async(TokenId token, std::string_view reason,
+                      std::function<void(Result<CancelReceipt>)> done);
+  Status cancel_async(EventId id, std::string_view reason,
+                      std::function<void(Result<CancelReceipt>)> done);
 
   // --- Handling ---------------------------------------------------------------------------------
 

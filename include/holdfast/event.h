@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "holdfast/export.h"
+#include "holdfast/token.h"
 #include "holdfast/types.h"
 
 namespace holdfast {
@@ -58,7 +59,8 @@ struct Payload {
 ///
 /// Limits (each with an error that states the value and the limit): `type` 255 bytes, dotted tokens
 /// of [A-Za-z0-9_-]; `payload` 1 MiB (`Limits::payload_bytes_max`, at most 64 MiB); `content_type`
-/// and the source's name 255 bytes; `metadata` 64 pairs and 16 KiB together, keys 1 to 255 bytes.
+/// and the source's name 255 bytes; `metadata` 64 pairs and 16 KiB together, keys 1 to 255 bytes;
+/// `ordering_key` and `idempotency_key` 255 bytes.
 struct Event {
   std::string_view type{};          ///< Dotted name, e.g. "order.placed".
   Payload payload{};                ///< Opaque to the bus.
@@ -68,6 +70,21 @@ struct Event {
   std::span<const MetadataPair> metadata{};  ///< Ordered; keys may repeat. `traceparent` and
                                              ///< `correlation_id` pass through.
   WallTime timestamp = 0;                    ///< When it happened; 0 = now.
+  /// No handler is given it before this moment of the wall clock; 0 = at once. It is in the journal
+  /// and can be cancelled meanwhile.
+  WallTime not_before = 0;
+  /// No handler starts on it from this moment of the wall clock on: whoever is owed it then ends it
+  /// as `Settled::expired`. A handler that runs already goes on. 0 = never; otherwise later than
+  /// `not_before`.
+  WallTime expires_at = 0;
+  /// Events of one key are given to a subscription one at a time, in the order of their commits,
+  /// over all lanes, also over retries. Empty = no order but that of the lanes.
+  std::string_view ordering_key{};
+  /// Published once: as long as the bus remembers the key (`Limits`), another event with it is not
+  /// written, and its publisher gets the first one's receipt. Empty = none.
+  std::string_view idempotency_key{};
+  /// The cancellation token it is published under (`Bus::make_token`); none by default.
+  TokenId token{};
 };
 
 /// An event that owns its strings: for collections, and for events that outlive their origin.
@@ -80,6 +97,11 @@ struct OwnedEvent {
   std::string source_name{};
   std::vector<std::pair<std::string, std::string>> metadata{};
   WallTime timestamp = 0;
+  WallTime not_before = 0;
+  WallTime expires_at = 0;
+  std::string ordering_key{};
+  std::string idempotency_key{};
+  TokenId token{};
 };
 
 /// The metadata of a stored event, read in place.
@@ -117,6 +139,11 @@ struct HOLDFAST_EXPORT EventView {
   std::string_view content_type;
   Source source;
   MetadataView metadata;
+  WallTime not_before = 0;  ///< 0 = none, as for an `Event`; so are the next four.
+  WallTime expires_at = 0;
+  std::string_view ordering_key;
+  std::string_view idempotency_key;
+  TokenId token;
 
   [[nodiscard]] Priority priority() const noexcept { return id.priority; }
   [[nodiscard]] std::string_view payload_text() const noexcept { return as_text(payload); }

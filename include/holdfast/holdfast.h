@@ -14,6 +14,7 @@
 #include "holdfast/stats.h"
 #include "holdfast/status.h"
 #include "holdfast/subscription.h"
+#include "holdfast/token.h"
 #include "holdfast/types.h"
 #include "holdfast/version.h"
 #include "holdfast/view.h"

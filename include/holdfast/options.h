@@ -72,8 +72,10 @@ struct Limits {
                                                           ///< takes beside its events; never
                                                           ///< over a quarter of the budget.
   std::size_t subscriptions_max = 1'024;                  ///< Durable ones, by name.
-  std::size_t dead_letters_max = 100'000;                 ///< The oldest go, and are logged;
-                                                          ///< or `kKeepAllDeadLetters`.
+  std::size_t tokens_max = 10'000;         ///< Cancellation tokens that were made and
+                                           ///< are not forgotten yet.
+  std::size_t dead_letters_max = 100'000;  ///< The oldest go, and are logged;
+                                           ///< or `kKeepAllDeadLetters`.
   std::uint64_t disk_reserve_bytes = std::uint64_t{64} << 20U;  ///< Free space below which
                                                                 ///< publishing is refused.
 };

@@ -18,11 +18,15 @@ namespace holdfast {
 /// Where an event stands, over all durable subscriptions: the first of these that is true of any.
 enum class EventState : std::uint8_t {
   leased = 0,     ///< Some handler holds it (known to the live bus only; a view says `ready`).
-  scheduled = 1,  ///< Waits for a retry or the end of a snooze.
+  scheduled = 1,  ///< Waits for a retry, the end of a snooze, or `Event::not_before`.
   ready = 2,      ///< Owed to some subscription.
   unclaimed = 3,  ///< No durable subscription has matched it yet.
   dead = 4,       ///< Given up on by some subscription.
   settled = 5,    ///< Everyone who wanted it has ended it; kept for a while (`Retention`).
+  /// Cancelled, and no handler has it. Goes before all but `leased`. An event whose token was
+  /// cancelled looks `settled` once everyone who was owed it has passed it by.
+  cancelled = 6,
+  expired = 7,  ///< Nobody has ended it, and nobody will be given it: `Event::expires_at` is over.
 };
 [[nodiscard]] HOLDFAST_EXPORT std::string_view to_string(EventState state) noexcept;
 [[nodiscard]] HOLDFAST_EXPORT std::optional<EventState> parse_event_state(
@@ -49,6 +53,13 @@ struct StoredEvent {
   WallTime published_at = 0;
   EventState state = EventState::ready;
   OwnedEvent event;
+  /// By itself or, with `token`, together with what was published under it.
+  struct Cancelled {
+    WallTime at = 0;
+    std::string reason;
+    TokenId token;
+  };
+  std::optional<Cancelled> cancelled;
   /// What each durable subscription that is owed it, or gave up on it, has to say.
   struct Standing {
     std::string subscription;

@@ -24,8 +24,10 @@ struct SubscriptionStats {
   std::string name;       ///< Empty for an ephemeral one.
   bool attached = false;  ///< A handler is subscribed now.
   std::array<LaneStats, kLaneCount> lanes{};
-  std::uint64_t acked = 0;  ///< Since the bus was opened, as the next three.
+  std::uint64_t acked = 0;  ///< Since the bus was opened, as the next five.
   std::uint64_t skipped = 0;
+  std::uint64_t cancelled = 0;  ///< Ended because they were cancelled.
+  std::uint64_t expired = 0;    ///< Ended because their time was over.
   std::uint64_t retried = 0;
   std::uint64_t rejected = 0;    ///< Put into the dead letters.
   std::uint64_t refused_tx = 0;  ///< Runs repeated because state that was read had changed.

@@ -62,31 +62,12 @@ struct Start {
 };
 
 /// How a subscription ended an event.
-enum class Settled : std::uint8_t { acked = 0, dead = 1, skipped = 2 };
-
-struct SubscribeOptions {
-  /// 1 to 255 bytes: a durable subscription, whose position and settle state survive. Empty: an
-  /// ephemeral one, which sees what is committed while it exists; nothing of it is stored. What it
-  /// puts off (a retry, a snooze) waits in memory: with 65,536 of a lane waiting, or with the
-  /// memory for events used up, it gets no more of that lane and of less urgent ones until some are
-  /// due.
-  std::string name{};
-  /// Patterns over the dotted type: `*` is one token, `>` the rest. Empty = every type. At most 64.
-  std::vector<std::string> types{};
-  Match match{};
-  /// Asked before the handler, on the worker's thread; false = the event is skipped for this
-  /// subscription, durably. Must be quick and must not throw (a throw counts as a failed attempt).
-  std::function<bool(const EventView&)> condition{};
-  /// How many of its events may be with handlers (or `Deferred`) at the same time, 1 to 65,536.
-  /// With 2 or more one slot is kept for critical events.
-  std::uint32_t concurrency = 1;
-  RetryPolicy retry{};
-  Start start = Start::earliest();
-  /// Told once the commit that carries an outcome is durable. Runs on a thread that others wait
-  /// for, of the bus or of a publisher that waits: be quick, take no lock that is held around a
-  /// call to the bus, and call nothing that waits for a commit (such calls answer `conflict`). Not
-  /// called for pending events that a changed filter skips.
-  std::function<void(EventId, Settled)> on_settled{};
+enum class Settled : std::uint8_t {
+  acked = 0,
+  dead = 1,
+  skipped = 2,
+  cancelled = 3,  ///< It was cancelled before, and `on_cancel`, where one was owed, has acked.
+  expired = 4,    ///< `Event::expires_at` came before a handler did.
 };
 
 /// The function that works on events: returns an `Outcome`, or nothing, which is an ack.
@@ -94,6 +75,8 @@ struct SubscribeOptions {
 /// Threads: called on worker threads of the bus, for up to `concurrency` events at the same time.
 class Handler {
  public:
+  /// Empty.
+  Handler() noexcept = default;
   template <typename F>
   requires(!std::same_as<std::remove_cvref_t<F>, Handler> && std::invocable<F&, Delivery&>)
       Handler(F function) {  // NOLINT(google-explicit-constructor)
@@ -115,6 +98,38 @@ class Handler {
 
  private:
   std::function<Outcome(Delivery&)> function_;
+};
+
+struct SubscribeOptions {
+  /// 1 to 255 bytes: a durable subscription, whose position and settle state survive. Empty: an
+  /// ephemeral one, which sees what is committed while it exists; nothing of it is stored. What it
+  /// puts off (a retry, a snooze) waits in memory: with 65,536 of a lane waiting, or with the
+  /// memory for events used up, it gets no more of that lane and of less urgent ones until some are
+  /// due.
+  std::string name{};
+  /// Patterns over the dotted type: `*` is one token, `>` the rest. Empty = every type. At most 64.
+  std::vector<std::string> types{};
+  Match match{};
+  /// Asked before the handler, on the worker's thread; false = the event is skipped for this
+  /// subscription, durably. Must be quick and must not throw (a throw counts as a failed attempt).
+  std::function<bool(const EventView&)> condition{};
+  /// How many of its events may be with handlers (or `Deferred`) at the same time, 1 to 65,536.
+  /// With 2 or more one slot is kept for critical events.
+  std::uint32_t concurrency = 1;
+  RetryPolicy retry{};
+  Start start = Start::earliest();
+  /// Cleans up what the handler had begun on an event that was cancelled: called once the handler
+  /// has returned, or after the next open, with a `Delivery` of its own, whose `tx` commits with
+  /// its ack. Only for events that a handler has seen: others just end. Fails, and is tried again,
+  /// as `retry` says; dead after the last attempt. Of an event that was waiting for a retry when
+  /// its token was cancelled it is called when that wait is over. Without it such an event ends at
+  /// once. Threads as for the handler.
+  Handler on_cancel{};
+  /// Told once the commit that carries an outcome is durable. Runs on a thread that others wait
+  /// for, of the bus or of a publisher that waits: be quick, take no lock that is held around a
+  /// call to the bus, and call nothing that waits for a commit (such calls answer `conflict`). Not
+  /// called for pending events that a changed filter skips.
+  std::function<void(EventId, Settled)> on_settled{};
 };
 
 /// A live subscription. Its destructor ends it: no handler starts afterwards, running ones are

@@ -6,6 +6,7 @@
 
 #include "holdfast/event.h"
 #include "holdfast/query.h"
+#include "holdfast/token.h"
 
 namespace holdfast {
 
@@ -13,8 +14,8 @@ namespace {
 
 constexpr std::array<std::string_view, kLaneCount> kPriorityNames = {"critical", "high", "normal",
                                                                      "low"};
-constexpr std::array<std::string_view, 6> kStateNames = {"leased",    "scheduled", "ready",
-                                                         "unclaimed", "dead",      "settled"};
+constexpr std::array<std::string_view, 8> kStateNames = {
+    "leased", "scheduled", "ready", "unclaimed", "dead", "settled", "cancelled", "expired"};
 
 }  // namespace
 
@@ -49,6 +50,29 @@ std::optional<EventId> parse_event_id(std::string_view text) noexcept {
     return std::nullopt;
   }
   return EventId{*priority, sequence};
+}
+
+std::string to_string(TokenId id) { return "token:" + std::to_string(id.value); }
+
+std::optional<TokenId> parse_token_id(std::string_view text) noexcept {
+  constexpr std::string_view kPrefix = "token:";
+  if (!text.starts_with(kPrefix)) return std::nullopt;
+  const auto digits = text.substr(kPrefix.size());
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (error != std::errc() || end != digits.data() + digits.size() || value == 0) {
+    return std::nullopt;
+  }
+  return TokenId{value};
+}
+
+std::string_view to_string(CancelOutcome outcome) noexcept {
+  switch (outcome) {
+    case CancelOutcome::prevented: return "prevented";
+    case CancelOutcome::signalled: return "signalled";
+    case CancelOutcome::too_late: return "too late";
+  }
+  return "unknown";
 }
 
 std::string_view to_string(EventState state) noexcept {

@@ -7,7 +7,7 @@
 namespace holdfast::core {
 
 void attach(Ledger& ledger, Scheduler& scheduler, SubscriptionState& subscription,
-            std::uint32_t concurrency, const RetryPolicy& retry, base::BusTime now) {
+            const Attachment& attachment, const base::Now& now) {
   for (const auto priority : kAllPriorities) {
     auto& lane = subscription.lanes[priority];
     const auto offered = ledger.lanes[priority].offered;
@@ -16,14 +16,17 @@ void attach(Ledger& ledger, Scheduler& scheduler, SubscriptionState& subscriptio
     lane.leased = 0;
     lane.refilling = false;
     lane.damaged = false;
-    lane.delayed.open(subscription.durable && lane.parked > 0);
+    for (const auto clock : model::kDueClocks) {
+      lane.delayed[clock].open(subscription.durable && lane.parked > 0, model::first_due(clock));
+    }
     ledger.set_timer(subscription, priority);
   }
   if (!subscription.attached) ++ledger.attached_count;
   ++subscription.generation;
   subscription.attached = true;
-  subscription.concurrency = concurrency;
-  subscription.retry = retry;
+  subscription.concurrency = attachment.concurrency;
+  subscription.retry = attachment.retry;
+  subscription.has_on_cancel = attachment.has_on_cancel;
   subscription.in_flight = 0;
   subscription.in_flight_less_urgent = 0;
   subscription.parked_in_flight.clear();
@@ -38,7 +41,7 @@ void detach(Ledger& ledger, SubscriptionState& subscription) {
   for (const auto priority : kAllPriorities) {
     auto& lane = subscription.lanes[priority];
     lane.drop_window();
-    lane.delayed.close();
+    for (auto& delayed : lane.delayed) delayed.close();
     ledger.set_timer(subscription, priority);
   }
 }

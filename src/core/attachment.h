@@ -11,10 +11,17 @@
 
 namespace holdfast::core {
 
+/// What a handler brings along.
+struct Attachment {
+  std::uint32_t concurrency = 1;
+  RetryPolicy retry;
+  bool has_on_cancel = false;
+};
+
 /// A handler comes to a subscription, known or new. Its parked events are read again.
 /// Whatever an earlier handler still holds is stale from now on, and is delivered again.
 void attach(Ledger& ledger, Scheduler& scheduler, SubscriptionState& subscription,
-            std::uint32_t concurrency, const RetryPolicy& retry, base::BusTime now);
+            const Attachment& attachment, const base::Now& now);
 
 /// The handler goes. What it was given and has not answered may still be answered.
 void detach(Ledger& ledger, SubscriptionState& subscription);

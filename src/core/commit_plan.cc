@@ -22,13 +22,14 @@ CommitPlan::CommitPlan(Ledger& ledger, const Place& place, base::Now now,
 
 // --- Publishing ---------------------------------------------------------------------------------
 
-void CommitPlan::append(std::string_view record, std::uint32_t checksum, Priority lane,
+void CommitPlan::append(std::string_view record, const model::EncodedEvents::Entry& entry,
                         BatchId batch) {
+  const auto lane = entry.lane;
   auto& chunk = chunks_[lane];
   if (chunk.builder.full_for(record.size())) close_chunk(lane);
   const auto sequence = ledger_.lanes[lane].next++;
   if (chunk.builder.count() == 0) chunk.first = sequence;
-  chunk.builder.add(record, checksum, index_++, batch);
+  chunk.builder.add(record, entry, index_++, batch);
 }
 
 void CommitPlan::publish(const model::EncodedEvents& events, bool atomic_batch,
@@ -38,7 +39,10 @@ void CommitPlan::publish(const model::EncodedEvents& events, bool atomic_batch,
   for (std::size_t i = 0; i < events.size(); ++i) {
     const auto& entry = events.entry(i);
     ids.push_back({entry.lane, ledger_.lanes[entry.lane].next});
-    append(events.record(i), entry.checksum, entry.lane, batch);
+    append(events.record(i), entry, batch);
+    if (const auto* admission = events.admission(i); admission != nullptr) {
+      note_published(admission->token, ids.back());
+    }
   }
 }
 
@@ -101,8 +105,9 @@ void CommitPlan::settle(SubscriptionState& subscription, const Lease& lease) {
   auto& lane = subscription.lanes[lease.event.priority];
   if (lease.parked) {
     subscription.parked_in_flight.erase(lease.event);
-    lane.delayed.remove({lease.due, lease.event.sequence});
+    lane.delayed[model::clock_of(lease.due)].remove({lease.due, lease.event.sequence});
     --lane.parked;
+    lane.parked_events.remove(lease.event.sequence);
     if (subscription.durable) {
       add(model::EraseSettlement{lease.subscription, lease.event, lease.due});
     }
@@ -111,41 +116,45 @@ void CommitPlan::settle(SubscriptionState& subscription, const Lease& lease) {
   }
   --lane.owed;
   touch(subscription, lease.event.priority);
+  note_ended(subscription, lease);
 }
 
-void CommitPlan::park(SubscriptionState& subscription, const Lease& lease, std::uint32_t attempts,
-                      std::int64_t delay, const std::string& error, bool suspect) {
+void CommitPlan::park(SubscriptionState& subscription, const Lease& lease, Parking parking) {
   auto& lane = subscription.lanes[lease.event.priority];
-  const auto due = now_.bus + delay;
+  const auto due = parking.due;
   if (subscription.durable) {
     add(model::PutSettlement{{.subscription = lease.subscription,
                               .event = lease.event,
-                              .attempts = attempts,
+                              .attempts = parking.attempts,
                               .due = due,
-                              .suspect = suspect,
-                              .last_error = error},
+                              .suspect = false,
+                              .last_error = std::move(parking.error),
+                              .started = parking.started,
+                              .cleanup = parking.cleanup},
                              lease.parked ? nullptr : lease.chunk->extract(lease.event.sequence),
                              lease.due});
   }
   if (lease.parked) {
     subscription.parked_in_flight.erase(lease.event);
-    lane.delayed.remove({lease.due, lease.event.sequence});
+    lane.delayed[model::clock_of(lease.due)].remove({lease.due, lease.event.sequence});
   } else {
     lane.settle(lease.ticket);
     ++lane.parked;
+    lane.parked_events.add(lease.event.sequence);
   }
   // Of an ephemeral one it is all there is; its neighbours in the chunk need not stay for it.
   auto copy =
       subscription.durable ? nullptr : ledger_.metered(lease.chunk->extract(lease.event.sequence));
-  wait_until(due, subscription, lease.event, {attempts, suspect, std::move(copy)});
+  wait_until(due, subscription, lease.event,
+             {parking.attempts, false, parking.started, parking.cleanup, std::move(copy)});
   touch(subscription, lease.event.priority);
 }
 
-void CommitPlan::wait_until(base::BusTime due, SubscriptionState& subscription, EventId event,
+void CommitPlan::wait_until(model::DueTime due, SubscriptionState& subscription, EventId event,
                             ParkedWindow::Entry entry) {
   const auto lane = event.priority;
-  subscription.lanes[lane].delayed.add({due, event.sequence}, std::move(entry),
-                                       ledger_.parked_in_memory_max());
+  subscription.lanes[lane].delayed[model::clock_of(due)].add(
+      {due, event.sequence}, std::move(entry), ledger_.parked_in_memory_max());
   ledger_.set_timer(subscription, lane);
 }
 
@@ -178,15 +187,22 @@ CommitPlan::Settlement CommitPlan::fail(SubscriptionState& subscription, const L
   ++subscription.retried;
   const auto wait = delay.has_value() ? clamp_delay(std::chrono::nanoseconds(*delay))
                                       : backoff(subscription.retry, lease.attempt, random_());
-  park(subscription, lease, lease.attempt, wait.count(), reason);
+  park(subscription, lease,
+       {lease.attempt, in(wait.count()), reason, /*started=*/true, lease.cleanup});
   return {Settlement::Effect::parked, Settled::acked, {}};
 }
 
 CommitPlan::Settlement CommitPlan::answer(Answer& answer) {
   using Effect = Settlement::Effect;
   auto* subscription = ledger_.find(answer.lease.subscription);
-  if (subscription == nullptr || !holds(*subscription, answer)) return {Effect::stale, {}, {}};
   const auto& lease = answer.lease;
+  if (auto* token = ledger_.cancellations.find(lease.token); token != nullptr) {
+    token->running.erase({lease.event, lease.subscription});
+  }
+  if (subscription == nullptr || !holds(*subscription, answer)) return {Effect::stale, {}, {}};
+  if (!lease.cleanup && ledger_.cancellations.is_cancelled(lease.event, lease.token)) {
+    return refuse_cancelled(*subscription, answer);
+  }
   std::vector<EventId> published;
   // With the ack alone: a rejected event can be redriven, and then its effect would happen twice.
   if (answer.tx != nullptr && answer.kind == Answer::Kind::ack) {
@@ -197,27 +213,38 @@ CommitPlan::Settlement CommitPlan::answer(Answer& answer) {
       ++subscription->refused_tx;
       return {Effect::run_again, {}, {}};
     }
+    for (std::size_t i = 0; i < answer.tx->events.size(); ++i) {
+      if (const auto status = admit(answer.tx->events, i); !status.ok()) {
+        return fail(*subscription, lease, std::nullopt, status.to_string());
+      }
+    }
     publish(answer.tx->events, false, published);
     for (auto& write : answer.tx->state) {
       put_state(std::move(write.name), std::move(write.key), std::move(write.value));
     }
   }
   switch (answer.kind) {
-    case Answer::Kind::ack:
-      ++subscription->acked;
-      settle(*subscription, lease);
-      return {Effect::settled, Settled::acked, std::move(published)};
-    case Answer::Kind::skip:
-      ++subscription->skipped;
-      settle(*subscription, lease);
-      return {Effect::settled, Settled::skipped, {}};
+    case Answer::Kind::ack: {
+      auto settlement =
+          end(*subscription, lease, lease.cleanup ? Settled::cancelled : Settled::acked);
+      settlement.published = std::move(published);
+      return settlement;
+    }
+    case Answer::Kind::skip: return end(*subscription, lease, Settled::skipped);
+    case Answer::Kind::drop: return end(*subscription, lease, answer.how);
+    case Answer::Kind::postpone:
+      park(*subscription, lease,
+           {lease.attempt - 1, answer.until, {}, lease.started, lease.cleanup});
+      return {Effect::parked, {}, {}};
     case Answer::Kind::reject:
       bury(*subscription, lease, lease.attempt, answer.reason);
       return {Effect::settled, Settled::dead, {}};
     case Answer::Kind::retry: return fail(*subscription, lease, answer.delay, answer.reason);
     case Answer::Kind::snooze:
-      park(*subscription, lease, lease.attempt - 1,
-           clamp_delay(std::chrono::nanoseconds(answer.delay.value_or(0))).count(), answer.reason);
+      park(*subscription, lease,
+           {lease.attempt - 1,
+            in(clamp_delay(std::chrono::nanoseconds(answer.delay.value_or(0))).count()),
+            answer.reason, /*started=*/true, lease.cleanup});
       return {Effect::parked, {}, {}};
     case Answer::Kind::release:
       if (lease.parked) {
@@ -234,21 +261,25 @@ void CommitPlan::park_overdue(SubscriptionState& subscription, Priority lane) {
   auto& state = subscription.lanes[lane];
   while (const auto oldest = state.overdue()) {
     const EventId event{lane, oldest->sequence};
+    const bool released = !state.is_in_row(oldest->sequence);
     // Due at once if this run ends here; while it goes on the handler's answer still counts.
     if (subscription.durable) {
       add(model::PutSettlement{{.subscription = subscription.record.id,
                                 .event = event,
                                 .attempts = 0,
-                                .due = now_.bus,
+                                .due = in(0),
                                 .suspect = false,
-                                .last_error = {}},
+                                .last_error = {},
+                                .started = true,
+                                .cleanup = false},
                                oldest->chunk->extract(oldest->sequence)});
     }
     state.settle(oldest->ticket);
     ++state.parked;
-    if (!state.mark_due_parked(oldest->sequence, now_.bus)) {
+    state.parked_events.add(oldest->sequence);
+    if (!state.mark_due_parked(oldest->sequence, in(0))) {
       subscription.parked_in_flight.insert_or_assign(
-          event, SubscriptionState::ParkedInFlight{now_.bus, false});
+          event, SubscriptionState::ParkedInFlight{in(0), released, false});
     }
   }
 }
@@ -325,31 +356,43 @@ void CommitPlan::redrive(const model::DeadLetterRecord& letter) {
   auto* subscription = ledger_.find(letter.subscription);
   if (subscription == nullptr) return;
   auto& lane = subscription->lanes[letter.event.priority];
+  const auto view = letter.chunk->event(letter.event.sequence);
+  if (ledger_.cancellations.find(view.token) != nullptr && ledger_.is_ended(view)) {
+    shift_ended({{view.token, -1}});
+  }
   add(model::EraseDeadLetter{letter.subscription, letter.event});
   add(model::PutSettlement{{.subscription = letter.subscription,
                             .event = letter.event,
                             .attempts = 0,
-                            .due = now_.bus,
+                            .due = in(0),
                             .suspect = false,
-                            .last_error = letter.reason},
+                            .last_error = letter.reason,
+                            .started = true,
+                            .cleanup = false},
                            letter.chunk});
   ledger_.dead_letters.erase({letter.subscription, letter.event});
   --lane.dead;
   ++lane.owed;
   ++lane.parked;
+  lane.parked_events.add(letter.event.sequence);
   touch(*subscription, letter.event.priority);
-  wait_until(now_.bus, *subscription, letter.event, {});
+  wait_until(in(0), *subscription, letter.event, {.started = true});
 }
 
 bool CommitPlan::accuse(const Suspect& suspect) {
   auto* subscription = ledger_.find(suspect.subscription);
   HOLDFAST_ASSERT(subscription != nullptr);
   auto& lane = subscription->lanes[suspect.event.priority];
-  const auto attempts = suspect.attempts + (suspect.counted ? 1 : 0);
+  const auto view = suspect.chunk->event(suspect.event.sequence);
+  // What it began before it was cancelled is for `on_cancel`, whoever is to blame.
+  const bool newly_cancelled =
+      !suspect.cleanup && ledger_.cancellations.is_cancelled(suspect.event, view.token);
+  const auto attempts = newly_cancelled ? 0 : suspect.attempts + (suspect.counted ? 1 : 0);
   static const std::string kReason = "the process ended while its handler was running";
   if (!suspect.parked) {
     lane.settle_ahead(suspect.event.sequence);
     ++lane.parked;
+    lane.parked_events.add(suspect.event.sequence);
   }
   touch(*subscription, suspect.event.priority);
   if (attempts >= subscription->record.attempts_max) {
@@ -359,6 +402,7 @@ bool CommitPlan::accuse(const Suspect& suspect) {
     lease.chunk = suspect.chunk;
     lease.parked = true;
     lease.due = suspect.due;
+    lease.token = view.token;
     bury(*subscription, lease, attempts, kReason);
     return true;
   }
@@ -366,9 +410,11 @@ bool CommitPlan::accuse(const Suspect& suspect) {
       {.subscription = suspect.subscription,
        .event = suspect.event,
        .attempts = attempts,
-       .due = now_.bus,
+       .due = in(0),
        .suspect = true,
-       .last_error = kReason},
+       .last_error = kReason,
+       .started = true,
+       .cleanup = suspect.cleanup || newly_cancelled},
       suspect.parked ? nullptr : suspect.chunk->extract(suspect.event.sequence),
       suspect.due});
   return false;
@@ -384,6 +430,7 @@ void CommitPlan::trim() {
     trimmed_ = trimmed_ || trimmed.trim > state.trim;
     state.trim = trimmed.trim;
   }
+  reclaim_cancellations();
 }
 
 void CommitPlan::refresh_cursors(Sequence lag) {
@@ -423,8 +470,8 @@ void CommitPlan::put_cursor(SubscriptionState& subscription, Priority lane) {
 }
 
 bool CommitPlan::empty() const noexcept {
-  return index_ == 0 && commit_.operations.empty() && touched_.empty() && !trimmed_ &&
-         !commit_.clean;
+  return index_ == 0 && commit_.operations.empty() && touched_.empty() && touched_tokens_.empty() &&
+         !trimmed_ && !commit_.clean;
 }
 
 const model::Commit& CommitPlan::finish() {
@@ -436,6 +483,11 @@ const model::Commit& CommitPlan::finish() {
     if (subscription == nullptr) continue;
     park_overdue(*subscription, lane);
     put_cursor(*subscription, lane);
+  }
+  for (const auto id : touched_tokens_) {
+    auto* token = ledger_.cancellations.find(id);
+    if (token == nullptr || !std::exchange(token->dirty, false)) continue;
+    add(model::PutToken{token->record});
   }
   for (const auto lane : kAllPriorities) {
     commit_.next[lane] = ledger_.lanes[lane].next;

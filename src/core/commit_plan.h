@@ -4,7 +4,9 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -12,7 +14,9 @@
 #include "core/lease.h"
 #include "core/ledger.h"
 #include "holdfast/receipt.h"
+#include "holdfast/result.h"
 #include "holdfast/subscription.h"
+#include "holdfast/token.h"
 #include "model/chunk.h"
 #include "model/commit.h"
 
@@ -51,12 +55,33 @@ class CommitPlan {
       released,   ///< Stays pending, uncounted.
       stale,      ///< Changed nothing: not this answer's to give any more.
       run_again,  ///< The tx read something that has changed: nothing was written.
+      refused,    ///< The event is cancelled: the answer counts for nothing; `on_cancel` is next.
     };
     Effect effect = Effect::stale;
     Settled how = Settled::acked;
     std::vector<EventId> published;  ///< By the tx.
   };
   Settlement answer(Answer& answer);
+
+  // --- Cancellation (commit_plan_cancel.cc) -----------------------------------------------------
+
+  /// Ok, or why event `index` of `events` cannot be let in now: `cancelled` or `not_found` (its
+  /// token), without a trace.
+  [[nodiscard]] Status admit(const model::EncodedEvents& events, std::size_t index) const;
+  /// `timeout` of 0 = none. Fails with `resource_exhausted`.
+  Status make_token(TokenId id, std::int64_t timeout);
+  struct Cancelled {
+    CancelReceipt receipt;
+    /// The deliveries that a handler holds: their handlers are to be told.
+    std::vector<std::pair<SubscriptionId, EventId>> running;
+  };
+  /// `event` as it is in the journal.
+  Cancelled cancel(const EventView& event, const std::string& reason);
+  /// `members` are those of its events that are to be told one by one, each the `next` of a span.
+  /// Fails with `not_found`.
+  Result<Cancelled> cancel(TokenId id, const std::string& reason, const std::vector<Span>& members);
+  /// So many more, or fewer, of the events of each token have ended (`TokenChange`).
+  void shift_ended(const std::map<TokenId, std::int64_t>& ended);
 
   // --- Subscriptions ----------------------------------------------------------------------------
 
@@ -82,7 +107,8 @@ class CommitPlan {
     EventId event;
     std::uint32_t attempts = 0;  ///< Counted before.
     bool parked = false;         ///< It has a parked copy already.
-    base::BusTime due = 0;       ///< When parked: what its record says.
+    model::DueTime due = 0;      ///< When parked: what its record says.
+    bool cleanup = false;        ///< Likewise.
     ChunkPtr chunk;
     bool counted = true;
   };
@@ -105,19 +131,36 @@ class CommitPlan {
   const model::Commit& finish();
 
  private:
-  void append(std::string_view record, std::uint32_t checksum, Priority lane, BatchId batch);
+  void append(std::string_view record, const model::EncodedEvents::Entry& entry, BatchId batch);
   void close_chunk(Priority lane);
   void route(const ChunkPtr& chunk);
   bool holds(SubscriptionState& subscription, Answer& answer) const;
   void settle(SubscriptionState& subscription, const Lease& lease);
-  void park(SubscriptionState& subscription, const Lease& lease, std::uint32_t attempts,
-            std::int64_t delay, const std::string& error, bool suspect = false);
-  void wait_until(base::BusTime due, SubscriptionState& subscription, EventId event,
+  /// How an event waits that is owed apart from its cursor.
+  struct Parking {
+    std::uint32_t attempts = 0;
+    model::DueTime due = 0;
+    std::string error;
+    bool started = true;
+    bool cleanup = false;
+  };
+  void park(SubscriptionState& subscription, const Lease& lease, Parking parking);
+  void wait_until(model::DueTime due, SubscriptionState& subscription, EventId event,
                   ParkedWindow::Entry entry);
+  [[nodiscard]] model::DueTime in(std::int64_t delay) const {
+    return model::due_at_bus(now_.bus + delay);
+  }
   void bury(SubscriptionState& subscription, const Lease& lease, std::uint32_t attempts,
             const std::string& reason);
   Settlement fail(SubscriptionState& subscription, const Lease& lease,
                   std::optional<std::int64_t> delay, const std::string& reason);
+  Settlement refuse_cancelled(SubscriptionState& subscription, const Answer& answer);
+  Settlement end(SubscriptionState& subscription, const Lease& lease, Settled how);
+  void keep_for_cleanup(SubscriptionState& subscription, EventId event);
+  void touch_token(Cancellations::Token& token);
+  void note_published(TokenId token, EventId event);
+  void note_ended(const SubscriptionState& subscription, const Lease& lease);
+  void reclaim_cancellations();
   void park_overdue(SubscriptionState& subscription, Priority lane);
   void limit_dead_letters();
   void forget_claims();
@@ -142,6 +185,7 @@ class CommitPlan {
   };
   PerLane<OpenChunk> chunks_;
   std::vector<std::pair<SubscriptionId, Priority>> touched_;
+  std::vector<TokenId> touched_tokens_;
   bool trimmed_ = false;
 };
 

@@ -112,7 +112,7 @@ void DeliveryLane::settle_ahead(Sequence sequence) {
   cover(covered_);
 }
 
-bool DeliveryLane::mark_due_parked(Sequence sequence, base::BusTime due) {
+bool DeliveryLane::mark_due_parked(Sequence sequence, model::DueTime due) {
   const auto found = due_.find(sequence);
   if (found == due_.end()) return false;
   found->second.parked = true;
@@ -151,6 +151,12 @@ bool DeliveryLane::is_settled(Sequence sequence, Sequence offered) const noexcep
 bool DeliveryLane::is_in_row(Sequence sequence) const noexcept {
   const auto row = find_row(sequence);
   return row != taken_.end() && !row->settled && !row->released;
+}
+
+DeliveryLane::Taken DeliveryLane::taken(Sequence sequence) const noexcept {
+  const auto row = find_row(sequence);
+  HOLDFAST_ASSERT(row != taken_.end());
+  return {row->sequence, row->chunk, first_ticket_ + static_cast<Ticket>(row - taken_.begin())};
 }
 
 std::deque<DeliveryLane::Row>::const_iterator DeliveryLane::find_row(

@@ -53,10 +53,12 @@ class DeliveryLane {
   struct Due {
     bool parked = false;
     bool suspect = false;
+    bool started = false;
+    bool cleanup = false;
     std::uint32_t attempts = 0;
-    base::BusTime due = 0;  // when parked
-    ChunkPtr chunk;         // null: to be read from its parked copy
-    Ticket ticket = 0;      // when not parked
+    model::DueTime due = 0;  // when parked
+    ChunkPtr chunk;          // null: to be read from its parked copy
+    Ticket ticket = 0;       // when not parked
   };
 
   static constexpr std::size_t kWindowEventsMax = 4'096;
@@ -117,10 +119,12 @@ class DeliveryLane {
   /// An event that is not in memory, at or above the floor: only before anything was taken.
   void settle_ahead(Sequence sequence);
   /// It has been parked while it waited in `due`; false when it does not.
-  bool mark_due_parked(Sequence sequence, base::BusTime due);
+  bool mark_due_parked(Sequence sequence, model::DueTime due);
   /// The oldest that is taken and not settled, if the row is so long that it should be parked.
   [[nodiscard]] std::optional<Taken> overdue() const;
   [[nodiscard]] bool is_taken(Ticket ticket) const noexcept;
+  /// Of the row: where `sequence`, which must be in it, stands.
+  [[nodiscard]] Taken taken(Sequence sequence) const noexcept;
 
   /// Everything below is settled, parked or never wanted. `offered` is the end of what the lane
   /// offers.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 
+#include "base/status_or.h"
 #include "core/filter.h"
 #include "holdfast/options.h"
 
@@ -69,6 +70,29 @@ Status check_state_value(std::string_view value) {
   return over("state value", value.size(), kStateValueBytesMax, "bytes");
 }
 
+namespace {
+
+Status check_conditions(const Event& event) {
+  if (event.ordering_key.size() > kNameBytesMax) {
+    return over("ordering key", event.ordering_key.size(), kNameBytesMax, "bytes");
+  }
+  if (event.idempotency_key.size() > kNameBytesMax) {
+    return over("idempotency key", event.idempotency_key.size(), kNameBytesMax, "bytes");
+  }
+  if (event.not_before < 0 || event.expires_at < 0) {
+    return {StatusCode::invalid_argument,
+            std::string(event.not_before < 0 ? "not_before" : "expires_at") + " is before 1970"};
+  }
+  if (event.expires_at != 0 && event.expires_at <= event.not_before) {
+    return {StatusCode::invalid_argument, "expires_at is " + std::to_string(event.expires_at) +
+                                              ", it must be later than not_before, " +
+                                              std::to_string(event.not_before)};
+  }
+  return {};
+}
+
+}  // namespace
+
 Status check_event(const Event& event, std::size_t payload_bytes_max) {
   if (auto status = check_type(event.type); !status.ok()) return status;
   if (event.payload.bytes.size() > payload_bytes_max) {
@@ -93,7 +117,18 @@ Status check_event(const Event& event, std::size_t payload_bytes_max) {
   if (event.timestamp < 0) {
     return {StatusCode::invalid_argument, "timestamp is before 1970"};
   }
+  HOLDFAST_TRY(check_conditions(event));
   return check_metadata(event.metadata);
+}
+
+std::string cut_reason(std::string reason) {
+  if (reason.size() <= kReasonBytesMax) return reason;
+  auto end = kReasonBytesMax;
+  const auto continues = [&] { return (static_cast<unsigned char>(reason[end]) & 0xC0U) == 0x80U; };
+  while (end > kReasonBytesMax - 4 && continues()) --end;
+  reason.resize(end);
+  reason.shrink_to_fit();
+  return reason;
 }
 
 Event borrow(const OwnedEvent& owned, std::vector<MetadataPair>& pairs) {
@@ -104,7 +139,12 @@ Event borrow(const OwnedEvent& owned, std::vector<MetadataPair>& pairs) {
           .priority = owned.priority,
           .source = {owned.source_kind, owned.source_name},
           .metadata = pairs,
-          .timestamp = owned.timestamp};
+          .timestamp = owned.timestamp,
+          .not_before = owned.not_before,
+          .expires_at = owned.expires_at,
+          .ordering_key = owned.ordering_key,
+          .idempotency_key = owned.idempotency_key,
+          .token = owned.token};
 }
 
 }  // namespace holdfast::core

@@ -11,6 +11,7 @@
 #include "core/state_versions.h"
 #include "core/subscription_state.h"
 #include "holdfast/delivery.h"
+#include "holdfast/subscription.h"
 #include "model/chunk.h"
 
 namespace holdfast::core {
@@ -24,8 +25,11 @@ struct Lease {
   ChunkPtr chunk;                   ///< Null for a parked event: its copy must be read first.
   DeliveryLane::Ticket ticket = 0;  ///< When not parked.
   bool parked = false;
-  base::BusTime due = 0;  ///< When parked: what its record says.
+  model::DueTime due = 0;  ///< When parked: what its record says.
   bool suspect = false;
+  bool started = false;  ///< A handler has seen it before.
+  bool cleanup = false;  ///< Its event is cancelled: it is for `on_cancel`.
+  TokenId token;         ///< Of its event; 0 until `gate` has looked.
 };
 
 /// What a handler run wants to commit together with its ack.
@@ -45,10 +49,14 @@ struct TxWrites {
 
 /// A handler's outcome on its way to the committer.
 struct Answer {
-  enum class Kind : std::uint8_t { ack, retry, snooze, reject, release, skip };
+  /// The last two are no handler's: it was not to be run, as `gate` says.
+  enum class Kind : std::uint8_t { ack, retry, snooze, reject, release, skip, drop, postpone };
   Lease lease;
   Kind kind = Kind::ack;
   std::optional<std::int64_t> delay;  ///< ns; of a retry or snooze.
+  model::DueTime until = 0;           ///< Of a `postpone`.
+  Settled how = Settled::cancelled;   ///< Of a `drop`.
+  bool ran = true;                    ///< A handler has seen the event.
   std::string reason;
   std::unique_ptr<TxWrites> tx;  ///< Null when the handler used none.
 };

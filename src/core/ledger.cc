@@ -75,7 +75,7 @@ void Ledger::erase(SubscriptionId id) {
   router.remove(found->second.get());
   if (found->second->attached) --attached_count;
   for (const auto lane : kAllPriorities) {
-    found->second->lanes[lane].delayed.close();
+    for (auto& delayed : found->second->lanes[lane].delayed) delayed.close();
     set_timer(*found->second, lane);
   }
   dead_letters.erase(id);
@@ -125,11 +125,38 @@ ChunkPtr Ledger::metered(ChunkPtr chunk) const {
 
 void Ledger::set_timer(SubscriptionState& subscription, Priority lane) {
   auto& state = subscription.lanes[lane];
-  const auto due = state.delayed.next_due();
-  if (due == state.timer) return;
-  if (state.timer.has_value()) timers.erase({*state.timer, subscription.record.id, lane});
-  if (due.has_value()) timers.insert({*due, subscription.record.id, lane});
-  state.timer = due;
+  for (const auto clock : model::kDueClocks) {
+    const auto due = state.delayed[clock].next_due();
+    auto& timer = state.timers[clock];
+    if (due == timer) continue;
+    if (timer.has_value()) timers[clock].erase({*timer, subscription.record.id, lane});
+    if (due.has_value()) timers[clock].insert({*due, subscription.record.id, lane});
+    timer = due;
+  }
+}
+
+bool Ledger::is_owed(const EventView& event) const {
+  const auto offered = lanes[event.id.priority].offered;
+  return std::any_of(subscriptions.begin(), subscriptions.end(), [&](const auto& each) {
+    return each.second->durable && each.second->owes(event, offered);
+  });
+}
+
+bool Ledger::is_claimed(const EventView& event) const {
+  return std::any_of(subscriptions.begin(), subscriptions.end(), [&](const auto& each) {
+    const auto& subscription = *each.second;
+    return subscription.durable &&
+           (subscription.interest->wants(event) ||
+            subscription.lanes[event.id.priority].parked_events.contains(event.id.sequence) ||
+            dead_letters.contains({each.first, event.id}));
+  });
+}
+
+bool Ledger::is_kept_apart(Priority lane, Sequence from, Sequence to) const {
+  return std::any_of(subscriptions.begin(), subscriptions.end(), [&](const auto& each) {
+    return each.second->lanes[lane].parked_events.has_any(from, to) ||
+           dead_letters.has_any(each.first, lane, from, to);
+  });
 }
 
 std::size_t Ledger::parked_in_memory_max() const noexcept {
@@ -156,6 +183,8 @@ void Ledger::fill(Stats& stats) const {
     out.attached = subscription->attached;
     out.acked = subscription->acked;
     out.skipped = subscription->skipped;
+    out.cancelled = subscription->cancelled;
+    out.expired = subscription->expired;
     out.retried = subscription->retried;
     out.rejected = subscription->rejected;
     out.refused_tx = subscription->refused_tx;

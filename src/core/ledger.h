@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/cancellations.h"
 #include "core/lease.h"
 #include "core/retention.h"
 #include "core/router.h"
@@ -29,6 +30,7 @@ namespace holdfast::core {
 struct LedgerSettings {
   LaneRetention::Rules retention;
   std::size_t dead_letters_max = 100'000;
+  std::size_t tokens_max = 10'000;
   /// Event bytes that may be in memory for delivery. A lane with nothing in memory may always have
   /// one chunk, or nothing would move.
   std::size_t resident_bytes_max = std::size_t{8} << 20U;
@@ -55,6 +57,13 @@ class DeadLetterIndex {
   void add(const Name& name);
   void erase(const Name& name);
   void erase(SubscriptionId subscription);
+  [[nodiscard]] bool contains(const Name& name) const { return names_.contains(name); }
+  /// Whether `subscription` has any of `lane` from `from` to `to`.
+  [[nodiscard]] bool has_any(SubscriptionId subscription, Priority lane, Sequence from,
+                             Sequence to) const {
+    const auto found = names_.lower_bound({subscription, {lane, from}});
+    return found != names_.end() && found->first <= Name{subscription, {lane, to}};
+  }
   /// Takes out the oldest; there must be one.
   Name take_oldest();
   [[nodiscard]] std::size_t size() const noexcept { return names_.size(); }
@@ -89,6 +98,18 @@ class Ledger {
   /// How `subscription` stands to an event that is in the journal; nothing when it never was owed
   /// it. Parked and dead ones look settled here: they have records of their own.
   enum class Standing : std::uint8_t { owed, settled };
+  /// Some durable subscription is owed the event, parked or not.
+  [[nodiscard]] bool is_owed(const EventView& event) const;
+  /// Some durable subscription wants it, or wanted it when it was parked.
+  [[nodiscard]] bool is_claimed(const EventView& event) const;
+  /// Somebody wanted it, and nobody is owed it any more.
+  [[nodiscard]] bool is_ended(const EventView& event) const {
+    const bool claimed = event.id.sequence < lanes[event.id.priority].trim || is_claimed(event);
+    return claimed && !is_owed(event);
+  }
+  /// Somebody keeps an event of `lane` from `from` to `to` apart: parked, or as a dead letter.
+  [[nodiscard]] bool is_kept_apart(Priority lane, Sequence from, Sequence to) const;
+
   [[nodiscard]] std::optional<Standing> standing(const SubscriptionState& subscription,
                                                  const EventView& event) const;
 
@@ -111,6 +132,7 @@ class Ledger {
   Router router;
   StateVersions state_versions;
   DeadLetterIndex dead_letters;
+  Cancellations cancellations;
   std::uint64_t expired_unclaimed = 0;
   std::uint64_t dropped_dead_letters = 0;  ///< Over `dead_letters_max`.
 
@@ -125,12 +147,12 @@ class Ledger {
   // --- Parked events that wait for their time ---
   /// When the first of a subscription and lane is due.
   struct Timer {
-    base::BusTime due = 0;
+    model::DueTime due = 0;
     SubscriptionId subscription;
     Priority lane = Priority::normal;
     friend auto operator<=>(const Timer&, const Timer&) = default;
   };
-  std::set<Timer> timers;
+  model::PerClock<std::set<Timer>> timers;
   /// Tells `timers` what `subscription` waits for in `lane` now.
   void set_timer(SubscriptionState& subscription, Priority lane);
   /// How many parked events a subscription may have in memory for a lane now.

@@ -2,21 +2,15 @@
 #include "core/parked_window.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 namespace holdfast::core {
 
-namespace {
-
-constexpr ParkedWindow::Key kFirst{std::numeric_limits<base::BusTime>::min(), 0};
-
-}  // namespace
-
-void ParkedWindow::open(bool stored) {
+void ParkedWindow::open(bool stored, model::DueTime first) {
   close();
   is_open_ = true;
-  if (stored) horizon_ = kFirst;
+  first_ = {first, 0};
+  if (stored) horizon_ = first_;
 }
 
 void ParkedWindow::close() {
@@ -49,13 +43,13 @@ void ParkedWindow::remove(const Key& key) {
 }
 
 std::optional<std::pair<ParkedWindow::Key, ParkedWindow::Entry>> ParkedWindow::take_due(
-    base::BusTime now) {
+    model::DueTime now) {
   if (entries_.empty() || entries_.begin()->first.due > now) return std::nullopt;
   auto first = entries_.extract(entries_.begin());
   return std::pair(first.key(), std::move(first.mapped()));
 }
 
-std::optional<base::BusTime> ParkedWindow::next_due() const {
+std::optional<model::DueTime> ParkedWindow::next_due() const {
   if (entries_.empty()) return std::nullopt;
   return entries_.begin()->first.due;
 }
@@ -63,7 +57,7 @@ std::optional<base::BusTime> ParkedWindow::next_due() const {
 ParkedWindow::Key ParkedWindow::begin_refill() {
   refilling_ = true;
   meanwhile_.clear();
-  return horizon_.value_or(kFirst);
+  return horizon_.value_or(first_);
 }
 
 void ParkedWindow::refill_failed() {

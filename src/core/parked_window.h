@@ -9,14 +9,14 @@
 #include <utility>
 #include <vector>
 
-#include "base/clock.h"
 #include "model/chunk.h"
+#include "model/due_time.h"
 #include "model/records.h"
 
 namespace holdfast::core {
 
-/// The parked events of one subscription and lane that wait for their time, those due first in
-/// memory and the rest on disk alone:
+/// The parked events of one subscription, lane and clock that wait for their time, those due first
+/// in memory and the rest on disk alone:
 ///
 ///       in memory: due at 3, 7, 7, 12  |  on disk: 12, 40, 99 ...
 ///                                      ^ horizon
@@ -26,19 +26,21 @@ namespace holdfast::core {
 class ParkedWindow {
  public:
   struct Key {
-    base::BusTime due = 0;
+    model::DueTime due = 0;
     model::Sequence sequence = 0;
     friend auto operator<=>(const Key&, const Key&) = default;
   };
   struct Entry {
     std::uint32_t attempts = 0;
     bool suspect = false;
+    bool started = false;
+    bool cleanup = false;
     model::ChunkPtr chunk;  ///< Of an ephemeral subscription, which has no copy on disk.
   };
 
-  /// Nothing is in memory. `stored`: there may be some on disk; without, all there ever is comes
-  /// through `add`.
-  void open(bool stored);
+  /// Nothing is in memory. `stored`: there may be some on disk, from `first` on; without, all there
+  /// ever is comes through `add`.
+  void open(bool stored, model::DueTime first);
   /// Until `open`, whatever is parked stays on disk alone.
   void close();
 
@@ -48,12 +50,12 @@ class ParkedWindow {
   void remove(const Key& key);
 
   /// The first whose time has come by `now`.
-  std::optional<std::pair<Key, Entry>> take_due(base::BusTime now);
-  [[nodiscard]] std::optional<base::BusTime> next_due() const;
+  std::optional<std::pair<Key, Entry>> take_due(model::DueTime now);
+  [[nodiscard]] std::optional<model::DueTime> next_due() const;
   [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
 
   /// Some that are due by `now` may not be in memory.
-  [[nodiscard]] bool is_behind(base::BusTime now) const {
+  [[nodiscard]] bool is_behind(model::DueTime now) const {
     return horizon_.has_value() && horizon_->due <= now;
   }
   /// With `in_memory` of them in memory, due ones included, more should be read.
@@ -72,7 +74,8 @@ class ParkedWindow {
     for (const auto& record : records) {
       const Key key{record.due, record.event.sequence};
       if (meanwhile.contains(key) || is_known(record.event)) continue;
-      entries_.insert_or_assign(key, Entry{record.attempts, record.suspect, nullptr});
+      entries_.insert_or_assign(
+          key, Entry{record.attempts, record.suspect, record.started, record.cleanup, nullptr});
     }
     for (const auto& [key, entry] : meanwhile) {
       if (entry.has_value() && (!reached.has_value() || key < *reached)) {
@@ -88,6 +91,7 @@ class ParkedWindow {
   Meanwhile end_refill();
 
   std::map<Key, Entry> entries_;
+  Key first_;
   std::optional<Key> horizon_;  // from here on they are on disk alone; none = all are in memory
   bool is_open_ = false;
   bool refilling_ = false;

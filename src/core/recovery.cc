@@ -69,8 +69,16 @@ Status Recovery::add(model::Record&& record) {
     if (owner == nullptr) return orphan("dead letter", letter->subscription);
     ++owner->lanes[letter->event.priority].dead;
     dead_.emplace_back(letter->died_at, DeadLetterIndex::Name{letter->subscription, letter->event});
+  } else if (const auto* parked = std::get_if<model::SettlementRecord>(&record)) {
+    auto* owner = ledger_.find(parked->subscription);
+    if (owner == nullptr) return orphan("settlement", parked->subscription);
+    owner->lanes[parked->event.priority].parked_events.add(parked->event.sequence);
   } else if (const auto* range = std::get_if<model::LostRange>(&record)) {
     add_lost(*range);
+  } else if (auto* token = std::get_if<model::TokenRecord>(&record)) {
+    ledger_.cancellations.add(std::move(*token));
+  } else if (const auto* tombstone = std::get_if<model::TombstoneRecord>(&record)) {
+    ledger_.cancellations.tombstones[tombstone->event.priority].add(tombstone->event.sequence);
   }
   return {};
 }

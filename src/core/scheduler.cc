@@ -76,19 +76,24 @@ void Scheduler::want_refill(SubscriptionState& subscription, Priority lane) {
 
 void Scheduler::want_parked_refill(SubscriptionState& subscription, Priority lane) {
   auto& state = subscription.lanes[lane];
-  const auto in_memory = state.delayed.size() + state.due_count();
-  if (!subscription.attached || state.damaged ||
-      !state.delayed.wants_refill(in_memory, ledger_.parked_in_memory_max())) {
-    return;
+  if (!subscription.attached || state.damaged) return;
+  for (const auto clock : model::kDueClocks) {
+    auto& delayed = state.delayed[clock];
+    const auto in_memory = delayed.size() + state.due_count();
+    if (!delayed.wants_refill(in_memory, ledger_.parked_in_memory_max())) continue;
+    delayed.begin_refill();
+    parked_refills_[lane].push_back({subscription.record.id, subscription.generation, clock});
   }
-  state.delayed.begin_refill();
-  parked_refills_[lane].push_back({subscription.record.id, subscription.generation});
 }
 
 /// Parked events that are due are on disk, and none in memory.
 bool Scheduler::is_behind(const SubscriptionState& subscription, Priority lane) const {
   const auto& state = subscription.lanes[lane];
-  return !state.damaged && !state.has_due() && state.delayed.is_behind(now_);
+  return !state.damaged && !state.has_due() &&
+         std::any_of(std::begin(model::kDueClocks), std::end(model::kDueClocks),
+                     [&](model::DueClock clock) {
+                       return state.delayed[clock].is_behind(model::due_now(clock, now_));
+                     });
 }
 
 bool Scheduler::has_slot(const SubscriptionState& subscription, Priority lane) {
@@ -161,9 +166,11 @@ Lease Scheduler::take_from(SubscriptionState& subscription, Priority lane) {
     lease.parked = due.parked;
     lease.due = due.due;
     lease.suspect = due.suspect;
+    lease.started = due.started;
+    lease.cleanup = due.cleanup;
     if (due.parked) {
       subscription.parked_in_flight.insert_or_assign(
-          lease.event, SubscriptionState::ParkedInFlight{due.due, false});
+          lease.event, SubscriptionState::ParkedInFlight{due.due, false, due.cleanup});
     }
     suspect_running_ = suspect_running_ || due.suspect;
   } else {
@@ -201,6 +208,8 @@ void Scheduler::run_again(const Lease& lease) {
   if (parked.empty() && !state.is_taken(lease.ticket)) return;
   state.put_due(lease.event.sequence, {.parked = !parked.empty(),
                                        .suspect = lease.suspect,
+                                       .started = true,
+                                       .cleanup = lease.cleanup,
                                        .attempts = lease.attempt - 1,
                                        .due = parked.empty() ? 0 : parked.mapped().due,
                                        .chunk = lease.chunk,
@@ -217,30 +226,44 @@ void Scheduler::answered() {
   }
 }
 
-void Scheduler::advance(base::BusTime now) {
-  now_ = std::max(now_, now);
-  auto& timers = ledger_.timers;
-  while (!timers.empty() && timers.begin()->due <= now_) {
-    const auto timer = *timers.begin();
-    auto& subscription = *ledger_.find(timer.subscription);
-    auto& state = subscription.lanes[timer.lane];
-    while (auto due = state.delayed.take_due(now_)) {
-      auto& [key, entry] = *due;
-      state.put_due(key.sequence, {.parked = true,
-                                   .suspect = entry.suspect,
-                                   .attempts = entry.attempts,
-                                   .due = key.due,
-                                   .chunk = std::move(entry.chunk),
-                                   .ticket = 0});
+void Scheduler::advance(const base::Now& now) {
+  const auto bus = std::max(now_.bus, now.bus);
+  now_ = now;
+  now_.bus = bus;
+  for (const auto clock : model::kDueClocks) {
+    auto& timers = ledger_.timers[clock];
+    const auto until = model::due_now(clock, now_);
+    while (!timers.empty() && timers.begin()->due <= until) {
+      const auto timer = *timers.begin();
+      auto& subscription = *ledger_.find(timer.subscription);
+      auto& state = subscription.lanes[timer.lane];
+      while (auto due = state.delayed[clock].take_due(until)) {
+        auto& [key, entry] = *due;
+        state.put_due(key.sequence, {.parked = true,
+                                     .suspect = entry.suspect,
+                                     .started = entry.started,
+                                     .cleanup = entry.cleanup,
+                                     .attempts = entry.attempts,
+                                     .due = key.due,
+                                     .chunk = std::move(entry.chunk),
+                                     .ticket = 0});
+      }
+      ledger_.set_timer(subscription, timer.lane);
+      refresh(subscription);
     }
-    ledger_.set_timer(subscription, timer.lane);
-    refresh(subscription);
   }
 }
 
 std::optional<base::BusTime> Scheduler::next_due() const {
-  if (ledger_.timers.empty()) return std::nullopt;
-  return ledger_.timers.begin()->due;
+  std::optional<base::BusTime> next = ledger_.cancellations.next_deadline();
+  for (const auto clock : model::kDueClocks) {
+    const auto& timers = ledger_.timers[clock];
+    if (timers.empty()) continue;
+    const auto wait = timers.begin()->due - model::due_now(clock, now_);
+    const auto due = wait > 0 ? model::due_at_bus(now_.bus) + wait : now_.bus;
+    if (!next.has_value() || due < *next) next = due;
+  }
+  return next;
 }
 
 void Scheduler::stop(bool stopped) {
@@ -322,11 +345,13 @@ std::optional<Scheduler::ParkedRefill> Scheduler::next_parked_refill(Priority wo
       }
       auto& state = subscription->lanes[lane];
       const auto most = ledger_.parked_in_memory_max();
-      const auto in_memory = state.delayed.size() + state.due_count();
+      auto& delayed = state.delayed[wanted.clock];
+      const auto in_memory = delayed.size() + state.due_count();
       return ParkedRefill{.subscription = wanted.subscription,
                           .generation = wanted.generation,
                           .lane = lane,
-                          .from = state.delayed.begin_refill(),
+                          .clock = wanted.clock,
+                          .from = delayed.begin_refill(),
                           .events_max = most - std::min(in_memory, most - 1)};
     }
   }
@@ -341,7 +366,7 @@ void Scheduler::refilled(const ParkedRefill& refill, const std::vector<model::Du
     return;
   }
   auto& state = subscription->lanes[refill.lane];
-  state.delayed.refilled(refill.from, records, reached, [&](EventId event) {
+  state.delayed[refill.clock].refilled(refill.from, records, reached, [&](EventId event) {
     return subscription->parked_in_flight.contains(event) || state.is_due(event.sequence);
   });
   ledger_.set_timer(*subscription, refill.lane);
@@ -353,7 +378,7 @@ void Scheduler::refill_failed(const ParkedRefill& refill, const Status& status) 
   auto* subscription = ledger_.find(refill.subscription);
   if (subscription == nullptr || subscription->generation != refill.generation) return;
   auto& state = subscription->lanes[refill.lane];
-  state.delayed.refill_failed();
+  state.delayed[refill.clock].refill_failed();
   state.damaged = true;
   subscription->blocked = status.to_string();
   refresh(*subscription);

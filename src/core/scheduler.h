@@ -40,9 +40,9 @@ class Scheduler {
   /// A run that starts over, uncounted: its answer was refused because what it had read changed.
   void run_again(const Lease& lease);
 
-  /// Parked events whose time has come.
-  void advance(base::BusTime now);
-  /// When `advance` has something to do next.
+  /// Parked events whose time has come. The wall clock may have been set since the last call.
+  void advance(const base::Now& now);
+  /// When `advance` has something to do next, if nobody sets the wall clock.
   [[nodiscard]] std::optional<base::BusTime> next_due() const;
 
   /// Answers were planned: lanes that had too much taken may go on.
@@ -83,6 +83,7 @@ class Scheduler {
     SubscriptionId subscription;
     std::uint32_t generation = 0;
     Priority lane = Priority::normal;
+    model::DueClock clock = model::DueClock::bus;
     ParkedWindow::Key from;
     std::size_t events_max = 0;
   };
@@ -116,10 +117,15 @@ class Scheduler {
     std::uint32_t generation;
   };
   PerLane<std::deque<WantedRefill>> refills_;
-  PerLane<std::deque<WantedRefill>> parked_refills_;
+  struct WantedParkedRefill {
+    SubscriptionId subscription;
+    std::uint32_t generation;
+    model::DueClock clock;
+  };
+  PerLane<std::deque<WantedParkedRefill>> parked_refills_;
   // Not listed until answers are planned.
   std::vector<std::pair<SubscriptionId, Priority>> full_rows_;
-  base::BusTime now_ = 0;
+  base::Now now_;
   bool suspect_running_ = false;
   bool stopped_ = false;
 };

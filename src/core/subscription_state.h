@@ -10,6 +10,7 @@
 #include "core/interest.h"
 #include "core/parked_window.h"
 #include "core/retry.h"
+#include "core/sequence_set.h"
 #include "model/records.h"
 
 namespace holdfast::core {
@@ -29,14 +30,18 @@ struct SubscriptionState {
   std::uint32_t generation = 0;
   std::uint32_t concurrency = 1;
   RetryPolicy retry;
+  bool has_on_cancel = false;
   std::uint32_t in_flight = 0;
   std::uint32_t in_flight_less_urgent = 0;  // than critical
 
   struct Lane : DeliveryLane {
     std::uint64_t dead = 0;
-    ParkedWindow delayed;                // parked ones that wait for their time
-    std::optional<base::BusTime> timer;  // in the ledger's timers
-    bool listed = false;                 // in the scheduler's ready list
+    // Parked ones that wait for their time, and the first due time of each clock as the ledger's
+    // timers have it.
+    model::PerClock<ParkedWindow> delayed;
+    model::PerClock<std::optional<model::DueTime>> timers;
+    SequenceSet parked_events;  // all of them
+    bool listed = false;        // in the scheduler's ready list
     bool refilling = false;
     bool waits_for_answers = false;  // in the scheduler's list of full rows
     bool dirty = false;              // its cursor goes into the commit being made
@@ -48,17 +53,32 @@ struct SubscriptionState {
   /// Parked events that are with a handler, or answered in a commit not made yet, or were given
   /// back: these wait for the next attachment.
   struct ParkedInFlight {
-    base::BusTime due = 0;
+    model::DueTime due = 0;
     bool released = false;
+    bool cleanup = false;  // it was cancelled meanwhile: as its record says
   };
   std::map<EventId, ParkedInFlight> parked_in_flight;
   [[nodiscard]] bool is_parked_with_handler(EventId event) const {
     const auto found = parked_in_flight.find(event);
     return found != parked_in_flight.end() && !found->second.released;
   }
+  /// A handler has it, or had and its answer is on its way.
+  [[nodiscard]] bool is_leased(EventId event) const {
+    const auto& lane = lanes[event.priority];
+    if (lane.is_due(event.sequence)) return false;
+    return lane.is_in_row(event.sequence) || is_parked_with_handler(event);
+  }
+  /// It is owed `event`, which it may or may not want.
+  [[nodiscard]] bool owes(const EventView& event, Sequence offered) const {
+    const auto& lane = lanes[event.id.priority];
+    if (lane.parked_events.contains(event.id.sequence)) return true;
+    return !lane.is_settled(event.id.sequence, offered) && interest->wants(event);
+  }
 
   std::uint64_t acked = 0;
   std::uint64_t skipped = 0;
+  std::uint64_t cancelled = 0;
+  std::uint64_t expired = 0;
   std::uint64_t retried = 0;
   std::uint64_t rejected = 0;
   std::uint64_t refused_tx = 0;

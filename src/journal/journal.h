@@ -74,7 +74,11 @@ struct StateRef {
   std::string name;
   std::string key;
 };
-using RecordRef = std::variant<EventRef, SettlementRef, ParkedRef, DeadLetterRef, StateRef>;
+struct TombstoneRef {
+  EventId event;
+};
+using RecordRef =
+    std::variant<EventRef, SettlementRef, ParkedRef, DeadLetterRef, StateRef, TombstoneRef>;
 
 // --- What can be scanned, each in key order -----------------------------------------------------
 
@@ -93,12 +97,13 @@ struct Settlements {
   std::optional<EventId> after;  ///< Only together with `subscription`.
 };
 /// `DueRecord`s of the settlements of one subscription and lane by due time and sequence, from
-/// there on.
+/// there on up to those due at `last`.
 struct DueTimes {
   model::SubscriptionId subscription;
   Priority lane = Priority::normal;
-  base::BusTime from = std::numeric_limits<base::BusTime>::min();
+  model::DueTime from = std::numeric_limits<model::DueTime>::min();
   model::Sequence from_sequence = 0;
+  model::DueTime last = std::numeric_limits<model::DueTime>::max();
 };
 struct DeadLetters {
   std::optional<model::SubscriptionId> subscription;
@@ -110,8 +115,11 @@ struct StateRange {
 /// Those at or above the trim of their lane.
 struct RetentionMarks {};
 struct LostRanges {};
-using ScanSpec = std::variant<EventRange, Subscriptions, Cursors, Settlements, DueTimes,
-                              DeadLetters, StateRange, RetentionMarks, LostRanges>;
+struct Tokens {};
+struct Tombstones {};
+using ScanSpec =
+    std::variant<EventRange, Subscriptions, Cursors, Settlements, DueTimes, DeadLetters, StateRange,
+                 RetentionMarks, LostRanges, Tokens, Tombstones>;
 
 /// Receives records until it returns false.
 using Sink = std::function<bool(model::Record&& record)>;

@@ -68,19 +68,35 @@ void EncodedEvents::add(const Event& event, WallTime timestamp) {
   const auto offset = arena_.size();
   arena_.resize(offset + padded(record.size()));
   std::memcpy(arena_.data() + offset, record.data(), record.size());
-  entries_.push_back({static_cast<std::uint32_t>(offset), static_cast<std::uint32_t>(record.size()),
-                      base::checksum32(record), event.priority});
+  auto& entry = entries_.emplace_back();
+  entry.offset = static_cast<std::uint32_t>(offset);
+  entry.length = static_cast<std::uint32_t>(record.size());
+  entry.checksum = base::checksum32(record);
+  entry.lane = event.priority;
+  entry.conditional = is_conditional_event(record);
+  if (event.token.value != 0 || !event.ordering_key.empty() || !event.idempotency_key.empty()) {
+    admissions_.push_back({event.token, std::string(event.ordering_key),
+                           std::string(event.idempotency_key), std::nullopt});
+    entry.admission = static_cast<std::uint32_t>(admissions_.size());
+  }
+}
+
+void EncodedEvents::expect_last(EventId last) {
+  HOLDFAST_ASSERT(!entries_.empty() && entries_.back().admission != 0);
+  admissions_.back().expect_last = last;
 }
 
 void EncodedEvents::remove_last() {
   HOLDFAST_ASSERT(!entries_.empty());
   arena_.resize(entries_.back().offset);
+  if (entries_.back().admission != 0) admissions_.pop_back();
   entries_.pop_back();
 }
 
-void ChunkBuilder::add(std::string_view record, std::uint32_t checksum, std::uint32_t index,
-                       BatchId batch) {
-  entries_.push_back({record, checksum, index, batch});
+void ChunkBuilder::add(std::string_view record, const EncodedEvents::Entry& entry,
+                       std::uint32_t index, BatchId batch) {
+  entries_.push_back({record, entry.checksum, index, batch});
+  conditional_ = conditional_ || entry.conditional;
   record_bytes_ += padded(record.size());
 }
 
@@ -117,6 +133,7 @@ ChunkPtr ChunkBuilder::finish(EventId first, CommitNumber commit, WallTime publi
   header.checksum = header_checksum(data, count);
   std::memcpy(data, &header, sizeof(header));
   chunk->read_header();
+  chunk->conditional_ = std::exchange(conditional_, false);
   entries_.clear();
   record_bytes_ = 0;
   return chunk;
@@ -166,6 +183,7 @@ Result<ChunkPtr> Chunk::decode(std::string_view bytes, EventId place) {
     if (base::checksum32(record) != entry.checksum) return damaged(id, "checksum is wrong");
     const std::string_view own(reinterpret_cast<const char*>(data) + offset, entry.length);
     if (!verify_event(own)) return damaged(id, "record is malformed");
+    chunk->conditional_ = chunk->conditional_ || is_conditional_event(own);
     offset += padded(entry.length);
   }
   if (offset != bytes.size()) return damaged(place, "has bytes behind its last record");
@@ -203,7 +221,10 @@ ChunkPtr Chunk::extract(Sequence sequence) const {
   const auto position = static_cast<std::uint32_t>(sequence - first_);
   const auto& entry = table_of(data_.get())[position];
   ChunkBuilder builder;
-  builder.add(record(position), entry.checksum, entry.index, {entry.batch});
+  EncodedEvents::Entry one;
+  one.checksum = entry.checksum;
+  one.conditional = conditional_ && is_conditional_event(record(position));
+  builder.add(record(position), one, entry.index, {entry.batch});
   return builder.finish({lane_, sequence}, commit_, published_at_);
 }
 

@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -23,10 +25,21 @@ class EncodedEvents {
     std::uint32_t length = 0;
     std::uint32_t checksum = 0;
     Priority lane = Priority::normal;
+    bool conditional = false;     ///< `is_conditional_event`.
+    std::uint32_t admission = 0;  ///< 1 + its place among `Admission`s; 0 = always let in.
+  };
+  /// What must hold for an event to be let into the journal; looked at in the order of commits.
+  struct Admission {
+    TokenId token;
+    std::string ordering_key;
+    std::string idempotency_key;
+    std::optional<EventId> expect_last;
   };
 
   /// Adds `event`, which must be within its limits; `timestamp` stands in for one that is 0.
   void add(const Event& event, WallTime timestamp);
+  /// The last one is let in only if the newest event of its ordering key is `last`.
+  void expect_last(EventId last);
 
   /// Takes out the last one, which must be there.
   void remove_last();
@@ -35,6 +48,11 @@ class EncodedEvents {
   [[nodiscard]] bool empty() const noexcept { return entries_.empty(); }
   [[nodiscard]] std::size_t bytes() const noexcept { return arena_.size(); }
   [[nodiscard]] const Entry& entry(std::size_t index) const noexcept { return entries_[index]; }
+  /// Null for an event that is always let in.
+  [[nodiscard]] const Admission* admission(std::size_t index) const noexcept {
+    const auto at = entries_[index].admission;
+    return at == 0 ? nullptr : &admissions_[at - 1];
+  }
   [[nodiscard]] std::string_view record(std::size_t index) const noexcept {
     return {reinterpret_cast<const char*>(arena_.data()) + entries_[index].offset,
             entries_[index].length};
@@ -42,11 +60,13 @@ class EncodedEvents {
   void clear() noexcept {
     arena_.clear();
     entries_.clear();
+    admissions_.clear();
   }
 
  private:
   std::vector<std::byte> arena_;
   std::vector<Entry> entries_;
+  std::vector<Admission> admissions_;
 };
 
 class Chunk;
@@ -75,6 +95,8 @@ class Chunk : public std::enable_shared_from_this<Chunk> {
   [[nodiscard]] std::string_view bytes() const noexcept {
     return {reinterpret_cast<const char*>(data_.get()), size_};
   }
+  /// Something can keep one of its events from being handed out, so each must be looked at.
+  [[nodiscard]] bool conditional() const noexcept { return conditional_; }
   [[nodiscard]] bool contains(Sequence sequence) const noexcept {
     return sequence >= first_ && sequence - first_ < count_;
   }
@@ -100,6 +122,7 @@ class Chunk : public std::enable_shared_from_this<Chunk> {
   CommitNumber commit_;
   WallTime published_at_ = 0;
   std::vector<std::uint32_t> offsets_;  // of each record, and the end
+  bool conditional_ = false;
 };
 
 /// Names an atomic batch by its commit and the place of its first event there.
@@ -115,7 +138,8 @@ class ChunkBuilder {
  public:
   /// `index` is the event's place in its commit, `batch` its atomic batch or 0. What `record`
   /// points to must live until `finish`.
-  void add(std::string_view record, std::uint32_t checksum, std::uint32_t index, BatchId batch);
+  void add(std::string_view record, const EncodedEvents::Entry& entry, std::uint32_t index,
+           BatchId batch);
   [[nodiscard]] std::uint32_t count() const noexcept {
     return static_cast<std::uint32_t>(entries_.size());
   }
@@ -136,6 +160,7 @@ class ChunkBuilder {
   };
   std::vector<Pending> entries_;
   std::size_t record_bytes_ = 0;
+  bool conditional_ = false;
 };
 
 }  // namespace holdfast::model

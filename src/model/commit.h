@@ -37,13 +37,13 @@ struct PutCursor {
 struct PutSettlement {
   SettlementRecord record;
   ChunkPtr copy;
-  base::BusTime was_due = 0;
+  DueTime was_due = 0;
 };
 /// With its parked event. `due` as in its record.
 struct EraseSettlement {
   SubscriptionId subscription;
   EventId event;
-  base::BusTime due = 0;
+  DueTime due = 0;
 };
 struct PutDeadLetter {
   DeadLetterRecord record;
@@ -69,9 +69,23 @@ struct PutLostRange {
   LostRange range;
 };
 
+struct PutToken {
+  TokenRecord record;
+};
+struct EraseToken {
+  TokenId token;
+};
+struct PutTombstone {
+  TombstoneRecord record;
+};
+struct EraseTombstone {
+  EventId event;
+};
+
 using Operation = std::variant<Append, PutSubscription, EraseSubscription, PutCursor, PutSettlement,
                                EraseSettlement, PutDeadLetter, EraseDeadLetter, PutState,
-                               EraseState, PutRetentionMark, PutLostRange>;
+                               EraseState, PutRetentionMark, PutLostRange, PutToken, EraseToken,
+                               PutTombstone, EraseTombstone>;
 
 /// One atomic step of a journal. `(epoch, number)` is how a store finds out that somebody else has
 /// written meanwhile.

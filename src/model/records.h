@@ -11,8 +11,10 @@
 
 #include "base/clock.h"
 #include "holdfast/subscription.h"
+#include "holdfast/token.h"
 #include "holdfast/types.h"
 #include "model/chunk.h"
+#include "model/due_time.h"
 #include "model/ids.h"
 
 namespace holdfast::model {
@@ -55,10 +57,12 @@ struct CursorRecord {
 struct SettlementRecord {
   SubscriptionId subscription;
   EventId event;
-  std::uint32_t attempts = 0;  ///< Counted so far.
-  base::BusTime due = 0;
+  std::uint32_t attempts = 0;  ///< Counted so far; of a clean-up, those of `on_cancel`.
+  DueTime due = 0;
   bool suspect = false;
   std::string last_error;
+  bool started = false;  ///< A handler has seen it: what it began may have to be cleaned up.
+  bool cleanup = false;  ///< It is cancelled, and `on_cancel` is owed.
 };
 
 struct DeadLetterRecord {
@@ -104,9 +108,11 @@ struct LostRange {
 struct DueRecord {
   SubscriptionId subscription;
   EventId event;
-  base::BusTime due = 0;
+  DueTime due = 0;
   std::uint32_t attempts = 0;
   bool suspect = false;
+  bool started = false;
+  bool cleanup = false;
 };
 
 /// The copy of the event that a settlement keeps.
@@ -116,7 +122,30 @@ struct ParkedEvent {
   ChunkPtr chunk;  ///< The event alone.
 };
 
+/// A cancellation token, and how it stands with what was published under it.
+struct TokenRecord {
+  TokenId id;
+  base::BusTime made_at = 0;
+  base::BusTime used_at = 0;   ///< When something was last published under it.
+  base::BusTime deadline = 0;  ///< When it cancels itself; 0 = never.
+  PerLane<Sequence> first;     ///< The oldest event under it in each lane; 0 = none.
+  PerLane<Sequence> last;      ///< The newest.
+  std::uint64_t published = 0;
+  std::uint64_t ended = 0;    ///< Of them, those that nobody is owed any more.
+  CommitNumber cancelled_in;  ///< 0 = it is not.
+  WallTime cancelled_at = 0;
+  std::string reason;
+};
+
+/// An event that was cancelled by itself.
+struct TombstoneRecord {
+  EventId event;
+  WallTime cancelled_at = 0;
+  std::string reason;
+};
+
 using Record = std::variant<ChunkPtr, SubscriptionRecord, CursorRecord, SettlementRecord, DueRecord,
-                            ParkedEvent, DeadLetterRecord, StateRecord, RetentionMark, LostRange>;
+                            ParkedEvent, DeadLetterRecord, StateRecord, RetentionMark, LostRange,
+                            TokenRecord, TombstoneRecord>;
 
 }  // namespace holdfast::model

@@ -224,8 +224,8 @@ Result<CursorRecord> decode_cursor(std::string_view key, std::string_view value,
 std::string encode(const SettlementRecord& record, std::string_view key) {
   auto& builder = reused_builder();
   const auto error = record.last_error.empty() ? 0 : put_text(builder, record.last_error);
-  builder.Finish(
-      schema::CreateSettlement(builder, record.attempts, record.due, record.suspect, error));
+  builder.Finish(schema::CreateSettlement(builder, record.attempts, record.due, record.suspect,
+                                          error, record.started, record.cleanup));
   return seal(builder, key);
 }
 
@@ -237,23 +237,28 @@ Result<SettlementRecord> decode_settlement(std::string_view key, std::string_vie
                           .attempts = table->attempts(),
                           .due = table->due(),
                           .suspect = table->suspect(),
-                          .last_error = std::string(text_of(table->last_error()))};
+                          .last_error = std::string(text_of(table->last_error())),
+                          .started = table->started(),
+                          .cleanup = table->cleanup()};
 }
 
 std::string encode(const DueRecord& record, std::string_view key) {
   auto& builder = reused_builder();
-  builder.Finish(schema::CreateDue(builder, record.attempts, record.suspect));
+  builder.Finish(
+      schema::CreateDue(builder, record.attempts, record.suspect, record.started, record.cleanup));
   return seal(builder, key);
 }
 
 Result<DueRecord> decode_due(std::string_view key, std::string_view value,
-                             SubscriptionId subscription, EventId event, base::BusTime due) {
+                             SubscriptionId subscription, EventId event, DueTime due) {
   HOLDFAST_ASSIGN(const auto table, Opened<schema::Due>::open("due time", key, value));
   return DueRecord{.subscription = subscription,
                    .event = event,
                    .due = due,
                    .attempts = table->attempts(),
-                   .suspect = table->suspect()};
+                   .suspect = table->suspect(),
+                   .started = table->started(),
+                   .cleanup = table->cleanup()};
 }
 
 std::string encode(const DeadLetterRecord& record, std::string_view key) {
@@ -307,6 +312,51 @@ std::string encode(const LostRange& range, std::string_view key) {
 Result<LostRange> decode_lost_range(std::string_view key, std::string_view value, Priority lane) {
   HOLDFAST_ASSIGN(const auto table, Opened<schema::LostRange>::open("lost range", key, value));
   return LostRange{.lane = lane, .from = table->from(), .to = table->to()};
+}
+
+std::string encode(const TokenRecord& record, std::string_view key) {
+  auto& builder = reused_builder();
+  const auto reason = record.reason.empty() ? 0 : put_text(builder, record.reason);
+  const auto first = builder.CreateVector(record.first.values.data(), kLaneCount);
+  const auto last = builder.CreateVector(record.last.values.data(), kLaneCount);
+  builder.Finish(schema::CreateToken(builder, record.made_at, record.used_at, record.deadline,
+                                     first, last, record.published, record.ended,
+                                     record.cancelled_in.value, record.cancelled_at, reason));
+  return seal(builder, key);
+}
+
+Result<TokenRecord> decode_token(std::string_view key, std::string_view value, TokenId id) {
+  HOLDFAST_ASSIGN(const auto table, Opened<schema::Token>::open("token", key, value));
+  TokenRecord record{.id = id,
+                     .made_at = table->made_at(),
+                     .used_at = table->used_at(),
+                     .deadline = table->deadline(),
+                     .first = {},
+                     .last = {},
+                     .published = table->published(),
+                     .ended = table->ended(),
+                     .cancelled_in = {table->cancelled_in()},
+                     .cancelled_at = table->cancelled_at(),
+                     .reason = std::string(text_of(table->reason()))};
+  if (!read_lanes(table->first(), record.first) || !read_lanes(table->last(), record.last)) {
+    return damaged("token", "has not one value a lane");
+  }
+  return record;
+}
+
+std::string encode(const TombstoneRecord& record, std::string_view key) {
+  auto& builder = reused_builder();
+  const auto reason = record.reason.empty() ? 0 : put_text(builder, record.reason);
+  builder.Finish(schema::CreateTombstone(builder, record.cancelled_at, reason));
+  return seal(builder, key);
+}
+
+Result<TombstoneRecord> decode_tombstone(std::string_view key, std::string_view value,
+                                         EventId event) {
+  HOLDFAST_ASSIGN(const auto table, Opened<schema::Tombstone>::open("tombstone", key, value));
+  return TombstoneRecord{.event = event,
+                         .cancelled_at = table->cancelled_at(),
+                         .reason = std::string(text_of(table->reason()))};
 }
 
 std::string encode_state(std::string_view value, CommitNumber version, std::string_view key) {

@@ -28,6 +28,8 @@ namespace holdfast::model {
 [[nodiscard]] std::string encode(const DeadLetterRecord& record, std::string_view key);
 [[nodiscard]] std::string encode(const RetentionMark& mark, std::string_view key);
 [[nodiscard]] std::string encode(const LostRange& range, std::string_view key);
+[[nodiscard]] std::string encode(const TokenRecord& record, std::string_view key);
+[[nodiscard]] std::string encode(const TombstoneRecord& record, std::string_view key);
 [[nodiscard]] std::string encode_state(std::string_view value, CommitNumber version,
                                        std::string_view key);
 
@@ -37,12 +39,15 @@ Result<CursorRecord> decode_cursor(std::string_view key, std::string_view value,
 Result<SettlementRecord> decode_settlement(std::string_view key, std::string_view value,
                                            SubscriptionId subscription, EventId event);
 Result<DueRecord> decode_due(std::string_view key, std::string_view value,
-                             SubscriptionId subscription, EventId event, base::BusTime due);
+                             SubscriptionId subscription, EventId event, DueTime due);
 Result<DeadLetterRecord> decode_dead_letter(std::string_view key, std::string_view value,
                                             SubscriptionId subscription, EventId event);
 Result<RetentionMark> decode_retention_mark(std::string_view key, std::string_view value,
                                             Priority lane, Sequence sequence);
 Result<LostRange> decode_lost_range(std::string_view key, std::string_view value, Priority lane);
+Result<TokenRecord> decode_token(std::string_view key, std::string_view value, TokenId id);
+Result<TombstoneRecord> decode_tombstone(std::string_view key, std::string_view value,
+                                         EventId event);
 Result<StateRecord> decode_state(std::string_view key, std::string_view value, std::string name,
                                  std::string state_key);
 

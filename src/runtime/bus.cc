@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "holdfast/bus.h"
 
+#include <shared_mutex>
 #include <utility>
 
 #include "base/status_or.h"
@@ -57,6 +58,41 @@ Status Bus::publish_batch_async(std::span<const OwnedEvent> events,
 
 CommitNumber Bus::durable_commit() const noexcept { return impl_->engine->durable_commit(); }
 Status Bus::wait_durable(CommitNumber commit) { return impl_->engine->wait_durable(commit); }
+
+Result<CancellationToken> Bus::make_token(const TokenOptions& options) {
+  return impl_->engine->make_token(options);
+}
+
+Result<CancellationToken> Bus::token(TokenId id) const { return impl_->engine->token(id); }
+
+Result<CancellableReceipt> Bus::publish_cancellable(const Event& event,
+                                                    const PublishOptions& options) {
+  return impl_->engine->publish_cancellable(event, options);
+}
+
+Result<CancelReceipt> Bus::cancel(TokenId token, std::string_view reason) {
+  return impl_->engine->cancel(token, std::string(reason));
+}
+
+Result<CancelReceipt> Bus::cancel(EventId id, std::string_view reason) {
+  return impl_->engine->cancel(id, std::string(reason));
+}
+
+Status Bus::cancel_async(TokenId token, std::string_view reason,
+                         std::function<void(Result<CancelReceipt>)> done) {
+  return impl_->engine->cancel_async(token, std::string(reason), std::move(done));
+}
+
+Status Bus::cancel_async(EventId id, std::string_view reason,
+                         std::function<void(Result<CancelReceipt>)> done) {
+  return impl_->engine->cancel_async(id, std::string(reason), std::move(done));
+}
+
+bool CancellationToken::cancelled() const {
+  if (link_ == nullptr || id_.value == 0) return false;
+  const std::shared_lock lock(link_->mutex);
+  return link_->engine != nullptr && link_->engine->is_cancelled(id_);
+}
 
 Result<Subscription> Bus::subscribe(SubscribeOptions options, Handler handler) {
   HOLDFAST_ASSIGN(auto handle, impl_->engine->subscribe(std::move(options), std::move(handler)));

@@ -153,10 +153,23 @@ void Committer::plan_answers(core::CommitPlan& plan, Group& group) {
       case Effect::run_again: state_.scheduler.run_again(answer.lease); break;
       case Effect::parked:
       case Effect::released:
+      case Effect::refused:
       case Effect::stale: break;
     }
   }
   state_.scheduler.answered();
+}
+
+/// What can only be told in the order of commits; refuses without a trace.
+Status Committer::decide(core::CommitPlan& plan, const Request& request) {
+  if (request.decide) return request.decide(plan);
+  for (std::size_t i = 0; i < request.events.size(); ++i) {
+    auto status = plan.admit(request.events, i);
+    if (status.ok()) continue;
+    if (!request.atomic_batch) return status;
+    return status.with_context("event " + std::to_string(i) + " of the batch");
+  }
+  return {};
 }
 
 void Committer::plan_group(core::CommitPlan& plan, Group& group) {
@@ -177,6 +190,10 @@ void Committer::plan_group(core::CommitPlan& plan, Group& group) {
     auto& request = group.requests[i];
     auto& outcome = group.outcomes[i];
     if (!outcome.ok()) continue;
+    if (auto status = decide(plan, request); !status.ok()) {
+      outcome = std::move(status);
+      continue;
+    }
     plan.publish(request.events, request.atomic_batch, outcome->ids);
     if (request.atomic_batch) outcome->batch = plan.last_batch();
     for (auto& write : request.state) {

@@ -111,6 +111,7 @@ class Committer {
   std::vector<Request> take_group();
   void plan_group(core::CommitPlan& plan, Group& group);
   void plan_answers(core::CommitPlan& plan, Group& group);
+  static Status decide(core::CommitPlan& plan, const Request& request);
   Status write(const model::Commit& commit);
   void written(CommitNumber number, Group& group, bool caller_syncs);
   void refuse(Group& group, CommitNumber number, const Status& cause);

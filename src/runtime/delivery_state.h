@@ -19,6 +19,7 @@ struct DeliveryState : std::enable_shared_from_this<DeliveryState> {
   EventView view;
   std::unique_ptr<core::TxWrites> tx;
   bool deferred = false;
+  bool gated = false;  // whether its handler may run is still to be asked
   /// By whoever answers first: the handler's return, or its `Deferred`.
   std::atomic<bool> answered{false};
 

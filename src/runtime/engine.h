@@ -12,10 +12,15 @@
 #include <shared_mutex>
 #include <span>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
+#include <variant>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/token_change.h"
 #include "holdfast/bus.h"
 #include "journal/journal.h"
 #include "runtime/bus_state.h"
@@ -57,6 +62,16 @@ class Engine {
                                     const BatchOptions& options);
   [[nodiscard]] CommitNumber durable_commit() const noexcept { return committer_->durable(); }
   Status wait_durable(CommitNumber commit);
+
+  // --- Cancelling (engine_cancel.cc) ---
+  using CancelTarget = std::variant<TokenId, EventId>;
+  Result<CancellationToken> make_token(const TokenOptions& options);
+  Result<CancellationToken> token(TokenId id) const;
+  [[nodiscard]] bool is_cancelled(TokenId id) const;
+  Result<CancellableReceipt> publish_cancellable(const Event& event, const PublishOptions& options);
+  Result<CancelReceipt> cancel(const CancelTarget& target, std::string reason);
+  Status cancel_async(const CancelTarget& target, std::string reason,
+                      std::function<void(Result<CancelReceipt>)> done);
 
   // --- Handling (engine_subscribe.cc) ---
   Result<std::shared_ptr<internal::SubscriptionHandle>> subscribe(SubscribeOptions options,
@@ -125,6 +140,20 @@ class Engine {
   Status encode_all(std::span<const OwnedEvent> events, model::EncodedEvents& out) const;
   Result<Committed> run(Request& request);
 
+  // engine_cancel.cc
+  using CancelledPtr = std::shared_ptr<core::CommitPlan::Cancelled>;
+  Request cancel_request(EventId id, std::string reason, const CancelledPtr& cancelled);
+  Request cancel_request(TokenId id, std::string reason, const CancelledPtr& cancelled);
+  Result<Request> cancel_request(const CancelTarget& target, std::string reason,
+                                 const CancelledPtr& cancelled);
+  Status read_members(TokenId id, std::vector<core::Span>& members) const;
+  /// Shows `change` what it has to see: in `prepare`, while nothing else commits.
+  Status read_token_change(core::TokenChange& change, model::SubscriptionId parked_of) const;
+  void tell_waiters(std::optional<EventId> event);
+  void signal_cancelled(const core::CommitPlan::Cancelled& cancelled);
+  void signal_early(const CancelTarget& target);
+  void cancel_expired(base::BusTime now);
+
   // engine_subscribe.cc
   struct Backlog;
   Status commit_answers();
@@ -142,6 +171,8 @@ class Engine {
   // engine_upkeep.cc
   void upkeep_loop();
   void upkeep();
+  /// The upkeep has something to do by then.
+  void wake_upkeep(base::BusTime by);
   bool look_at_disk(std::uint64_t wanted);
   void tell_of_dropped_dead_letters();
   Status flush();
@@ -166,6 +197,7 @@ class Engine {
   std::atomic<bool> disk_low_{false};
   std::atomic<std::uint64_t> unlooked_bytes_{0};  // published since the disk was looked at
   std::atomic<std::uint64_t> refused_{0};
+  std::atomic<std::uint64_t> tokens_made_{1};
 
   std::mutex upkeep_mutex_;
   std::condition_variable upkeep_wake_;
@@ -174,6 +206,19 @@ class Engine {
   std::uint64_t told_dropped_ = 0;  // by the upkeep thread, and once it has ended by who closes
   std::thread upkeep_thread_;
 };
+
+/// Tells a caller the outcome of `what`. What its callback throws is its own affair: here others
+/// wait for this thread.
+template <typename Done, typename Outcome>
+void tell(const base::Log& log, const Done& done, Outcome&& outcome, std::string_view what) {
+  if (!done) return;
+  const internal::CallbackScope scope;
+  try {
+    done(std::forward<Outcome>(outcome));
+  } catch (...) {
+    log.error("holdfast: the callback of " + std::string(what) + " threw");
+  }
+}
 
 /// Whether this thread is running a handler of any bus: it must not wait for room that it may have
 /// to make, nor for itself.

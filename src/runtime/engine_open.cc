@@ -75,6 +75,7 @@ Status check(const Options& options) {
 core::LedgerSettings ledger_settings(const Options& options) {
   return {.retention = {options.retention, options.unclaimed_retention},
           .dead_letters_max = options.limits.dead_letters_max,
+          .tokens_max = options.limits.tokens_max,
           // An eighth for events on their way, half for the engine; the rest is intake and slack.
           .resident_bytes_max = options.memory_budget / 8};
 }
@@ -148,6 +149,7 @@ Status Engine::first_commit(const std::vector<RunningSlots::Running>& left) {
       const auto& record = std::get<model::SettlementRecord>(*parked);
       suspect.attempts = record.attempts;
       suspect.due = record.due;
+      suspect.cleanup = record.cleanup;
       HOLDFAST_ASSIGN(auto copy,
                       journal_->find(journal::ParkedRef{running.subscription, running.event}));
       if (!copy.has_value()) continue;
@@ -199,12 +201,7 @@ void Engine::start() {
   link_->engine = this;
   Committer::Hooks hooks;
   hooks.work_offered = [this] { workers_->wake(); };
-  hooks.next_due = [this](base::BusTime due) {
-    const std::lock_guard lock(upkeep_mutex_);
-    if (due >= upkeep_at_) return;
-    upkeep_at_ = due;
-    upkeep_wake_.notify_one();
-  };
+  hooks.next_due = [this](base::BusTime due) { wake_upkeep(due); };
   const CommitNumber last{journal_->state().last_commit.value + 1};
   committer_ = std::make_unique<Committer>(*journal_, last, state_, options_, clock_, log_,
                                            std::move(hooks));

@@ -30,18 +30,6 @@ Result<Durability> durability_of(const std::optional<Durability>& chosen, Durabi
   return durability;
 }
 
-/// Tells a publisher. What it throws is its own affair: here others wait for this thread.
-template <typename Done, typename Outcome>
-void tell(const base::Log& log, const Done& done, Outcome&& outcome) {
-  if (!done) return;
-  const internal::CallbackScope scope;
-  try {
-    done(std::forward<Outcome>(outcome));
-  } catch (...) {
-    log.error("holdfast: the callback of a publish threw");
-  }
-}
-
 }  // namespace
 
 Status Engine::check_open() const {
@@ -99,7 +87,8 @@ Status Engine::publish_async(const Event& event, std::function<void(Result<Recei
   HOLDFAST_TRY(encode(event, request.events));
   HOLDFAST_TRY(check_disk(request.events.bytes()));
   request.done = [this, done = std::move(done)](Result<Committed> committed) {
-    tell(log_, done, committed.ok() ? Result<Receipt>(receipt_of(*committed)) : committed.status());
+    tell(log_, done, committed.ok() ? Result<Receipt>(receipt_of(*committed)) : committed.status(),
+         "a publish");
   };
   auto status = committer_->submit(request, may_block());
   if (status == StatusCode::resource_exhausted) ++refused_;
@@ -157,7 +146,8 @@ Status Engine::publish_batch_async(std::span<const OwnedEvent> events,
   request.atomic_batch = true;
   request.done = [this, done = std::move(done)](Result<Committed> committed) {
     tell(log_, done,
-         committed.ok() ? Result<BatchReceipt>(batch_receipt_of(*committed)) : committed.status());
+         committed.ok() ? Result<BatchReceipt>(batch_receipt_of(*committed)) : committed.status(),
+         "a publish");
   };
   auto status = committer_->submit(request, may_block());
   if (status == StatusCode::resource_exhausted) ++refused_;

@@ -41,6 +41,10 @@ Status check(const SubscribeOptions& options) {
   return {};
 }
 
+core::Attachment attachment_of(const SubscribeOptions& options) {
+  return {options.concurrency, options.retry, static_cast<bool>(options.on_cancel)};
+}
+
 /// Keeps lanes from being trimmed while somebody reads them.
 class Pins {
  public:
@@ -237,6 +241,7 @@ Result<SubscriptionId> Engine::attach_durable(
   if (is_new) HOLDFAST_TRY(read_backlog(interest, from, to, backlog));
 
   SubscriptionId id = record.id;
+  core::TokenChange tokens(state_.ledger, {id, std::make_shared<const core::Interest>(record)});
   Request request;
   request.prepare = [&]() -> Status {
     if (is_new || filter_changed) {
@@ -254,11 +259,13 @@ Result<SubscriptionId> Engine::attach_durable(
         }
       }
       HOLDFAST_TRY(read_backlog(interest, from, end, backlog));
+      return read_token_change(tokens, id);
     }
     return {};
   };
   request.change = [&](core::CommitPlan& plan) -> Status {
     core::SubscriptionState* subscription = nullptr;
+    plan.shift_ended(tokens.ended());
     if (is_new) {
       record.id = id = state_.ledger.next_id();
       subscription = &plan.create(record, backlog.lanes);
@@ -283,8 +290,8 @@ Result<SubscriptionId> Engine::attach_durable(
     auto handle = make_handle(id);
     if (handle->options().on_settled) ++state_.settle_listeners;
     state_.handles.insert_or_assign(id, std::move(handle));
-    core::attach(state_.ledger, state_.scheduler, *subscription, options.concurrency, options.retry,
-                 clock_.now().bus);
+    core::attach(state_.ledger, state_.scheduler, *subscription, attachment_of(options),
+                 clock_.now());
     return {};
   };
   HOLDFAST_TRY(run(request).status());
@@ -315,8 +322,8 @@ Result<std::shared_ptr<SubscriptionHandle>> Engine::subscribe(SubscribeOptions o
     auto& subscription = state_.ledger.add(record, false);
     if (options.on_settled) ++state_.settle_listeners;
     state_.handles.insert_or_assign(record.id, make_handle(record.id));
-    core::attach(state_.ledger, state_.scheduler, subscription, options.concurrency, options.retry,
-                 clock_.now().bus);
+    core::attach(state_.ledger, state_.scheduler, subscription, attachment_of(options),
+                 clock_.now());
   }
   workers_->wake();
   return handle;
@@ -339,6 +346,18 @@ Status Engine::remove_subscription(std::string_view name) {
   HOLDFAST_TRY(internal::check_may_wait());
   const std::lock_guard one(subscribe_mutex_);
   Request request;
+  std::optional<core::TokenChange> tokens;
+  request.prepare = [&]() -> Status {
+    SubscriptionId id;
+    {
+      const std::lock_guard lock(state_.mutex);
+      const auto* subscription = state_.ledger.find(name);
+      if (subscription == nullptr) return {};
+      id = subscription->record.id;
+    }
+    tokens.emplace(state_.ledger, core::TokenChange::After{id, nullptr});
+    return read_token_change(*tokens, id);
+  };
   request.change = [&](core::CommitPlan& plan) -> Status {
     const auto* subscription = state_.ledger.find(name);
     if (subscription == nullptr) {
@@ -350,6 +369,7 @@ Status Engine::remove_subscription(std::string_view name) {
               "subscription \"" + std::string(name) + "\" has a handler; end it first"};
     }
     const auto id = subscription->record.id;
+    plan.shift_ended(tokens->ended());
     plan.remove(id);
     // Whoever waits for an event that only this one was owed has nothing to wait for any more.
     for (auto& [event, waiter] : state_.settle_waiters) {
@@ -397,6 +417,8 @@ Request Engine::look_at_settling(EventId id, SettleWaiter& waiter, bool& wait) {
   };
   look.change = [this, stored, &waiter, &wait](core::CommitPlan&) -> Status {
     if (!stored->has_value()) return {};
+    // These end an event for everybody, whoever has still to hear of it.
+    if ((*stored)->cancelled.has_value() || (*stored)->state == EventState::expired) return {};
     bool pending = false;
     for (const auto& each : (*stored)->standings) {
       const auto* subscription = state_.ledger.find(each.subscription);
@@ -478,7 +500,7 @@ Result<std::uint64_t> Engine::redrive(const DeadLetterFilter& filter) {
     HOLDFAST_TRY(run(request).status());
     {
       const std::lock_guard lock(state_.mutex);
-      state_.scheduler.advance(clock_.now().bus);
+      state_.scheduler.advance(clock_.now());
     }
     workers_->wake();
     count += letters.size();

@@ -23,13 +23,22 @@ constexpr model::Sequence kCursorLag = 65'536;
 
 bool inside_handler() { return internal::inside_any_handler(); }
 
+void Engine::wake_upkeep(base::BusTime by) {
+  const std::lock_guard lock(upkeep_mutex_);
+  if (by >= upkeep_at_) return;
+  upkeep_at_ = by;
+  upkeep_wake_.notify_one();
+}
+
 void Engine::upkeep_loop() {
   auto next_upkeep = clock_.now().bus + kUpkeepInterval;
   while (true) {
-    const auto now = clock_.now().bus;
+    const auto clock = clock_.now();
+    const auto now = clock.bus;
+    cancel_expired(now);
     {
       const std::lock_guard lock(state_.mutex);
-      state_.scheduler.advance(now);
+      state_.scheduler.advance(clock);
       const auto due = state_.scheduler.next_due();
       const std::lock_guard own(upkeep_mutex_);
       upkeep_at_ = std::min(next_upkeep, due.value_or(next_upkeep));

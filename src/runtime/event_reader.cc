@@ -54,7 +54,7 @@ Status check(const ScanFilter& filter) {
     HOLDFAST_TRY(core::check_enum(priority, Priority::low, "priority"));
   }
   for (const auto state : filter.states) {
-    HOLDFAST_TRY(core::check_enum(state, EventState::settled, "state"));
+    HOLDFAST_TRY(core::check_enum(state, EventState::expired, "state"));
   }
   return check(filter.types);
 }
@@ -66,9 +66,11 @@ Status check(const DeadLetterFilter& filter) {
 
 }  // namespace
 
-WallTime EventReader::wall_of(base::BusTime due) const {
+WallTime EventReader::wall_of(model::DueTime due) const {
+  const auto time = model::time_of(due);
+  if (model::clock_of(due) == model::DueClock::wall) return time;
   const auto now = clock_.now();
-  return now.wall + (due - now.bus);
+  return now.wall + (time - now.bus);
 }
 
 Status EventReader::load_exceptions(Exceptions& exceptions) const {
@@ -102,6 +104,7 @@ Status EventReader::load_exceptions(Exceptions& exceptions) const {
 /// Under the lock.
 EventState EventReader::state_of(const EventView& event, const Exceptions& exceptions) const {
   auto state = EventState::settled;
+  const auto wall = clock_.now().wall;
   bool claimed = false;
   const auto lane = event.id.priority;
   for (const auto& [id, subscription] : ledger_.subscriptions) {
@@ -111,23 +114,36 @@ EventState EventReader::state_of(const EventView& event, const Exceptions& excep
     claimed = true;
     if (*standing != core::Ledger::Standing::owed) continue;
     const bool leased = subscription->lanes[lane].is_in_row(event.id.sequence);
-    state = std::min(state, leased ? EventState::leased : EventState::ready);
+    const auto waits = event.not_before > wall ? EventState::scheduled : EventState::ready;
+    state = std::min(state, leased ? EventState::leased : waits);
   }
   if (const auto found = exceptions.by_event.find(event.id); found != exceptions.by_event.end()) {
-    const auto now = clock_.now().wall;
     for (const auto& one : found->second) {
       const auto* subscription = ledger_.find(one.subscription);
       if (subscription == nullptr) continue;
       claimed = true;
       const bool leased = subscription->is_parked_with_handler(event.id);
-      const auto this_one = one.dead        ? EventState::dead
-                            : leased        ? EventState::leased
-                            : one.due > now ? EventState::scheduled
-                                            : EventState::ready;
+      const auto this_one = one.dead         ? EventState::dead
+                            : leased         ? EventState::leased
+                            : one.due > wall ? EventState::scheduled
+                                             : EventState::ready;
       state = std::min(state, this_one);
     }
   }
-  return claimed ? state : EventState::unclaimed;
+  if (!claimed) state = EventState::unclaimed;
+  if (is_cancelled(event, state)) return EventState::cancelled;
+  const bool waits = state == EventState::ready || state == EventState::scheduled ||
+                     state == EventState::unclaimed;
+  return waits && event.expires_at != 0 && event.expires_at <= wall ? EventState::expired : state;
+}
+
+/// Under the lock. What was ended by everyone before its token was cancelled stays so.
+bool EventReader::is_cancelled(const EventView& event, EventState state) const {
+  if (state == EventState::leased) return false;
+  const auto& cancellations = ledger_.cancellations;
+  if (cancellations.is_cancelled(event.id, {})) return true;
+  const bool ended = state == EventState::settled || state == EventState::dead;
+  return !ended && cancellations.is_cancelled(event.id, event.token);
 }
 
 Status EventReader::scan(const ScanFilter& filter, const ScanVisitor& visitor) const {
@@ -226,6 +242,25 @@ Result<model::ChunkPtr> EventReader::find_chunk(EventId id, const Exceptions* ex
   return model::ChunkPtr();
 }
 
+Result<model::ChunkPtr> EventReader::find_event(EventId id) const {
+  HOLDFAST_ASSIGN(auto chunk, find_chunk(id, nullptr));
+  if (chunk != nullptr) return chunk;
+  Exceptions exceptions;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [each, subscription] : ledger_.subscriptions) {
+      if (!subscription->durable) continue;
+      if (subscription->lanes[id.priority].parked_events.contains(id.sequence)) {
+        exceptions.by_event[id].push_back({each, false, 0});
+      }
+      if (ledger_.dead_letters.contains({each, id})) {
+        exceptions.by_event[id].push_back({each, true, 0});
+      }
+    }
+  }
+  return find_chunk(id, &exceptions);
+}
+
 Result<std::optional<StoredEvent>> EventReader::get(EventId id) const {
   HOLDFAST_TRY(core::check_event_id(id));
   // What single subscriptions have to say of it.
@@ -256,6 +291,7 @@ Result<std::optional<StoredEvent>> EventReader::get(EventId id) const {
   }
   HOLDFAST_ASSIGN(const auto chunk, find_chunk(id, &exceptions));
   if (chunk == nullptr) return std::optional<StoredEvent>();
+  HOLDFAST_ASSIGN(const auto tombstone, journal_.find(journal::TombstoneRef{id}));
   const auto view = chunk->event(id.sequence);
   StoredEvent stored;
   stored.id = id;
@@ -266,6 +302,14 @@ Result<std::optional<StoredEvent>> EventReader::get(EventId id) const {
   const auto now = clock_.now().wall;
   const std::lock_guard lock(mutex_);
   stored.state = state_of(view, exceptions);
+  if (tombstone.has_value()) {
+    const auto& record = std::get<model::TombstoneRecord>(*tombstone);
+    stored.cancelled = StoredEvent::Cancelled{record.cancelled_at, record.reason, {}};
+  } else if (const auto* token = ledger_.cancellations.find(view.token);
+             token != nullptr && token->cancelled() && stored.state != EventState::settled) {
+    stored.cancelled =
+        StoredEvent::Cancelled{token->record.cancelled_at, token->record.reason, view.token};
+  }
   for (const auto& [each, subscription] : ledger_.subscriptions) {
     if (!subscription->durable) continue;
     auto found = standings.find(each);

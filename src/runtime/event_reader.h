@@ -33,6 +33,8 @@ class EventReader {
 
   Status scan(const ScanFilter& filter, const ScanVisitor& visitor) const;
   Result<std::optional<StoredEvent>> get(EventId id) const;
+  /// The chunk that holds it, or the copy that some subscription keeps; null when there is none.
+  Result<model::ChunkPtr> find_event(EventId id) const;
   Status scan_dead_letters(const DeadLetterFilter& filter, const DeadLetterVisitor& visitor) const;
   Result<std::vector<DeadLetter>> dead_letters(const DeadLetterFilter& filter) const;
   /// The same as they are stored.
@@ -46,7 +48,7 @@ class EventReader {
  private:
   struct Exceptions;
   struct LaneScan;
-  [[nodiscard]] WallTime wall_of(base::BusTime due) const;
+  [[nodiscard]] WallTime wall_of(model::DueTime due) const;
   /// Those that `filter` names, by subscription and event, until the visitor returns false; how
   /// many is for that to say.
   Status visit_dead_letters(const DeadLetterFilter& filter,
@@ -54,6 +56,7 @@ class EventReader {
   Status load_exceptions(Exceptions& exceptions) const;
   Status scan_lane(Priority lane, LaneScan& scan) const;
   [[nodiscard]] EventState state_of(const EventView& event, const Exceptions& exceptions) const;
+  [[nodiscard]] bool is_cancelled(const EventView& event, EventState state) const;
   Result<EventState> exact_state(const EventView& event, EventState seen,
                                  const LaneScan& scan) const;
   Result<model::ChunkPtr> find_chunk(EventId id, const Exceptions* exceptions) const;

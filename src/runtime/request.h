@@ -31,6 +31,10 @@ struct Request {
   /// Changes the ledger, under the lock. An error refuses the request and must leave no trace.
   std::function<Status(core::CommitPlan&)> change;
 
+  /// Likewise, but behind the answers that the commit carries and in turn with what is published:
+  /// for what is decided in the order of requests.
+  std::function<Status(core::CommitPlan&)> decide;
+
   /// Called once, with no lock held.
   std::function<void(Result<Committed>)> done;
 

@@ -47,6 +47,7 @@ class SubscriptionHandle {
   [[nodiscard]] const SubscribeOptions& options() const noexcept { return options_; }
   /// Between `enter` and `leave`.
   [[nodiscard]] Handler& handler() noexcept { return *handler_; }
+  [[nodiscard]] Handler& on_cancel() noexcept { return options_.on_cancel; }
   [[nodiscard]] std::stop_token stop_token() const { return stop_.get_token(); }
   [[nodiscard]] const std::shared_ptr<runtime::EngineLink>& link() const noexcept { return link_; }
 

@@ -5,6 +5,9 @@
 #include <exception>
 #include <utility>
 
+#include "core/event_limits.h"
+#include "core/gate.h"
+
 namespace holdfast::runtime {
 
 namespace {
@@ -15,22 +18,11 @@ constexpr std::size_t kAnswersEager = 512;
 // in parts.
 constexpr std::size_t kRefillScanEvents = 65'536;
 
-/// At most `kReasonBytesMax` of `reason`, not cut inside a character.
-std::string bounded(std::string reason) {
-  if (reason.size() <= kReasonBytesMax) return reason;
-  auto end = kReasonBytesMax;
-  const auto continues = [&] { return (static_cast<unsigned char>(reason[end]) & 0xC0U) == 0x80U; };
-  while (end > kReasonBytesMax - 4 && continues()) --end;
-  reason.resize(end);
-  reason.shrink_to_fit();
-  return reason;
-}
-
 core::Answer to_answer(const core::Lease& lease, Outcome outcome, bool stop_requested) {
   using Kind = core::Answer::Kind;
   core::Answer answer;
   answer.lease = lease;
-  answer.reason = bounded(outcome.reason());
+  answer.reason = core::cut_reason(outcome.reason());
   if (outcome.delay().has_value()) answer.delay = outcome.delay()->count();
   switch (outcome.kind()) {
     case Outcome::Kind::ack: answer.kind = Kind::ack; break;
@@ -138,6 +130,7 @@ void WorkerPool::run(Worker& worker) {
     }
     delivery->handle = state_.handles.at(lease->subscription);
     delivery->lease = std::move(*lease);
+    delivery->gated = core::needs_gate(state_.ledger, delivery->lease);
     ++leases_;
     worker.running = true;
     worker.since = clock_.now().boot;
@@ -158,12 +151,13 @@ void WorkerPool::deliver(Worker& worker, std::shared_ptr<internal::DeliveryState
   delivery->deferred = false;
   delivery->answered = false;
   const auto handle = delivery->handle;
-  if (!load(*delivery) || !handle->enter()) {
-    // Not run: ended meanwhile, or its copy cannot be read. It stays pending.
-    core::Answer released;
-    released.lease = delivery->lease;
-    released.kind = core::Answer::Kind::release;
-    return give(std::move(released));
+  // Not run: ended meanwhile, or its copy cannot be read. It stays pending.
+  core::Answer instead;
+  instead.kind = core::Answer::Kind::release;
+  if (!load(*delivery) || !may_run(*delivery, instead) || !handle->enter()) {
+    instead.lease = delivery->lease;
+    instead.ran = false;
+    return give(std::move(instead));
   }
   slots_.begin(worker.slot,
                {delivery->lease.subscription, delivery->lease.event, delivery->lease.suspect});
@@ -207,21 +201,46 @@ bool WorkerPool::load(internal::DeliveryState& delivery) {
   return true;
 }
 
+bool WorkerPool::may_run(internal::DeliveryState& delivery, core::Answer& answer) {
+  using Kind = core::Answer::Kind;
+  if (!delivery.gated) return true;
+  const std::lock_guard lock(state_.mutex);
+  switch (core::gate(state_.ledger, delivery.lease, delivery.view, clock_.now().wall)) {
+    case core::Verdict::run:
+    case core::Verdict::clean_up: return true;
+    case core::Verdict::cancelled:
+      answer.kind = Kind::drop;
+      answer.how = Settled::cancelled;
+      return false;
+    case core::Verdict::expired:
+      answer.kind = Kind::drop;
+      answer.how = Settled::expired;
+      return false;
+    case core::Verdict::postpone:
+      answer.kind = Kind::postpone;
+      answer.until = model::due_at_wall(delivery.view.not_before);
+      return false;
+  }
+  return true;
+}
+
 core::Answer WorkerPool::call(internal::DeliveryState& delivery) {
   const auto& handle = delivery.handle;
   const auto failed = [&](std::string reason) {
     return to_answer(delivery.lease, Outcome::retry(std::move(reason)), false);
   };
   try {
+    const bool cleanup = delivery.lease.cleanup;
     const auto& condition = handle->options().condition;
-    if (condition && !condition(delivery.view)) {
+    if (!cleanup && condition && !condition(delivery.view)) {
       core::Answer skipped;
       skipped.lease = delivery.lease;
       skipped.kind = core::Answer::Kind::skip;
+      skipped.ran = false;
       return skipped;
     }
     auto given = delivery.delivery();
-    auto outcome = handle->handler()(given);
+    auto outcome = cleanup ? handle->on_cancel()(given) : handle->handler()(given);
     return to_answer(delivery.lease, std::move(outcome), handle->stop_token().stop_requested());
   } catch (const std::exception& error) {
     return failed(error.what());
@@ -274,17 +293,18 @@ void WorkerPool::refill(const core::Scheduler::ParkedRefill& refill) {
   if (committer_.planned() > committer_.written()) committer_.wait_written();
   std::vector<model::DueRecord> records;
   std::optional<core::ParkedWindow::Key> reached;
-  const auto status = journal_.scan(
-      journal::DueTimes{refill.subscription, refill.lane, refill.from.due, refill.from.sequence},
-      [&](model::Record&& record) {
-        const auto& due = std::get<model::DueRecord>(record);
-        if (records.size() == refill.events_max) {
-          reached = {due.due, due.event.sequence};
-          return false;
-        }
-        records.push_back(due);
-        return true;
-      });
+  const auto status =
+      journal_.scan(journal::DueTimes{refill.subscription, refill.lane, refill.from.due,
+                                      refill.from.sequence, model::last_due(refill.clock)},
+                    [&](model::Record&& record) {
+                      const auto& due = std::get<model::DueRecord>(record);
+                      if (records.size() == refill.events_max) {
+                        reached = {due.due, due.event.sequence};
+                        return false;
+                      }
+                      records.push_back(due);
+                      return true;
+                    });
   const std::lock_guard lock(state_.mutex);
   if (status.ok()) {
     state_.scheduler.refilled(refill, records, reached);

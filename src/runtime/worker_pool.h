@@ -63,8 +63,10 @@ class WorkerPool {
 
   void run(Worker& worker);
   void deliver(Worker& worker, std::shared_ptr<internal::DeliveryState>& delivery);
-  core::Answer call(internal::DeliveryState& delivery);
+  static core::Answer call(internal::DeliveryState& delivery);
   bool load(internal::DeliveryState& delivery);
+  /// Whether its handler is to be called; otherwise `answer` is what happens instead.
+  bool may_run(internal::DeliveryState& delivery, core::Answer& answer);
   /// Reads from the journal what the scheduler wants to know; false when it wants nothing.
   bool read_on(Priority worker_class, std::unique_lock<std::mutex>& lock);
   void refill(const core::Scheduler::Refill& refill);

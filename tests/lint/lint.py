@@ -46,6 +46,7 @@ THIRD_PARTY = [
     (re.compile(r"^flatbuffers/|_generated\.h$"), {"src/model"}),
     (re.compile(r"^(spdlog|fmt)/"), {"src/base"}),
     (re.compile(r"^xxh(3|ash)\.h$"), {"src/model", "src/base"}),
+    (re.compile(r"^roaring/"), {"src/core"}),
     (re.compile(r"^CLI/"), {"tools"}),
     (re.compile(r"^nlohmann/"), {"tools"}),
     (re.compile(r"^dlfcn\.h$"), {"src/plugin"}),

@@ -92,7 +92,6 @@ TEST(CoreModel, EachSubscriptionIsGivenExactlyWhatItIsOwed) {
                            "suspect dead",
                            "suspect taken",
                            "overdue",
-
                            "late refill",
                            "stale refill",
                            "critical slot",
@@ -100,7 +99,29 @@ TEST(CoreModel, EachSubscriptionIsGivenExactlyWhatItIsOwed) {
                            "more due times",
                            "tx event",
                            "run again",
-                           "idle check"}) {
+                           "idle check",
+                           "token",
+                           "cancel prevented",
+                           "cancel signalled",
+                           "cancel too late",
+                           "cancel again",
+                           "cancel token",
+                           "cancel token in part",
+                           "token timed out",
+                           "kept for clean-up",
+                           "refused as cancelled",
+                           "ended as cancelled",
+                           "refused by token",
+                           "tx under a cancelled token",
+                           "clean-up",
+                           "cleaned up",
+                           "suspect cancelled",
+                           "no clean-up",
+                           "expired",
+                           "postponed",
+                           "clock set",
+                           "token reclaimed",
+                           "tombstone reclaimed"}) {
     EXPECT_GT(counts[name], 0U) << name << " never happened";
   }
 }

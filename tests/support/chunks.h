@@ -20,7 +20,7 @@ inline model::ChunkPtr make_chunk(EventId first, const std::vector<std::string>&
   }
   model::ChunkBuilder builder;
   for (std::size_t i = 0; i < events.size(); ++i) {
-    builder.add(events.record(i), events.entry(i).checksum, static_cast<std::uint32_t>(i), {});
+    builder.add(events.record(i), events.entry(i), static_cast<std::uint32_t>(i), {});
   }
   return builder.finish(first, commit, published_at);
 }

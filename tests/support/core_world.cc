@@ -66,7 +66,7 @@ void CoreWorld::inspect(const model::Commit& made) {
                   put->copy != nullptr &&
                   made.next[event.priority] - event.sequence > core::DeliveryLane::kTakenSoftMax,
               "parked unasked: " + name(id, event));
-      fact([=, now = now_](Oracle& oracle) { oracle.park(id, event, 0, 0, now, false); });
+      fact([=, now = now_](Oracle& oracle) { oracle.park(id, event, {.due = now.bus}); });
       ++counts["overdue"];
     } else if (const auto* erase = std::get_if<model::EraseDeadLetter>(&operation)) {
       const RecordStore::Name letter{erase->subscription, erase->event};
@@ -86,6 +86,7 @@ void CoreWorld::inspect(const model::Commit& made) {
       ++counts["dropped dead letter"];
     }
   }
+  check_erased(made);
   for (const auto lane : kAllPriorities) {
     const auto to = made.trim[lane];
     if (to == store_.trim[lane]) continue;
@@ -123,11 +124,20 @@ model::EncodedEvents& CoreWorld::encode(std::size_t count) {
   const auto lane = chance(80) ? Priority::normal : any_lane();
   for (std::size_t i = 0; i < count; ++i) {
     const auto& color = kColors[below(2)];
-    events.add({.type = kTypes[below(kTypes.size())],
-                .payload = std::string(below(40), 'p'),
+    Event event{.type = kTypes[below(kTypes.size())],
+                .payload = {},
                 .priority = count > 100 ? lane : any_lane(),
-                .metadata = color},
-               now_.wall);
+                .metadata = color};
+    const std::string payload(below(40), 'p');
+    event.payload = payload;
+    if (chance(8)) event.not_before = now_.wall + static_cast<std::int64_t>(below(60)) * kSecond;
+    if (chance(8)) {
+      event.expires_at = std::max(event.not_before, now_.wall) +
+                         static_cast<std::int64_t>(1 + below(60)) * kSecond;
+    }
+    // One that is cancelled refuses all of them.
+    if (chance(count > 100 ? 0 : 15)) event.token = any_token().value_or(TokenId{});
+    events.add(event, now_.wall);
   }
   return events;
 }
@@ -143,7 +153,11 @@ void CoreWorld::note_published(const model::EncodedEvents& events, const std::ve
     OracleEvent event{.type = std::string(view.type),
                       .color = std::string(*view.metadata.find("color")),
                       .commit = commit,
-                      .published_at = now_.bus};
+                      .published_at = now_.bus,
+                      .ever_claimed = false,
+                      .token = view.token,
+                      .not_before = view.not_before,
+                      .expires_at = view.expires_at};
     fact([id, event](Oracle& oracle) { oracle.publish(id, event); });
   }
 }
@@ -153,6 +167,19 @@ void CoreWorld::publish(CommitPlan& plan) {
   const bool batch = chance(40);
   const auto& events = encode(crowd ? 2'000 + below(4'000) : batch ? 2 + below(6) : 1);
   std::vector<EventId> ids;
+  bool admitted = true;
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    const auto token = model::read_event(events.record(i)).token;
+    const auto known = oracle_.tokens.find(token);
+    const bool good =
+        token.value == 0 || (known != oracle_.tokens.end() && !known->second.cancelled);
+    require(plan.admit(events, i).ok() == good, "an event was let in under a cancelled token");
+    admitted = admitted && good;
+  }
+  if (!admitted) {
+    ++counts["refused by token"];
+    return;
+  }
   plan.publish(events, batch, ids);
   note_published(events, ids, plan.number().value);
   ++counts[crowd ? "crowd" : batch ? "batch" : "publish"];
@@ -201,9 +228,12 @@ std::unique_ptr<core::TxWrites> CoreWorld::any_tx(const Held& held, bool& confli
     const auto& one = encode(1);
     const auto view = model::read_event(one.record(0));
     std::vector<MetadataPair> metadata{{"color", *view.metadata.find("color")}};
-    tx->events.add(
-        {.type = view.type, .payload = "tx", .priority = one.entry(0).lane, .metadata = metadata},
-        now_.wall);
+    tx->events.add({.type = view.type,
+                    .payload = "tx",
+                    .priority = one.entry(0).lane,
+                    .metadata = metadata,
+                    .token = view.token},
+                   now_.wall);
   }
   for (auto left = below(3); left > 0; --left) {
     std::optional<std::string> value;
@@ -243,6 +273,14 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
       (!subscription->durable || (profile_.crowded && !chance(20)))) {
     answer.kind = Kind::ack;
   }
+  if (held.instead.has_value()) {
+    answer.ran = false;
+    answer.kind = held.instead == core::Verdict::postpone ? Kind::postpone : Kind::drop;
+    answer.how = held.instead == core::Verdict::expired ? Settled::expired : Settled::cancelled;
+    answer.until = model::due_at_wall(held.not_before);
+  }
+  const bool cancelled = oracle_.is_cancelled(event, held.lease.token);
+  const bool refused = cancelled && !held.lease.cleanup;
   if (chance(30)) answer.reason = "why";
   if (answer.kind == Kind::snooze || (answer.kind == Kind::retry && chance(40))) {
     answer.delay =
@@ -250,7 +288,16 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
     if (*answer.delay > kThirtyDays && !chance(10)) answer.delay = kSecond;
   }
   bool conflict = false;
-  if (chance(35)) answer.tx = any_tx(held, conflict);
+  if (chance(35) && !held.instead.has_value()) answer.tx = any_tx(held, conflict);
+  bool tx_admitted = true;
+  if (answer.tx != nullptr) {
+    for (std::size_t i = 0; i < answer.tx->events.size(); ++i) {
+      const auto* admission = answer.tx->events.admission(i);
+      if (admission == nullptr) continue;
+      const auto known = oracle_.tokens.find(admission->token);
+      tx_admitted = tx_admitted && known != oracle_.tokens.end() && !known->second.cancelled;
+    }
+  }
   const auto* tx = answer.tx.get();
   const bool keeps_tx = tx != nullptr && answer.kind == Kind::ack;
   const auto writes = tx == nullptr ? std::vector<core::TxWrites::StateWrite>() : tx->state;
@@ -267,7 +314,11 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
     return finish(held);
   }
   if (owed->parked && !held.lease.parked) ++counts["overdue answered"];
-  if (keeps_tx && !tx->status.ok()) {
+  if (refused) {
+    require(plan.event_count() == before, "a cancelled answer published something");
+    auto effect = settlement;
+    answer_cancelled(effect, held, answer.ran);
+  } else if (keeps_tx && !tx->status.ok()) {
     ++counts["failed tx"];
     fail(held, std::nullopt, settlement);
   } else if (keeps_tx && conflict) {
@@ -275,9 +326,14 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
     require(plan.event_count() == before, "a refused tx published something");
     scheduler_->run_again(held.lease);
     owed->again = true;
+    owed->again_attempts = held.lease.attempt - 1;
     owed->taken = false;
     owed->holder = 0;
     ++counts["run again"];
+  } else if (keeps_tx && !tx_admitted) {
+    ++counts["tx under a cancelled token"];
+    require(plan.event_count() == before, "a tx published under a cancelled token");
+    fail(held, std::nullopt, settlement);
   } else {
     if (keeps_tx) {
       note_published(tx->events, settlement.published, plan.number().value);
@@ -290,9 +346,27 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
     }
     switch (answer.kind) {
       case Kind::ack:
-        expect(Effect::settled, keeps_tx ? "ack with tx" : "ack");
-        require(settlement.how == Settled::acked, "an ack did not end as one");
+        expect(Effect::settled, held.lease.cleanup ? "cleaned up"
+                                : keeps_tx         ? "ack with tx"
+                                                   : "ack");
+        require(settlement.how == (held.lease.cleanup ? Settled::cancelled : Settled::acked),
+                "an ack did not end as one");
         settled(held, false);
+        break;
+      case Kind::drop:
+        expect(Effect::settled, answer.how == Settled::expired ? "expired" : "no clean-up");
+        require(settlement.how == answer.how, "an event ended otherwise than the gate said");
+        settled(held, false);
+        break;
+      case Kind::postpone:
+        expect(Effect::parked, "postponed");
+        expected_settlements_.insert({held.lease.subscription, event});
+        fact_of(id, [=, attempts = held.lease.attempt - 1, started = held.lease.started,
+                     due = answer.until](Oracle& oracle) {
+          oracle.park(id, event, {.attempts = attempts, .due = due, .started = started});
+        });
+        owed->taken = false;
+        owed->holder = 0;
         break;
       case Kind::skip:
         expect(Effect::settled, "skip");
@@ -312,8 +386,10 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
         expect(Effect::parked, "snooze");
         const auto delay = std::clamp<std::int64_t>(*answer.delay, 0, kThirtyDays);
         expected_settlements_.insert({held.lease.subscription, event});
-        fact_of(id, [=, attempts = held.lease.attempt - 1, now = now_](Oracle& oracle) {
-          oracle.park(id, event, attempts, delay, now, false);
+        fact_of(id, [=, attempts = held.lease.attempt - 1, cleanup = held.lease.cleanup,
+                     now = now_](Oracle& oracle) {
+          oracle.park(id, event,
+                      {.attempts = attempts, .due = now.bus + delay, .cleanup = cleanup});
         });
         owed->taken = false;
         owed->holder = 0;
@@ -366,8 +442,9 @@ void CoreWorld::fail(const Held& held, std::optional<std::int64_t> delay,
   }
   delay = std::clamp<std::int64_t>(*delay, 0, kThirtyDays);
   expected_settlements_.insert({held.lease.subscription, event});
-  fact_of(id, [=, wait = *delay, attempts = held.lease.attempt, now = now_](Oracle& oracle) {
-    oracle.park(id, event, attempts, wait, now, false);
+  fact_of(id, [=, wait = *delay, attempts = held.lease.attempt, cleanup = held.lease.cleanup,
+               now = now_](Oracle& oracle) {
+    oracle.park(id, event, {.attempts = attempts, .due = now.bus + wait, .cleanup = cleanup});
   });
   auto& owed = oracle_.subscriptions.at(id).owed.at(event);
   owed.taken = false;
@@ -401,6 +478,7 @@ bool CoreWorld::take() {
   }
   const auto view = lease->chunk->event(lease->event.sequence);
   require(view.id == lease->event, "another event was delivered: " + name(id, lease->event));
+  require(view.priority() == lease->event.priority, "another event was delivered");
   const auto known = oracle_.events.find(lease->event);
   require(known == oracle_.events.end() || view.type == known->second.type,
           "another event was delivered");
@@ -417,7 +495,8 @@ bool CoreWorld::take() {
     suspect_serial_ = serial_;
     ++counts["suspect taken"];
   }
-  held_.push_back({*lease, serial_, number_, false});
+  held_.push_back({*lease, serial_, number_, false, std::nullopt, view.not_before});
+  pass_gate(held_.back(), view);
   ++counts["take"];
   return true;
 }
@@ -433,7 +512,8 @@ void CoreWorld::check_taken(const core::Lease& lease) {
   require(found != subscription->owed.end(), "delivered though it is not owed: " + what);
   const auto& owed = found->second;
   require(!owed.taken, "delivered twice at once: " + what);
-  require(owed.attempts + 1 == lease.attempt, "attempts are counted wrong: " + what);
+  require((owed.again ? owed.again_attempts : owed.attempts) + 1 == lease.attempt,
+          "attempts are counted wrong: " + what);
   require(owed.suspect == lease.suspect, "not the one that is suspect: " + what);
   require(!lease.suspect || !suspect_running_, "two suspects run at once: " + what);
   require(Oracle::has_slot(*subscription, event.priority),
@@ -441,14 +521,18 @@ void CoreWorld::check_taken(const core::Lease& lease) {
 
   // In a crowd the oracle's long walks are only sometimes worth their time.
   if (profile_.crowded && !chance(2)) return;
-  const auto ready = oracle_.ready(*subscription, event.priority, now_.bus, offered_);
-  const bool is_due = owed.again || (owed.parked && owed.due <= now_.bus);
+  const auto ready = oracle_.ready(*subscription, event.priority, now_, offered_);
+  const bool is_due = owed.again || (owed.parked && Oracle::is_due(owed, now_));
+  // What was due before the clock was set back comes too early, and is put off again.
+  const bool was_due =
+      profile_.clock_jumps && owed.parked && model::clock_of(owed.due) == model::DueClock::wall;
   if (suspect_may_run(*subscription, ready.out_of_turn)) {
     // With little memory, those that are due longest come first.
-    require(ready.out_of_turn == event || suspects_fill_memory() || (has_little_memory() && is_due),
+    require(ready.out_of_turn == event || suspects_fill_memory() || was_due ||
+                (has_little_memory() && is_due),
             "passed over " + to_string(*ready.out_of_turn) + ": " + what);
   } else {
-    require(ready.in_turn == event || (has_little_memory() && is_due),
+    require(ready.in_turn == event || was_due || (has_little_memory() && is_due),
             "out of order, or before it was offered, or not due: " + what);
   }
   for (const auto lane : kAllPriorities) {
@@ -458,7 +542,7 @@ void CoreWorld::check_taken(const core::Lease& lease) {
                              !Oracle::has_slot(other, lane) || gets_no_more(other))) {
         continue;
       }
-      const auto urgent = oracle_.ready(other, lane, now_.bus, offered_);
+      const auto urgent = oracle_.ready(other, lane, now_, offered_);
       if (urgent.out_of_turn.has_value() &&
           (suspects_fill_memory() || !suspect_may_run(other, urgent.out_of_turn))) {
         continue;
@@ -477,7 +561,7 @@ void CoreWorld::check_nothing_to_take(Priority worker_class) {
     for (const auto lane : kAllPriorities) {
       if (lane > worker_class) break;
       if (!Oracle::has_slot(subscription, lane)) continue;
-      const auto ready = oracle_.ready(subscription, lane, now_.bus, offered_);
+      const auto ready = oracle_.ready(subscription, lane, now_, offered_);
       const bool due = suspect_may_run(subscription, ready.out_of_turn);
       if (!due && !ready.in_turn.has_value()) continue;
       throw Violation("a worker found nothing though there is " +
@@ -551,7 +635,10 @@ CoreWorld::ParkedRead CoreWorld::read_due_times(const core::Scheduler::ParkedRef
                                   refill.from.sequence};
   for (auto at = store_.due_times.lower_bound(from); at != store_.due_times.end(); ++at) {
     const auto& record = at->second;
-    if (record.subscription != refill.subscription || record.event.priority != refill.lane) break;
+    if (record.subscription != refill.subscription || record.event.priority != refill.lane ||
+        record.due > model::last_due(refill.clock)) {
+      break;
+    }
     if (read.records.size() == refill.events_max) {
       read.reached = {record.due, record.event.sequence};
       ++counts["more due times"];
@@ -571,7 +658,7 @@ void CoreWorld::advance(std::int64_t nanoseconds) {
   now_.boot += nanoseconds;
   now_.bus += nanoseconds;
   now_.wall += nanoseconds;
-  scheduler_->advance(now_.bus);
+  scheduler_->advance(now_);
 }
 
 }  // namespace holdfast::testing

@@ -25,8 +25,10 @@
 
 #include "core/attachment.h"
 #include "core/commit_plan.h"
+#include "core/gate.h"
 #include "core/recovery.h"
 #include "core/scheduler.h"
+#include "core/token_change.h"
 #include "support/oracle.h"
 #include "support/record_store.h"
 
@@ -79,6 +81,8 @@ class CoreWorld {
     std::uint64_t serial = 0;
     std::uint64_t visible = 0;  // the newest commit its handler can have seen
     bool finished = false;
+    std::optional<core::Verdict> instead;  // it was not to be run
+    WallTime not_before = 0;
   };
 
   /// Due times that were read, and what the scheduler has not been told yet.
@@ -140,6 +144,19 @@ class CoreWorld {
   void detach(Id id);
   void remove(core::CommitPlan& plan);
   void redrive(core::CommitPlan& plan);
+
+  // core_world_cancel.cc
+  void make_token(core::CommitPlan& plan);
+  void cancel_event(core::CommitPlan& plan);
+  void cancel_token(core::CommitPlan& plan, TokenId id);
+  void cancel_some(core::CommitPlan& plan);
+  void pass_gate(Held& held, const EventView& view);
+  void expect_cleanups(const std::vector<std::pair<model::SubscriptionId, EventId>>& running);
+  void answer_cancelled(core::CommitPlan::Settlement& settlement, const Held& held, bool ran);
+  void check_erased(const model::Commit& commit);
+  void compare_cancellations();
+  void show_tokens(core::TokenChange& change);
+  std::optional<TokenId> any_token();
   std::optional<Id> any_subscription(const std::function<bool(const OracleSubscription&)>& which);
 
   // --- The rest of the world --------------------------------------------------------------------
@@ -203,6 +220,7 @@ class CoreWorld {
   bool suspect_running_ = false;
   std::uint64_t suspect_serial_ = 0;
   std::uint64_t names_ = 0;
+  std::uint32_t tokens_made_ = 0;
 };
 
 }  // namespace holdfast::testing

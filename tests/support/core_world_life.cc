@@ -56,8 +56,9 @@ void CoreWorld::attach(Id id) {
     return true;
   });
   const auto concurrency = profile_.crowded ? 200U : pick({1U, 2U, 3U, 8U});
-  core::attach(*ledger_, *scheduler_, state_of(id), concurrency, kRetry, now_.bus);
-  oracle_.attach(id, concurrency);
+  const bool on_cancel = chance(60);
+  core::attach(*ledger_, *scheduler_, state_of(id), {concurrency, kRetry, on_cancel}, now_);
+  oracle_.attach(id, concurrency, on_cancel);
 }
 
 void CoreWorld::detach(Id id) {
@@ -99,6 +100,9 @@ void CoreWorld::subscribe(CommitPlan& plan) {
   }
   const auto id = record.id.value;
   const auto start = record.start;
+  core::TokenChange tokens(*ledger_, {{}, std::make_shared<const core::Interest>(record)});
+  show_tokens(tokens);
+  plan.shift_ended(tokens.ended());
   plan.create(std::move(record), backlog);
   fact([=](Oracle& oracle) { oracle.create(id, wish, true, kRetry.attempts_max, start); });
   attach(id);
@@ -146,6 +150,9 @@ void CoreWorld::reattach(CommitPlan& plan) {
         }
       }
     }
+    core::TokenChange tokens(*ledger_, {record.id, std::make_shared<const core::Interest>(record)});
+    show_tokens(tokens);
+    plan.shift_ended(tokens.ended());
     plan.change(state, record, owed);
     fact([=, id = *id](Oracle& oracle) { oracle.change(id, wish, kRetry.attempts_max); });
     claims_forgotten_ = true;
@@ -170,6 +177,9 @@ void CoreWorld::remove(CommitPlan& plan) {
     oracle_.remove(*id);
     return;
   }
+  core::TokenChange tokens(*ledger_, {SubscriptionId{*id}, nullptr});
+  show_tokens(tokens);
+  plan.shift_ended(tokens.ended());
   plan.remove(SubscriptionId{*id});
   fact([id = *id](Oracle& oracle) { oracle.remove(id); });
   claims_forgotten_ = true;
@@ -205,6 +215,9 @@ void CoreWorld::start_process() {
   add(store_.cursors);
   add(store_.marks);
   add(store_.dead);
+  add(store_.settlements);
+  add(store_.tokens);
+  add(store_.tombstones);
   for (const auto lane : kAllPriorities) {
     const auto from = recovery.tail_from(lane);
     for (const auto& [first, chunk] : store_.chunks[lane]) {
@@ -296,6 +309,7 @@ void CoreWorld::accuse(CommitPlan& plan, const std::vector<std::pair<Held, bool>
       suspect.parked = true;
       suspect.due = settlement->second.due;
       suspect.attempts = settlement->second.attempts;
+      suspect.cleanup = settlement->second.cleanup;
       suspect.chunk = store_.parked.at(name);
     } else {
       suspect.chunk = store_.chunk_of(event);
@@ -306,7 +320,11 @@ void CoreWorld::accuse(CommitPlan& plan, const std::vector<std::pair<Held, bool>
       if (!standing) continue;
     }
     require(owed, "recovery kept what was settled: " + CoreWorld::name(id, event));
-    const auto attempts = known->second.attempts + (counted ? 1U : 0U);
+    const auto token = suspect.chunk->event(event.sequence).token;
+    const bool cancelled = oracle_.is_cancelled(event, token);
+    const bool newly = cancelled && !known->second.cleanup;
+    const bool cleanup = cancelled;
+    const auto attempts = newly ? 0U : known->second.attempts + (counted ? 1U : 0U);
     const bool dead = plan.accuse(suspect);
     require(dead == (attempts >= kRetry.attempts_max), "a suspect has another number of attempts");
     ++counts[dead ? "suspect dead" : "suspect"];
@@ -315,7 +333,11 @@ void CoreWorld::accuse(CommitPlan& plan, const std::vector<std::pair<Held, bool>
       fact([=](Oracle& oracle) { oracle.die(id, event, attempts); });
     } else {
       expected_settlements_.insert(name);
-      fact([=, now = now_](Oracle& oracle) { oracle.park(id, event, attempts, 0, now, true); });
+      if (cleanup) ++counts["suspect cancelled"];
+      fact([=, now = now_](Oracle& oracle) {
+        oracle.park(id, event,
+                    {.attempts = attempts, .due = now.bus, .suspect = true, .cleanup = cleanup});
+      });
     }
   }
 }
@@ -338,6 +360,8 @@ void CoreWorld::step() {
       if (chance(profile_.crowded ? 1 : 6)) reattach(plan);
       if (chance(8)) redrive(plan);
       if (chance(70)) answer_some(plan);
+      if (chance(3)) make_token(plan);
+      if (chance(8)) cancel_some(plan);
       if (chance(45)) publish(plan);
     });
   } else if (what < 650 && ledger_->subscriptions.size() < 7) {
@@ -365,8 +389,10 @@ void CoreWorld::step() {
     if (chance(40)) refill_all();
   } else if (what < 940) {
     advance(static_cast<std::int64_t>(below(2'000)) * kMillisecond * pick({1, 1, 1, 20}));
-    if (profile_.clock_jumps && chance(20))
+    if (profile_.clock_jumps && chance(20)) {
       now_.wall += static_cast<std::int64_t>(below(4'000)) * kSecond - 2'000 * kSecond;
+      ++counts["clock set"];
+    }
   } else if (what < 975) {
     commit([this](CommitPlan& plan) {
       plan.trim();
@@ -379,7 +405,7 @@ void CoreWorld::step() {
     if (profile_.crowded && !chance(10)) return;
     compare();
   }
-  scheduler_->advance(now_.bus);
+  scheduler_->advance(now_);
 }
 
 void CoreWorld::drain() {
@@ -398,9 +424,30 @@ void CoreWorld::drain() {
       for (auto& each : held) {
         auto& answer = answers_.emplace_back();
         answer.lease = each.lease;
-        require(plan.answer(answer).effect == Effect::settled,
-                "an ack was refused: " + name(each.lease.subscription.value, each.lease.event));
-        settled(each, false);
+        if (each.instead == core::Verdict::postpone) {
+          answer.kind = Kind::postpone;
+          answer.until = model::due_at_wall(each.not_before);
+        }
+        if (each.instead.has_value()) answer.ran = false;
+        const bool cancelled = oracle_.is_cancelled(each.lease.event, each.lease.token);
+        auto settlement = plan.answer(answer);
+        if (cancelled && !each.lease.cleanup) {
+          answer_cancelled(settlement, each, answer.ran);
+        } else if (answer.kind == Kind::postpone) {
+          const auto id = each.lease.subscription.value;
+          expected_settlements_.insert({each.lease.subscription, each.lease.event});
+          fact_of(id, [=, lease = each.lease, due = answer.until](Oracle& oracle) {
+            oracle.park(id, lease.event,
+                        {.attempts = lease.attempt - 1, .due = due, .started = lease.started});
+          });
+          auto& owed = oracle_.subscriptions.at(id).owed.at(each.lease.event);
+          owed.taken = false;
+          owed.holder = 0;
+        } else {
+          require(settlement.effect == Effect::settled,
+                  "an ack was refused: " + name(each.lease.subscription.value, each.lease.event));
+          settled(each, false);
+        }
         finish(each);
       }
     });
@@ -444,7 +491,8 @@ void CoreWorld::compare() {
       require(stored != store_.settlements.end(),
               "a parked event is not stored: " + name(id, event));
       require(stored->second.attempts == each.attempts && stored->second.suspect == each.suspect &&
-                  stored->second.due == each.due,
+                  stored->second.due == each.due && stored->second.started == each.started &&
+                  stored->second.cleanup == each.cleanup,
               "a parked event is stored differently: " + name(id, event));
       const auto due =
           store_.due_times.find(RecordStore::due_name({SubscriptionId{id}, event}, each.due));
@@ -503,6 +551,7 @@ void CoreWorld::compare() {
             "lane " + std::string(to_string(lane)) + ": unclaimed is " + std::to_string(unclaimed) +
                 ", not " + std::to_string(never_claimed));
   }
+  compare_cancellations();
   for (const auto& [id, subscription] : oracle_.subscriptions) {
     if (!subscription.attached) continue;
     require(state_of(id).in_flight == subscription.in_flight &&

@@ -85,7 +85,7 @@ class JournalWriter {
     }
     model::ChunkBuilder builder;
     for (std::size_t i = 0; i < count; ++i) {
-      builder.add(events.record(i), events.entry(i).checksum, static_cast<std::uint32_t>(i), {});
+      builder.add(events.record(i), events.entry(i), static_cast<std::uint32_t>(i), {});
     }
     return builder.finish({lane, next_[lane]}, {last_.value + 1}, 1'000);
   }

@@ -16,7 +16,9 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "holdfast/token.h"
 #include "holdfast/types.h"
+#include "model/due_time.h"
 #include "model/ids.h"
 
 namespace holdfast::testing {
@@ -33,18 +35,32 @@ struct OracleEvent {
   std::uint64_t commit = 0;
   base::BusTime published_at = 0;
   bool ever_claimed = false;
+  TokenId token;
+  WallTime not_before = 0;
+  WallTime expires_at = 0;
+};
+
+struct OracleToken {
+  std::set<EventId> events;  // ever published under it
+  std::set<EventId> ended_when_trimmed;
+  bool cancelled = false;
+  base::BusTime used_at = 0;
+  base::BusTime deadline = 0;
 };
 
 /// Written down by a commit; `holder` and `again` are of this life of the process alone.
 struct Owed {
   bool parked = false;
   std::uint32_t attempts = 0;
-  base::BusTime due = 0;
+  model::DueTime due = 0;
   bool suspect = false;
+  bool started = false;
+  bool cleanup = false;
 
-  std::uint64_t holder = 0;  // the lease that may answer
-  bool taken = false;        // not to be given to anybody now
-  bool again = false;        // starts over
+  std::uint64_t holder = 0;          // the lease that may answer
+  bool taken = false;                // not to be given to anybody now
+  bool again = false;                // starts over
+  std::uint32_t again_attempts = 0;  // then: a clean-up has its own
 };
 
 struct OracleSubscription {
@@ -57,6 +73,7 @@ struct OracleSubscription {
   bool attached = false;
   std::uint32_t generation = 0;
   std::uint32_t concurrency = 1;
+  bool on_cancel = false;
   std::uint32_t in_flight = 0;
   std::uint32_t in_flight_less_urgent = 0;
 };
@@ -74,6 +91,10 @@ class Oracle {
       if (!wants(subscription.wish, id, event)) continue;
       subscription.owed[id];
       event.ever_claimed = event.ever_claimed || subscription.durable;
+    }
+    if (const auto token = tokens.find(event.token); token != tokens.end()) {
+      token->second.events.insert(id);
+      token->second.used_at = event.published_at;
     }
     events[id] = std::move(event);
   }
@@ -112,21 +133,29 @@ class Oracle {
     subscription->owed.erase(event);
     if (subscription->durable) subscription->dead[event] = attempts;
   }
-  void park(Id id, EventId event, std::uint32_t attempts, std::int64_t delay, base::Now now,
-            bool suspect) {
+  struct Parking {
+    std::uint32_t attempts = 0;
+    model::DueTime due = 0;
+    bool suspect = false;
+    bool started = true;
+    bool cleanup = false;
+  };
+  void park(Id id, EventId event, const Parking& parking) {
     auto* subscription = find(id);
     if (subscription == nullptr) return;
     auto& owed = subscription->owed[event];
     owed.parked = true;
-    owed.attempts = attempts;
-    owed.due = now.bus + delay;
-    owed.suspect = suspect;
+    owed.attempts = parking.attempts;
+    owed.due = parking.due;
+    owed.suspect = parking.suspect;
+    owed.started = parking.started;
+    owed.cleanup = parking.cleanup;
   }
   void redrive(Id id, EventId event, base::Now now) {
     auto* subscription = find(id);
     subscription->dead.erase(event);
     subscription->owed[event] = {};
-    park(id, event, 0, 0, now, false);
+    park(id, event, {.due = now.bus});
   }
   void write_state(const StateKey& key, std::optional<std::string> value, std::uint64_t commit) {
     if (value.has_value()) {
@@ -137,6 +166,12 @@ class Oracle {
     written[key] = commit;
   }
   void trim(Priority lane, model::Sequence to) {
+    for (auto& [id, token] : tokens) {
+      for (const auto& [event, known] : events) {
+        if (event.priority != lane || event.sequence >= to || known.token != id) continue;
+        if (known.ever_claimed) token.ended_when_trimmed.insert(event);
+      }
+    }
     std::erase_if(events, [&](const auto& each) {
       return each.first.priority == lane && each.first.sequence < to;
     });
@@ -144,8 +179,9 @@ class Oracle {
 
   // --- What happens in memory -------------------------------------------------------------------
 
-  void attach(Id id, std::uint32_t concurrency) {
+  void attach(Id id, std::uint32_t concurrency, bool on_cancel) {
     auto& subscription = subscriptions.at(id);
+    subscription.on_cancel = on_cancel;
     subscription.attached = true;
     ++subscription.generation;
     subscription.concurrency = concurrency;
@@ -166,13 +202,13 @@ class Oracle {
     std::optional<EventId> in_turn;      // never tried
   };
   [[nodiscard]] Ready ready(const OracleSubscription& subscription, Priority lane,
-                            base::BusTime now, std::uint64_t offered) const {
+                            const base::Now& now, std::uint64_t offered) const {
     Ready found;
     for (auto it = subscription.owed.lower_bound({lane, 0});
          it != subscription.owed.end() && it->first.priority == lane; ++it) {
       const auto& [event, owed] = *it;
       if (owed.taken) continue;
-      if (owed.again || (owed.parked && owed.due <= now)) {
+      if (owed.again || (owed.parked && is_due(owed, now))) {
         if (!found.out_of_turn.has_value()) found.out_of_turn = event;
       } else if (!owed.parked && !found.in_turn.has_value() && events.at(event).commit <= offered) {
         found.in_turn = event;
@@ -183,6 +219,36 @@ class Oracle {
   }
 
   // --- Looking ----------------------------------------------------------------------------------
+
+  [[nodiscard]] static bool is_due(const Owed& owed, const base::Now& now) {
+    return owed.due >= model::kWallDueBegin ? owed.due - model::kWallDueBegin <= now.wall
+                                            : owed.due <= now.bus;
+  }
+  [[nodiscard]] bool is_cancelled(EventId event, TokenId token) const {
+    const auto found = tokens.find(token);
+    return tombstones.contains(event) || (found != tokens.end() && found->second.cancelled);
+  }
+  [[nodiscard]] bool is_owed(EventId event) const {
+    return std::any_of(subscriptions.begin(), subscriptions.end(), [&](const auto& each) {
+      return each.second.durable && each.second.owed.contains(event);
+    });
+  }
+  [[nodiscard]] bool is_dead(EventId event) const {
+    return std::any_of(subscriptions.begin(), subscriptions.end(),
+                       [&](const auto& each) { return each.second.dead.contains(event); });
+  }
+  /// With a handler, or answered and not committed: of any subscription.
+  [[nodiscard]] bool is_leased(EventId event) const {
+    return std::any_of(subscriptions.begin(), subscriptions.end(), [&](const auto& each) {
+      const auto owed = each.second.owed.find(event);
+      return owed != each.second.owed.end() && owed->second.holder != 0;
+    });
+  }
+  /// As long as nobody who claimed it has gone or wants others.
+  [[nodiscard]] bool is_ended(EventId event) const {
+    const auto found = events.find(event);
+    return (found == events.end() || found->second.ever_claimed) && !is_owed(event);
+  }
 
   [[nodiscard]] OracleSubscription* find(Id id) {
     const auto found = subscriptions.find(id);
@@ -208,10 +274,21 @@ class Oracle {
     return type && priority && (!wish.color.has_value() || *wish.color == event.color);
   }
 
+  /// What expired before anybody claimed it has not ended, it is gone.
+  [[nodiscard]] std::uint64_t ended_of(const OracleToken& token) const {
+    return static_cast<std::uint64_t>(
+        std::count_if(token.events.begin(), token.events.end(), [&](EventId event) {
+          return is_ended(event) &&
+                 (events.contains(event) || token.ended_when_trimmed.contains(event));
+        }));
+  }
+
   std::map<EventId, OracleEvent> events;  // kept
   std::map<Id, OracleSubscription> subscriptions;
   std::map<StateKey, std::string> state;
   std::map<StateKey, std::uint64_t> written;
+  std::map<TokenId, OracleToken> tokens;
+  std::set<EventId> tombstones;
   model::PerLane<model::Sequence> next{{1, 1, 1, 1}};
 
  private:

@@ -53,6 +53,8 @@ class RecordStore {
   std::map<Name, model::DeadLetterRecord> dead;
   std::map<std::pair<std::string, std::string>, std::string> state;
   std::map<std::pair<Priority, model::Sequence>, model::RetentionMark> marks;
+  std::map<TokenId, model::TokenRecord> tokens;
+  std::map<EventId, model::TombstoneRecord> tombstones;
   model::PerLane<model::Sequence> next{{1, 1, 1, 1}};
   model::PerLane<model::Sequence> trim{{1, 1, 1, 1}};
 
@@ -91,7 +93,8 @@ class RecordStore {
     }
     due_times.insert_or_assign(
         due_name(name, record.due),
-        model::DueRecord{name.first, name.second, record.due, record.attempts, record.suspect});
+        model::DueRecord{name.first, name.second, record.due, record.attempts, record.suspect,
+                         record.started, record.cleanup});
   }
   void put(const model::EraseSettlement& each, const model::Commit&) {
     settlements.erase({each.subscription, each.event});
@@ -114,6 +117,16 @@ class RecordStore {
     marks.insert_or_assign({each.mark.lane, each.mark.sequence}, each.mark);
   }
   void put(const model::PutLostRange&, const model::Commit&) {}
+  void put(const model::PutToken& each, const model::Commit&) {
+    tokens.insert_or_assign(each.record.id, each.record);
+  }
+  void put(const model::EraseToken& each, const model::Commit&) { tokens.erase(each.token); }
+  void put(const model::PutTombstone& each, const model::Commit&) {
+    tombstones.insert_or_assign(each.record.event, each.record);
+  }
+  void put(const model::EraseTombstone& each, const model::Commit&) {
+    tombstones.erase(each.event);
+  }
 };
 
 }  // namespace holdfast::testing

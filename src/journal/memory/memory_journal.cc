@@ -33,12 +33,14 @@ struct Tables {
   std::map<std::pair<SubscriptionId, Priority>, model::CursorRecord> cursors;
   PerDelivery<model::SettlementRecord> settlements;
   PerDelivery<model::ChunkPtr> parked;
-  std::map<std::tuple<SubscriptionId, Priority, base::BusTime, Sequence>, model::DueRecord>
+  std::map<std::tuple<SubscriptionId, Priority, model::DueTime, Sequence>, model::DueRecord>
       due_times;
   PerDelivery<model::DeadLetterRecord> dead_letters;
   std::map<std::pair<std::string, std::string>, model::StateRecord> states;  // by name, key
   std::map<EventId, model::RetentionMark> marks;
   std::map<EventId, model::LostRange> lost;
+  std::map<TokenId, model::TokenRecord> tokens;
+  std::map<EventId, model::TombstoneRecord> tombstones;
 };
 
 template <typename Map>
@@ -71,15 +73,17 @@ class Apply {
   }
   void operator()(const model::PutSettlement& put) {
     const std::pair key(put.record.subscription, put.record.event);
-    const auto& [id, event, attempts, due, suspect, error] = put.record;
+    const auto& record = put.record;
+    const auto id = record.subscription;
+    const auto event = record.event;
     tables_.settlements[key] = put.record;
     if (put.copy != nullptr) {
       tables_.parked[key] = put.copy;
     } else {
       tables_.due_times.erase({id, event.priority, put.was_due, event.sequence});
     }
-    tables_.due_times[{id, event.priority, due, event.sequence}] = {id, event, due, attempts,
-                                                                    suspect};
+    tables_.due_times[{id, event.priority, record.due, event.sequence}] = {
+        id, event, record.due, record.attempts, record.suspect, record.started, record.cleanup};
   }
   void operator()(const model::EraseSettlement& erase) {
     tables_.settlements.erase({erase.subscription, erase.event});
@@ -103,6 +107,12 @@ class Apply {
   void operator()(const model::PutLostRange& put) {
     tables_.lost[{put.range.lane, put.range.from}] = put.range;
   }
+  void operator()(const model::PutToken& put) { tables_.tokens[put.record.id] = put.record; }
+  void operator()(const model::EraseToken& erase) { tables_.tokens.erase(erase.token); }
+  void operator()(const model::PutTombstone& put) {
+    tables_.tombstones[put.record.event] = put.record;
+  }
+  void operator()(const model::EraseTombstone& erase) { tables_.tombstones.erase(erase.event); }
 
  private:
   Tables& tables_;
@@ -256,6 +266,9 @@ Result<std::optional<Record>> MemoryJournal::find(const RecordRef& ref) const {
   if (const auto* state = std::get_if<StateRef>(&ref)) {
     return in(tables_.states, std::pair(state->name, state->key));
   }
+  if (const auto* tombstone = std::get_if<TombstoneRef>(&ref)) {
+    return in(tables_.tombstones, tombstone->event);
+  }
   const auto& parked = std::get<ParkedRef>(ref);
   const auto at = tables_.parked.find({parked.subscription, parked.event});
   if (at == tables_.parked.end()) return std::optional<Record>();
@@ -274,6 +287,8 @@ std::vector<Record> MemoryJournal::records(const ScanSpec& spec) const {
   if (std::holds_alternative<Cursors>(spec)) take(tables_.cursors, any);
   if (std::holds_alternative<RetentionMarks>(spec)) take(tables_.marks, any);
   if (std::holds_alternative<LostRanges>(spec)) take(tables_.lost, any);
+  if (std::holds_alternative<Tokens>(spec)) take(tables_.tokens, any);
+  if (std::holds_alternative<Tombstones>(spec)) take(tables_.tombstones, any);
   if (const auto* wanted = std::get_if<Settlements>(&spec)) {
     take(tables_.settlements, [wanted](const auto& key) {
       return !wanted->subscription || (key.first == *wanted->subscription &&
@@ -285,7 +300,7 @@ std::vector<Record> MemoryJournal::records(const ScanSpec& spec) const {
         std::tuple(wanted->subscription, wanted->lane, wanted->from, wanted->from_sequence);
     for (auto at = tables_.due_times.lower_bound(from); at != tables_.due_times.end(); ++at) {
       if (at->second.subscription != wanted->subscription ||
-          at->second.event.priority != wanted->lane) {
+          at->second.event.priority != wanted->lane || at->second.due > wanted->last) {
         break;
       }
       out.emplace_back(at->second);

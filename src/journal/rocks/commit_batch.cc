@@ -51,7 +51,7 @@ class Encoder {
     }
     encode_to(keys::due(record.subscription, record.event, record.due),
               model::DueRecord{record.subscription, record.event, record.due, record.attempts,
-                               record.suspect});
+                               record.suspect, record.started, record.cleanup});
   }
   void operator()(const model::EraseSettlement& settlement) {
     erase(keys::settlement(settlement.subscription, settlement.event));
@@ -74,6 +74,16 @@ class Encoder {
   }
   void operator()(const model::PutLostRange& lost) {
     encode_to(keys::lost_range(lost.range.lane, lost.range.from), lost.range);
+  }
+  void operator()(const model::PutToken& token) {
+    encode_to(keys::token(token.record.id), token.record);
+  }
+  void operator()(const model::EraseToken& token) { erase(keys::token(token.token)); }
+  void operator()(const model::PutTombstone& tombstone) {
+    encode_to(keys::tombstone(tombstone.record.event), tombstone.record);
+  }
+  void operator()(const model::EraseTombstone& tombstone) {
+    erase(keys::tombstone(tombstone.event));
   }
 
  private:

@@ -23,11 +23,11 @@ void put(std::string& key, EventId event) {
 }
 
 // Negative times sort before the others.
-std::uint64_t sortable(base::BusTime time) {
+std::uint64_t sortable(model::DueTime time) {
   return static_cast<std::uint64_t>(time) ^ (std::uint64_t{1} << 63U);
 }
-base::BusTime time_of(std::uint64_t sortable) {
-  return static_cast<base::BusTime>(sortable ^ (std::uint64_t{1} << 63U));
+model::DueTime time_of(std::uint64_t sortable) {
+  return static_cast<model::DueTime>(sortable ^ (std::uint64_t{1} << 63U));
 }
 
 std::string begin(Table table) { return {static_cast<char>(table)}; }
@@ -88,6 +88,8 @@ class Cutter {
 
 constexpr std::string_view kLostRange = "ml";
 constexpr std::string_view kRetentionMark = "mr";
+constexpr std::string_view kTombstone = "te";
+constexpr std::string_view kToken = "tt";
 
 std::optional<EventId> parse_after(std::string_view prefix, std::string_view key) {
   if (!key.starts_with(prefix)) return std::nullopt;
@@ -113,7 +115,7 @@ std::string parked(model::SubscriptionId id, EventId event) {
 std::string dead_letter(model::SubscriptionId id, EventId event) {
   return join(begin(Table::dead_letter), id, event);
 }
-std::string due(model::SubscriptionId id, EventId event, base::BusTime due) {
+std::string due(model::SubscriptionId id, EventId event, model::DueTime due) {
   return join(begin(Table::due), id, event.priority, sortable(due), event.sequence);
 }
 std::string all_due(model::SubscriptionId id, Priority lane) {
@@ -131,6 +133,9 @@ std::string retention_mark(Priority lane, model::Sequence sequence) {
   return join(std::string(kRetentionMark), lane, sequence);
 }
 
+std::string token(TokenId id) { return join(std::string(kToken), id.value); }
+std::string tombstone(EventId event) { return join(std::string(kTombstone), event); }
+
 std::string end_of(std::string_view prefix) {
   std::string end(prefix);
   while (!end.empty() && end.back() == '\xff') end.pop_back();
@@ -146,6 +151,8 @@ std::string of_subscription(Table table, model::SubscriptionId id) {
 }
 std::string all_lost_ranges() { return std::string(kLostRange); }
 std::string all_retention_marks() { return std::string(kRetentionMark); }
+std::string all_tokens() { return std::string(kToken); }
+std::string all_tombstones() { return std::string(kTombstone); }
 
 std::optional<Parsed> parse(std::string_view key) {
   if (key.empty()) return std::nullopt;
@@ -181,6 +188,9 @@ std::optional<Parsed> parse(std::string_view key) {
         return parsed;
       }
       return std::nullopt;
+    case Table::cancel:
+      if (parse_token(key) || parse_tombstone(key)) return parsed;
+      return std::nullopt;
     default: return std::nullopt;
   }
   if (!cutter.done()) return std::nullopt;
@@ -192,6 +202,16 @@ std::optional<EventId> parse_lost_range(std::string_view key) {
 }
 std::optional<EventId> parse_retention_mark(std::string_view key) {
   return parse_after(kRetentionMark, key);
+}
+std::optional<TokenId> parse_token(std::string_view key) {
+  if (!key.starts_with(kToken)) return std::nullopt;
+  Cutter cutter(key.substr(kToken.size()));
+  const TokenId id{cutter.number<std::uint64_t>()};
+  if (!cutter.done()) return std::nullopt;
+  return id;
+}
+std::optional<EventId> parse_tombstone(std::string_view key) {
+  return parse_after(kTombstone, key);
 }
 
 }  // namespace holdfast::journal::keys

@@ -6,15 +6,16 @@
 #include <string>
 #include <string_view>
 
-#include "base/clock.h"
+#include "holdfast/token.h"
 #include "holdfast/types.h"
+#include "model/due_time.h"
 #include "model/ids.h"
 
 // The key table, and the only place that knows it; docs/journal-format.md is its prose. The first
 // byte of a key is its table, integers are big-endian, so that keys sort as what they name. On disk
 // since format 1: never renumber, reuse or reorder.
 //
-// Kept free for later: 't' tombstones, 'o' operations, 'k' idempotency keys.
+// Kept free for later: 'o' operations, 'k' idempotency keys.
 
 namespace holdfast::journal::keys {
 
@@ -28,6 +29,7 @@ enum class Table : char {
   subscription = 'n',
   parked = 'p',
   settlement = 's',
+  cancel = 't',
   state = 'u',
   due = 'w',
 };
@@ -48,11 +50,13 @@ std::string settlement(model::SubscriptionId id, EventId event);
 std::string parked(model::SubscriptionId id, EventId event);
 std::string dead_letter(model::SubscriptionId id, EventId event);
 /// A settlement once more, sorted by subscription, lane and due time.
-std::string due(model::SubscriptionId id, EventId event, base::BusTime due);
+std::string due(model::SubscriptionId id, EventId event, model::DueTime due);
 /// `name` must not contain a NUL: it ends the name.
 std::string state(std::string_view name, std::string_view key);
 std::string lost_range(Priority lane, model::Sequence from);
 std::string retention_mark(Priority lane, model::Sequence sequence);
+std::string token(TokenId id);
+std::string tombstone(EventId event);
 
 /// All keys that begin with `prefix`: [prefix, end_of(prefix)).
 std::string end_of(std::string_view prefix);
@@ -63,13 +67,15 @@ std::string of_subscription(Table table, model::SubscriptionId id);
 std::string all_due(model::SubscriptionId id, Priority lane);
 std::string all_lost_ranges();
 std::string all_retention_marks();
+std::string all_tokens();
+std::string all_tombstones();
 
 /// A key taken apart. Only what its table has is set.
 struct Parsed {
   Table table{};
   model::SubscriptionId subscription;
   EventId event;  ///< Of a cursor only the lane.
-  base::BusTime due = 0;
+  model::DueTime due = 0;
   std::string_view name;  ///< Of a user state.
   std::string_view key;
 };
@@ -78,5 +84,8 @@ std::optional<Parsed> parse(std::string_view key);
 /// The same for the two kinds of meta record that have a lane and a sequence.
 std::optional<EventId> parse_lost_range(std::string_view key);
 std::optional<EventId> parse_retention_mark(std::string_view key);
+/// And for those of the table `cancel`.
+std::optional<TokenId> parse_token(std::string_view key);
+std::optional<EventId> parse_tombstone(std::string_view key);
 
 }  // namespace holdfast::journal::keys

@@ -35,6 +35,9 @@ std::string key_of(const RecordRef& ref) {
     std::string operator()(const StateRef& state) const {
       return keys::state(state.name, state.key);
     }
+    std::string operator()(const TombstoneRef& tombstone) const {
+      return keys::tombstone(tombstone.event);
+    }
   };
   return std::visit(Key{}, ref);
 }
@@ -165,7 +168,10 @@ Status Lookup::scan(const ScanSpec& spec, const Sink& sink) const {
       const auto prefix = keys::all_due(spec.subscription, spec.lane);
       const EventId event{spec.lane, spec.from_sequence};
       return lookup.scan_keys(keys::due(spec.subscription, event, spec.from), keys::end_of(prefix),
-                              sink);
+                              [&](model::Record&& record) {
+                                return std::get<model::DueRecord>(record).due <= spec.last &&
+                                       sink(std::move(record));
+                              });
     }
     Status operator()(const DeadLetters& spec) const {
       return all(spec.subscription
@@ -178,6 +184,8 @@ Status Lookup::scan(const ScanSpec& spec, const Sink& sink) const {
     }
     Status operator()(const RetentionMarks&) const { return lookup.scan_marks(sink); }
     Status operator()(const LostRanges&) const { return all(keys::all_lost_ranges()); }
+    Status operator()(const Tokens&) const { return all(keys::all_tokens()); }
+    Status operator()(const Tombstones&) const { return all(keys::all_tombstones()); }
 
     [[nodiscard]] Status all(const std::string& prefix) const {
       return lookup.scan_keys(prefix, keys::end_of(prefix), sink);

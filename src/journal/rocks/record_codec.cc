@@ -51,6 +51,16 @@ Result<model::Record> decode_meta_record(std::string_view key, std::string_view 
   return Status(StatusCode::internal, "not a record that can be looked up");
 }
 
+Result<model::Record> decode_cancel_record(std::string_view key, std::string_view value) {
+  if (const auto token = keys::parse_token(key)) {
+    return as_record(model::decode_token(key, value, *token), to_string(*token));
+  }
+  if (const auto event = keys::parse_tombstone(key)) {
+    return as_record(model::decode_tombstone(key, value, *event), "tombstone " + to_string(*event));
+  }
+  return Status(StatusCode::internal, "not a record that can be looked up");
+}
+
 }  // namespace
 
 Result<model::Record> decode_record(std::string_view key, std::string_view value) {
@@ -90,6 +100,7 @@ Result<model::Record> decode_record(std::string_view key, std::string_view value
       return as_record(
           model::decode_state(key, value, std::string(parsed->name), std::string(parsed->key)),
           "user state");
+    case keys::Table::cancel: return decode_cancel_record(key, value);
     case keys::Table::meta: return decode_meta_record(key, value);
   }
   return Status(StatusCode::internal, "a table without a decoder");

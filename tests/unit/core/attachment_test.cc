@@ -62,7 +62,7 @@ class AttachmentTest : public ::testing::Test {
     ledger_.lanes[Priority::normal].next = ledger_.lanes[Priority::normal].offered = count + 1;
   }
   void attach(SubscriptionState& subscription, std::uint32_t concurrency) {
-    core::attach(ledger_, scheduler_, subscription, concurrency, {}, now_);
+    core::attach(ledger_, scheduler_, subscription, {.concurrency = concurrency}, {.bus = now_});
     read();
   }
   /// Reads due times as often as that is asked for; returns how often.
@@ -97,9 +97,9 @@ TEST_F(AttachmentTest, ParkedEventsAreDeliveredWhenTheyAreDueAndNotBefore) {
   EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
   EXPECT_EQ(scheduler_.next_due(), now_ + kSecond);
   for (std::uint64_t i = 1; i <= 3; ++i) {
-    scheduler_.advance(now_ + static_cast<std::int64_t>(i) * kSecond - 1);
+    scheduler_.advance({.bus = now_ + static_cast<std::int64_t>(i) * kSecond - 1});
     EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
-    scheduler_.advance(now_ + static_cast<std::int64_t>(i) * kSecond);
+    scheduler_.advance({.bus = now_ + static_cast<std::int64_t>(i) * kSecond});
     const auto lease = scheduler_.take(Priority::low);
     ASSERT_TRUE(lease.has_value());
     EXPECT_EQ(lease->event.sequence, 4 - i);
@@ -112,7 +112,7 @@ TEST_F(AttachmentTest, NothingNewIsTakenBeforeItIsKnownWhatIsDue) {
   auto& subscription = add();
   park(subscription, 1);
   now_ += kHour;
-  core::attach(ledger_, scheduler_, subscription, 9, {}, now_);
+  core::attach(ledger_, scheduler_, subscription, {.concurrency = 9}, {.bus = now_});
   const auto chunk = testing::make_chunk({Priority::normal, 2}, 1);
   ledger_.pending_offers.push_back({{1}, chunk, {{subscription.record.id, {chunk, 2, 3}}}});
   ++ledger_.lanes[Priority::normal].next;
@@ -127,7 +127,7 @@ TEST_F(AttachmentTest, AttachingAgainMakesEarlierLeasesStaleAndGivesTheirEventsA
   auto& subscription = add();
   park(subscription, 1);
   attach(subscription, 1);
-  scheduler_.advance(now_ += kHour);
+  scheduler_.advance({.bus = now_ += kHour});
   const auto old = scheduler_.take(Priority::low);
   ASSERT_TRUE(old.has_value());
   detach(ledger_, subscription);
@@ -143,9 +143,9 @@ TEST_F(AttachmentTest, ADetachedSubscriptionIsGivenNothing) {
   auto& subscription = add();
   park(subscription, 2);
   attach(subscription, 1);
-  scheduler_.advance(now_ + kSecond);
+  scheduler_.advance({.bus = now_ + kSecond});
   detach(ledger_, subscription);
-  scheduler_.advance(now_ + kHour);
+  scheduler_.advance({.bus = now_ + kHour});
   EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
   EXPECT_FALSE(scheduler_.next_due().has_value());
   EXPECT_EQ(read(), 0);
@@ -160,8 +160,8 @@ TEST_F(AttachmentTest, WithMoreParkedEventsThanFitInMemoryThoseDueFirstAreInMemo
   auto& lane = subscription.lanes[Priority::normal];
   int reads = 0;
   for (Sequence expected = count; expected > 0; --expected) {
-    ASSERT_LE(lane.delayed.size() + lane.due_count(), most);
-    scheduler_.advance(now_ += kSecond);
+    ASSERT_LE(lane.delayed[model::DueClock::bus].size() + lane.due_count(), most);
+    scheduler_.advance({.bus = now_ += kSecond});
     const auto lease = scheduler_.take(Priority::low);
     ASSERT_TRUE(lease.has_value()) << expected << " is late";
     ASSERT_EQ(lease->event.sequence, expected);
@@ -185,7 +185,7 @@ TEST_F(AttachmentTest, AnOverdueBacklogOfAnySizeIsReadInPartsThatFit) {
   auto& lane = subscription.lanes[Priority::normal];
   std::size_t taken = 0;
   for (; taken < 3 * most; ++taken) {
-    ASSERT_LE(lane.delayed.size() + lane.due_count(), most);
+    ASSERT_LE(lane.delayed[model::DueClock::bus].size() + lane.due_count(), most);
     const auto lease = scheduler_.take(Priority::low);
     ASSERT_TRUE(lease.has_value()) << taken;
     on_disk_.erase({lease->due, lease->event.sequence});

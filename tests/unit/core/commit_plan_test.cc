@@ -27,7 +27,7 @@ class CommitPlanTest : public ::testing::Test {
     record.name = "s" + std::to_string(record.id.value);
     SubscriptionState* state = nullptr;
     commit([&](CommitPlan& plan) { state = &plan.create(record, {}); });
-    attach(ledger_, scheduler_, *state, concurrency, retry, now_.bus);
+    attach(ledger_, scheduler_, *state, {concurrency, retry}, now_);
     return *state;
   }
 
@@ -119,7 +119,7 @@ TEST_F(CommitPlanTest, AFailedDeliveryIsParkedWithACopyAndDiesAfterItsLastAttemp
   EXPECT_EQ(made<model::PutCursor>()[0].record.floor, 2U) << "the floor goes on without it";
 
   now_.bus = parked[0].record.due;
-  scheduler_.advance(now_.bus);
+  scheduler_.advance(now_);
   lease = scheduler_.take(Priority::low);
   ASSERT_TRUE(lease.has_value());
   EXPECT_EQ(lease->attempt, 2U);

@@ -97,7 +97,7 @@ TEST(Filter, WantsAllOfItsMetadataAndLooksAtTheFirstOfAKey) {
   const std::vector<MetadataPair> metadata = {{"k", "1"}, {"k", "2"}, {"j", ""}};
   events.add({.type = "a", .payload = "", .metadata = metadata}, 1);
   model::ChunkBuilder builder;
-  builder.add(events.record(0), events.entry(0).checksum, 0, {});
+  builder.add(events.record(0), events.entry(0), 0, {});
   const auto chunk = builder.finish({Priority::normal, 1}, {1}, 1);
   const auto wants = [&](std::vector<std::pair<std::string, std::string>> pairs) {
     return Filter({}, {.metadata_equals = std::move(pairs)}).matches(chunk->event(1));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "core/parked_window.h"
 
+#include <limits>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -23,7 +24,7 @@ class ParkedWindowTest : public ::testing::Test {
  protected:
   static constexpr std::size_t kLimit = 4;
 
-  void add(Key key) { window_.add(key, {1, false, nullptr}, kLimit); }
+  void add(Key key) { window_.add(key, {.attempts = 1}, kLimit); }
   /// Everything that is due by then, in the order it comes.
   std::vector<Key> due(base::BusTime now) {
     std::vector<Key> keys;
@@ -53,7 +54,7 @@ class ParkedWindowTest : public ::testing::Test {
 };
 
 TEST_F(ParkedWindowTest, GivesWhatIsDueFirstAndNothingBeforeItsTime) {
-  window_.open(false);
+  window_.open(false, std::numeric_limits<model::DueTime>::min());
   for (const Key key : {Key{7, 1}, Key{3, 2}, Key{7, 0}, Key{9, 4}}) add(key);
   EXPECT_EQ(window_.next_due(), 3);
   EXPECT_TRUE(due(2).empty());
@@ -62,7 +63,7 @@ TEST_F(ParkedWindowTest, GivesWhatIsDueFirstAndNothingBeforeItsTime) {
 }
 
 TEST_F(ParkedWindowTest, WhatIsDueLastMakesRoomForWhatIsDueSooner) {
-  window_.open(false);
+  window_.open(false, std::numeric_limits<model::DueTime>::min());
   for (base::BusTime i = 0; i < 10; ++i) add({100 - i, 1});
   EXPECT_EQ(window_.size(), kLimit);
   EXPECT_EQ(window_.next_due(), 91);
@@ -74,7 +75,7 @@ TEST_F(ParkedWindowTest, WhatIsDueLastMakesRoomForWhatIsDueSooner) {
 
 TEST_F(ParkedWindowTest, WhatIsOnDiskIsReadOnceThereIsRoom) {
   disk_ = {{1, 1}, {2, 2}, {3, 3}, {4, 4}, {5, 5}};
-  window_.open(true);
+  window_.open(true, std::numeric_limits<model::DueTime>::min());
   EXPECT_TRUE(window_.is_behind(0));
   ASSERT_TRUE(window_.wants_refill(0, kLimit));
   const auto from = window_.begin_refill();
@@ -91,7 +92,7 @@ TEST_F(ParkedWindowTest, WhatIsOnDiskIsReadOnceThereIsRoom) {
 
 TEST_F(ParkedWindowTest, WhatIsParkedWhileItReadsIsNotForgotten) {
   disk_ = {{5, 5}, {50, 50}, {90, 90}};
-  window_.open(true);
+  window_.open(true, std::numeric_limits<model::DueTime>::min());
   const auto from = window_.begin_refill();
   add({10, 10});  // before what the reading reaches, and not in what it saw
   add({70, 70});  // behind: the next reading finds it
@@ -104,7 +105,7 @@ TEST_F(ParkedWindowTest, WhatIsParkedWhileItReadsIsNotForgotten) {
 
 TEST_F(ParkedWindowTest, WhatIsSettledWhileItReadsDoesNotComeBack) {
   disk_ = {{5, 5}, {6, 6}, {7, 7}};
-  window_.open(true);
+  window_.open(true, std::numeric_limits<model::DueTime>::min());
   const auto from = window_.begin_refill();
   window_.remove({6, 6});
   refill(from, 9);
@@ -114,14 +115,14 @@ TEST_F(ParkedWindowTest, WhatIsSettledWhileItReadsDoesNotComeBack) {
 TEST_F(ParkedWindowTest, WhatIsWithAHandlerIsNotReadAgain) {
   disk_ = {{5, 5}, {6, 6}};
   known_ = {5};
-  window_.open(true);
+  window_.open(true, std::numeric_limits<model::DueTime>::min());
   refill(window_.begin_refill(), 9);
   EXPECT_EQ(due(100), (std::vector<Key>{{6, 6}}));
 }
 
 TEST_F(ParkedWindowTest, AReadingIsVoidWhenOthersHadToMakeRoomMeanwhile) {
   disk_ = {{50, 1}, {51, 2}};
-  window_.open(false);
+  window_.open(false, std::numeric_limits<model::DueTime>::min());
   for (const Key key : {Key{1, 1}, Key{2, 2}, Key{3, 3}, Key{4, 4}, Key{50, 1}}) add(key);
   const auto from = window_.begin_refill();
   add({0, 9});
@@ -132,20 +133,21 @@ TEST_F(ParkedWindowTest, AReadingIsVoidWhenOthersHadToMakeRoomMeanwhile) {
 }
 
 TEST_F(ParkedWindowTest, ClosedItKeepsNothing) {
-  window_.open(false);
+  window_.open(false, std::numeric_limits<model::DueTime>::min());
   add({1, 1});
   window_.close();
   add({2, 2});
   EXPECT_TRUE(due(100).empty());
   EXPECT_FALSE(window_.next_due().has_value());
-  window_.open(true);
+  window_.open(true, std::numeric_limits<model::DueTime>::min());
   EXPECT_TRUE(window_.is_behind(0));
 }
 
 TEST_F(ParkedWindowTest, OfAnEphemeralSubscriptionNothingIsOnDiskToComeBack) {
-  window_.open(false);
+  window_.open(false, std::numeric_limits<model::DueTime>::min());
   const auto chunk = testing::make_chunk({Priority::normal, 1}, 1);
-  for (base::BusTime i = 0; i < 10; ++i) window_.add({i, 1}, {1, false, chunk}, kLimit);
+  for (base::BusTime i = 0; i < 10; ++i)
+    window_.add({i, 1}, {.attempts = 1, .chunk = chunk}, kLimit);
   EXPECT_EQ(due(100).size(), 10U);
 }
 

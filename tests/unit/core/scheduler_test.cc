@@ -23,7 +23,7 @@ class SchedulerTest : public ::testing::Test {
     record.filter.types = std::move(types);
     for (const auto lane : kAllPriorities) record.start[lane] = ledger_.lanes[lane].next;
     auto& state = ledger_.add(record, durable);
-    attach(ledger_, scheduler_, state, concurrency, {}, now_.bus);
+    attach(ledger_, scheduler_, state, {.concurrency = concurrency}, now_);
     return state;
   }
 
@@ -58,7 +58,7 @@ class SchedulerTest : public ::testing::Test {
 
   void attach_with_two_suspects(SubscriptionState& subscription) {
     subscription.lanes[Priority::normal].parked = 2;
-    attach(ledger_, scheduler_, subscription, 4, {}, now_.bus);
+    attach(ledger_, scheduler_, subscription, {.concurrency = 4}, now_);
     std::vector<model::DueRecord> suspects;
     for (std::uint64_t i = 1; i <= 2; ++i) {
       suspects.push_back({.subscription = subscription.record.id,
@@ -154,7 +154,7 @@ TEST_F(SchedulerTest, ALaneOfWhichNothingIsInMemoryHoldsUpLessUrgentOnesOfTheSam
   publish_and_offer(Priority::high);
   detach(ledger_, subscription);
   publish_and_offer(Priority::normal);
-  attach(ledger_, scheduler_, subscription, 2, {}, now_.bus);
+  attach(ledger_, scheduler_, subscription, {.concurrency = 2}, now_);
   EXPECT_EQ(scheduler_.most_urgent_work(), Priority::high);
   auto high = scheduler_.next_refill(Priority::low);
   auto normal = scheduler_.next_refill(Priority::low);
@@ -172,7 +172,7 @@ TEST_F(SchedulerTest, ALaneThatCannotBeReadStandsStillSaysWhyAndHoldsUpNothingEl
   publish_and_offer(Priority::high);
   publish_and_offer(Priority::normal);
   detach(ledger_, subscription);
-  attach(ledger_, scheduler_, subscription, 2, {}, now_.bus);
+  attach(ledger_, scheduler_, subscription, {.concurrency = 2}, now_);
   const auto high = scheduler_.next_refill(Priority::low);
   const auto normal = scheduler_.next_refill(Priority::low);
   scheduler_.refill_failed(*high, {StatusCode::data_loss, "chunk high:1: checksum is wrong"});
@@ -187,10 +187,10 @@ TEST_F(SchedulerTest, ARefillOfAnEarlierAttachmentIsIgnored) {
   auto& subscription = subscribe(2);
   publish_and_offer(Priority::normal, 2);
   detach(ledger_, subscription);
-  attach(ledger_, scheduler_, subscription, 2, {}, now_.bus);
+  attach(ledger_, scheduler_, subscription, {.concurrency = 2}, now_);
   const auto old = scheduler_.next_refill(Priority::low);
   ASSERT_TRUE(old.has_value());
-  attach(ledger_, scheduler_, subscription, 2, {}, now_.bus);
+  attach(ledger_, scheduler_, subscription, {.concurrency = 2}, now_);
   scheduler_.refilled(*old, {{chunks_[0], 1, 3}}, 3);
   EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
 }
@@ -199,8 +199,8 @@ TEST_F(SchedulerTest, TwoAttachmentsInARowAskForTheBacklogOnlyOnce) {
   auto& subscription = subscribe(4);
   publish_and_offer(Priority::normal, 2);
   detach(ledger_, subscription);
-  attach(ledger_, scheduler_, subscription, 4, {}, now_.bus);
-  attach(ledger_, scheduler_, subscription, 4, {}, now_.bus);
+  attach(ledger_, scheduler_, subscription, {.concurrency = 4}, now_);
+  attach(ledger_, scheduler_, subscription, {.concurrency = 4}, now_);
   std::size_t refills = 0;
   while (const auto refill = scheduler_.next_refill(Priority::low)) {
     ++refills;
@@ -314,7 +314,7 @@ TEST_F(SchedulerTest, AnEphemeralOneThatPutsOffEverythingGetsNoMoreUntilSomeOfIt
   EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
   EXPECT_FALSE(scheduler_.most_urgent_work().has_value());
   now_.bus += 2'000;
-  scheduler_.advance(now_.bus);
+  scheduler_.advance(now_);
   const auto due = scheduler_.take(Priority::low);
   ASSERT_TRUE(due.has_value());
   EXPECT_EQ(due->event.sequence, 1U);

@@ -31,7 +31,7 @@ TEST(Chunk, GivesBackEveryEventWithItsPlace) {
   const auto batch = make_batch_id({9}, 11);
   ChunkBuilder builder;
   for (std::uint32_t i = 0; i < 5; ++i) {
-    builder.add(events.record(i), events.entry(i).checksum, 10 + i, i == 0 ? BatchId{} : batch);
+    builder.add(events.record(i), events.entry(i), 10 + i, i == 0 ? BatchId{} : batch);
   }
   const auto chunk = builder.finish(kPlace, {9}, 555);
   EXPECT_EQ(builder.count(), 0U) << "a builder is ready for the next chunk";
@@ -134,7 +134,7 @@ TEST(Chunk, AForgedCountIsRefusedBeforeItIsBelieved) {
 TEST(Chunk, AMalformedRecordWithGoodChecksumsIsRefused) {
   const std::string junk(64, '\x7f');
   ChunkBuilder builder;
-  builder.add(junk, base::checksum32(junk), 0, {});
+  builder.add(junk, {.checksum = base::checksum32(junk)}, 0, {});
   const auto chunk = builder.finish(kPlace, {1}, 1);
   const auto decoded = Chunk::decode(chunk->bytes(), kPlace);
   ASSERT_TRUE(decoded.status() == StatusCode::data_loss);
@@ -158,7 +158,7 @@ TEST(Chunk, AnExtractIsTheEventAloneWithEverythingThatIsKnownOfIt) {
   const auto batch = make_batch_id({1}, 20);
   ChunkBuilder builder;
   for (std::uint32_t i = 0; i < 3; ++i)
-    builder.add(events.record(i), events.entry(i).checksum, 20 + i, batch);
+    builder.add(events.record(i), events.entry(i), 20 + i, batch);
   const auto chunk = builder.finish(kPlace, {1}, 55);
   for (auto sequence = chunk->first(); sequence <= chunk->last(); ++sequence) {
     const auto alone = chunk->extract(sequence);
@@ -191,7 +191,7 @@ TEST(ChunkBuilder, IsFullAtItsCountOfEvents) {
   ChunkBuilder builder;
   for (std::uint32_t i = 0; i < kChunkEventsMax; ++i) {
     ASSERT_FALSE(builder.full_for(kRecord.size()));
-    builder.add(kRecord, 0, i, {});
+    builder.add(kRecord, {}, i, {});
   }
   EXPECT_TRUE(builder.full_for(8));
   EXPECT_EQ(builder.finish(kPlace, {1}, 1)->count(), kChunkEventsMax);
@@ -202,7 +202,7 @@ TEST(ChunkBuilder, IsFullAtItsBytesAndAlwaysHasRoomForOne) {
   ChunkBuilder builder;
   EXPECT_FALSE(builder.full_for(kChunkBytesMax * 10)) << "a huge event must fit somewhere";
   const std::string half(kChunkBytesMax / 2, 'x');
-  builder.add(half, 0, 0, {});
+  builder.add(half, {}, 0, {});
   EXPECT_FALSE(builder.full_for(kChunkBytesMax / 2));
   EXPECT_TRUE(builder.full_for(kChunkBytesMax / 2 + 1));
 }

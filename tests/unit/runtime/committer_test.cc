@@ -68,7 +68,7 @@ class Committing : public ::testing::Test {
     record.id = state.ledger.next_id();
     record.name = "s";
     auto& subscription = state.ledger.add(record, true);
-    core::attach(state.ledger, state.scheduler, subscription, 8, {}, clock.now().bus);
+    core::attach(state.ledger, state.scheduler, subscription, {.concurrency = 8}, clock.now());
     id = record.id;
   }
   ~Committing() override {

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+// The part of the world in which events are cancelled, expire, and wait for their time.
+#include <utility>
+
+#include "core/token_id.h"
+#include "support/core_world.h"
+
+namespace holdfast::testing {
+
+using core::CommitPlan;
+using core::Verdict;
+using model::Sequence;
+
+namespace {
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr std::int64_t kTokenIdle = std::int64_t{24} * 3'600 * kSecond;
+
+}  // namespace
+
+std::optional<TokenId> CoreWorld::any_token() {
+  if (oracle_.tokens.empty()) return std::nullopt;
+  return std::next(oracle_.tokens.begin(),
+                   static_cast<std::ptrdiff_t>(below(oracle_.tokens.size())))
+      ->first;
+}
+
+void CoreWorld::make_token(CommitPlan& plan) {
+  const auto id = core::made_token(epoch_, ++tokens_made_);
+  const auto timeout = chance(50) ? static_cast<std::int64_t>(1 + below(100)) * kSecond : 0;
+  const bool room = oracle_.tokens.size() < settings_.tokens_max;
+  require(plan.make_token(id, timeout).ok() == room, "the limit of tokens is another");
+  if (!room) return;
+  fact([=, now = now_](Oracle& oracle) {
+    oracle.tokens[id] = {.used_at = now.bus, .deadline = timeout == 0 ? 0 : now.bus + timeout};
+  });
+  ++counts["token"];
+}
+
+void CoreWorld::cancel_some(CommitPlan& plan) {
+  // Whose time is over cancels itself, before anybody else does.
+  while (const auto id = ledger_->cancellations.next_expired(now_.bus)) {
+    require(oracle_.tokens.at(*id).deadline <= now_.bus, "a token timed out early");
+    cancel_token(plan, *id);
+    ++counts["token timed out"];
+  }
+  if (chance(60)) return cancel_event(plan);
+  if (const auto id = any_token(); id.has_value()) cancel_token(plan, *id);
+}
+
+/// What a cancel keeps for `on_cancel`, while the handler still has it.
+void CoreWorld::expect_cleanups(
+    const std::vector<std::pair<model::SubscriptionId, EventId>>& running) {
+  for (const auto& [subscription_id, event] : running) {
+    const auto id = subscription_id.value;
+    auto& subscription = oracle_.subscriptions.at(id);
+    require(subscription.owed.contains(event) && subscription.owed.at(event).holder != 0,
+            "signalled though nobody has it: " + name(id, event));
+    if (!subscription.durable || !subscription.on_cancel) continue;
+    if (subscription.owed.at(event).cleanup) continue;
+    expected_settlements_.insert({subscription_id, event});
+    fact([=, event = event, now = now_](Oracle& oracle) {
+      oracle.park(id, event, {.due = now.bus, .cleanup = true});
+    });
+    ++counts["kept for clean-up"];
+  }
+}
+
+void CoreWorld::cancel_event(CommitPlan& plan) {
+  // Half of the time one that a handler has.
+  std::optional<EventId> id;
+  if (!held_.empty() && chance(50)) {
+    id = held_[below(held_.size())].lease.event;
+  } else if (!oracle_.events.empty()) {
+    id =
+        std::next(oracle_.events.begin(), static_cast<std::ptrdiff_t>(below(oracle_.events.size())))
+            ->first;
+  }
+  if (!id.has_value()) return;
+  auto chunk = store_.chunk_of(*id);
+  for (const auto& [name, copy] : store_.parked) {
+    if (chunk == nullptr && name.second == *id) chunk = copy;
+  }
+  if (chunk == nullptr) return;
+  const auto view = chunk->event(id->sequence);
+  const bool already = oracle_.is_cancelled(*id, view.token);
+  const bool leased = oracle_.is_leased(*id);
+  const bool owed = oracle_.is_owed(*id);
+  const bool ended = oracle_.is_ended(*id);
+  const auto cancelled = plan.cancel(view, "enough");
+  const auto& receipt = cancelled.receipt;
+  require(receipt.already_cancelled == already, "cancelled already: " + to_string(*id));
+  if (leased) {
+    require(receipt.outcome == CancelOutcome::signalled, "not signalled: " + to_string(*id));
+  } else if (owed || already) {
+    require(receipt.outcome == CancelOutcome::prevented, "not prevented: " + to_string(*id));
+  } else if (profile_.steady) {
+    require(receipt.outcome == (ended ? CancelOutcome::too_late : CancelOutcome::prevented),
+            "too late, or not: " + to_string(*id));
+  }
+  require(
+      receipt.prevented + receipt.signalled + receipt.too_late == 1 && receipt.events.size() == 1,
+      "a single event was counted otherwise");
+  ++counts["cancel " + std::string(to_string(receipt.outcome))];
+  if (already) {
+    ++counts["cancel again"];
+    return;
+  }
+  expect_cleanups(cancelled.running);
+  if (receipt.outcome == CancelOutcome::too_late) return;
+  fact([id = *id](Oracle& oracle) { oracle.tombstones.insert(id); });
+}
+
+void CoreWorld::cancel_token(CommitPlan& plan, TokenId id) {
+  const auto& token = oracle_.tokens.at(id);
+  std::uint64_t signalled = 0;
+  const auto ended = oracle_.ended_of(token);
+  std::vector<core::Span> members;
+  for (const auto event : token.events) {
+    // One that waits to be asked about by the gate is not with a handler yet.
+    if (oracle_.is_leased(event) && std::any_of(held_.begin(), held_.end(), [&](const Held& each) {
+          return each.lease.event == event && !each.instead.has_value() && !each.lease.cleanup;
+        })) {
+      ++signalled;
+    }
+    if (auto chunk = store_.chunk_of(event); chunk != nullptr) {
+      members.push_back({chunk, event.sequence, event.sequence + 1});
+    }
+  }
+  const bool already = token.cancelled;
+  const auto total = token.events.size();
+  const auto cancelled = plan.cancel(id, "enough", members);
+  require(cancelled.ok(), "a known token was not found");
+  const auto& receipt = cancelled->receipt;
+  require(receipt.already_cancelled == already, "cancelled already");
+  require(receipt.prevented + receipt.signalled + receipt.too_late >= total,
+          "not every event of a token was counted");
+  if (!already) {
+    require(receipt.signalled == signalled, "signalled is " + std::to_string(receipt.signalled) +
+                                                ", not " + std::to_string(signalled));
+  }
+  if (profile_.steady && !already) {
+    require(receipt.too_late == ended,
+            "too late is " + std::to_string(receipt.too_late) + ", not " + std::to_string(ended));
+    for (const auto& [event, outcome] : receipt.events) {
+      const bool late = outcome == CancelOutcome::too_late;
+      require(outcome == CancelOutcome::signalled || late == oracle_.is_ended(event),
+              "told otherwise one by one: " + to_string(event));
+    }
+  }
+  ++counts["cancel token"];
+  if (total > 1 && receipt.prevented > 0 && receipt.too_late > 0) ++counts["cancel token in part"];
+  if (already) return;
+  expect_cleanups(cancelled->running);
+  fact([id](Oracle& oracle) { oracle.tokens.at(id).cancelled = true; });
+}
+
+void CoreWorld::pass_gate(Held& held, const EventView& view) {
+  const auto id = held.lease.subscription.value;
+  const auto event = held.lease.event;
+  const auto& subscription = oracle_.subscriptions.at(id);
+  const auto& owed = subscription.owed.at(event);
+  const bool cleanup = owed.cleanup || owed.started || held.lease.started;
+  const auto expected =
+      oracle_.is_cancelled(event, view.token)
+          ? (cleanup && subscription.on_cancel ? Verdict::clean_up : Verdict::cancelled)
+      : view.expires_at != 0 && now_.wall >= view.expires_at ? Verdict::expired
+      : now_.wall < view.not_before                          ? Verdict::postpone
+                                                             : Verdict::run;
+  const bool needed = core::needs_gate(*ledger_, held.lease);
+  const auto verdict = core::gate(*ledger_, held.lease, view, now_.wall);
+  require(verdict == expected, "let through otherwise: " + name(id, event));
+  require(needed || verdict == Verdict::run, "the gate was passed by: " + name(id, event));
+  require(held.lease.cleanup == (verdict == Verdict::clean_up) || verdict == Verdict::cancelled,
+          "a handler was given what is for on_cancel, or the other way round: " + name(id, event));
+  if (verdict != Verdict::run && verdict != Verdict::clean_up) held.instead = verdict;
+  if (verdict == Verdict::clean_up) ++counts["clean-up"];
+}
+
+/// The answer of a handler whose event was cancelled meanwhile.
+void CoreWorld::answer_cancelled(CommitPlan::Settlement& settlement, const Held& held, bool ran) {
+  const auto id = held.lease.subscription.value;
+  const auto event = held.lease.event;
+  auto& subscription = oracle_.subscriptions.at(id);
+  auto& owed = subscription.owed.at(event);
+  if (!subscription.on_cancel || !(ran || held.lease.started)) {
+    require(settlement.effect == Effect::settled && settlement.how == Settled::cancelled,
+            "a cancelled event did not end: " + name(id, event));
+    ++counts["ended as cancelled"];
+    return settled(held, false);
+  }
+  require(settlement.effect == Effect::refused, "the answer was not refused: " + name(id, event));
+  ++counts["refused as cancelled"];
+  owed.taken = false;
+  owed.holder = 0;
+  if (owed.cleanup) return;  // written down with the cancel
+  expected_settlements_.insert({held.lease.subscription, event});
+  fact_of(id, [=, now = now_](Oracle& oracle) {
+    oracle.park(id, event, {.due = now.bus, .cleanup = true});
+  });
+}
+
+/// Nothing is forgotten that could still apply to something.
+void CoreWorld::check_erased(const model::Commit& made) {
+  const auto gone = [&](EventId event) {
+    return event.sequence < made.trim[event.priority] && !oracle_.is_owed(event) &&
+           !oracle_.is_dead(event);
+  };
+  for (const auto& operation : made.operations) {
+    if (const auto* erased = std::get_if<model::EraseTombstone>(&operation)) {
+      const auto event = erased->event;
+      require(gone(event), "a tombstone went too early: " + to_string(event));
+      fact([event](Oracle& oracle) { oracle.tombstones.erase(event); });
+      ++counts["tombstone reclaimed"];
+    } else if (const auto* token = std::get_if<model::EraseToken>(&operation)) {
+      const auto id = token->token;
+      const auto& known = oracle_.tokens.at(id);
+      require(known.cancelled || now_.bus - known.used_at >= kTokenIdle,
+              "a token was forgotten that could be used");
+      for (const auto event : known.events) {
+        require(gone(event), "a token was forgotten too early: " + to_string(event));
+      }
+      fact([id](Oracle& oracle) { oracle.tokens.erase(id); });
+      ++counts["token reclaimed"];
+    }
+  }
+}
+
+void CoreWorld::show_tokens(core::TokenChange& change) {
+  for (const auto lane : kAllPriorities) {
+    for (const auto& [first, chunk] : store_.chunks[lane]) {
+      for (auto each = std::max(first, store_.trim[lane]); each <= chunk->last(); ++each) {
+        change.add(chunk->event(each));
+      }
+    }
+  }
+  for (const auto& [name, copy] : store_.parked) {
+    if (name.second.sequence < store_.trim[name.second.priority]) {
+      change.add(copy->event(name.second.sequence));
+    }
+  }
+}
+
+void CoreWorld::compare_cancellations() {
+  std::size_t tombstones = 0;
+  for (const auto& lane : ledger_->cancellations.tombstones) tombstones += lane.size();
+  require(tombstones == oracle_.tombstones.size() &&
+              store_.tombstones.size() == oracle_.tombstones.size(),
+          "tombstones differ");
+  require(ledger_->cancellations.token_count() == oracle_.tokens.size() &&
+              store_.tokens.size() == oracle_.tokens.size(),
+          "tokens differ");
+  for (const auto& [id, known] : oracle_.tokens) {
+    const auto* token = ledger_->cancellations.find(id);
+    require(token != nullptr && token->cancelled() == known.cancelled, "a token differs");
+    require(token->record.published == known.events.size(), "a token counts other events");
+    require(store_.tokens.at(id).ended == token->record.ended &&
+                store_.tokens.at(id).published == token->record.published,
+            "a token is stored differently");
+    require(token->record.ended <= token->record.published, "more have ended than there were");
+    if (!profile_.steady) continue;
+    const auto ended = oracle_.ended_of(known);
+    require(token->record.ended == ended, "of a token's events " +
+                                              std::to_string(token->record.ended) +
+                                              " have ended, not " + std::to_string(ended));
+  }
+}
+
+}  // namespace holdfast::testing
