@@ -453,9 +453,11 @@ void CoreWorld::check_taken(const core::Lease& lease, Priority worker_class) {
   if (suspect_may_run(*subscription, ready.out_of_turn)) {
     // With little memory, those that are due longest come first.
     // But for what has aged behind one that has just become due.
+    // With little memory, which one that is cannot be told.
+    const auto level = level_of(*subscription, event, 0);
     const bool aged_more =
         ready.in_turn == event &&
-        level_of(*subscription, event, 0) > level_of(*subscription, *ready.out_of_turn, 1);
+        level > (has_little_memory() ? 0 : level_of(*subscription, *ready.out_of_turn, 1));
     if (aged_more) ++counts["aged before due"];
     require(ready.out_of_turn == event || aged_more || suspects_fill_memory() ||
                 (has_little_memory() && is_due),

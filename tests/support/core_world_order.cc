@@ -48,6 +48,8 @@ void CoreWorld::check_order(const core::Lease& lease, Priority worker_class) {
         continue;
       }
       if (!Oracle::has_slot(other, lane)) continue;
+      // What has moved up far enough does not wait for a lane that gets no more for now.
+      if (same && gets_no_more(other) && urgency <= lane) continue;
       if (lane > event.priority && (has_little_memory() || gets_no_more(other))) continue;
       for (const auto& head : heads(other, lane)) {
         // Of what waits on disk the age is known only once it is read.

@@ -58,7 +58,7 @@ TEST_P(Pausing, ARunningHandlerGoesOnAndItsAckCounts) {
   open();
   Runs inside;
   Signal go_on;
-  const auto s = must(bus->subscribe({.name = "s"}, [&](Delivery& delivery) {
+  const auto s = must(bus->subscribe({.name = "s", .types = {"a.b"}}, [&](Delivery& delivery) {
     inside.note(delivery);
     go_on.wait();
   }));
@@ -79,7 +79,7 @@ TEST_P(Pausing, ARunningHandlerGoesOnAndItsAckCounts) {
 TEST_P(Pausing, AHandlerMayPauseItsOwnSubscription) {
   open();
   Runs runs;
-  const auto s = must(bus->subscribe({.name = "s"}, [&](Delivery& delivery) {
+  const auto s = must(bus->subscribe({.name = "s", .types = {"a.b"}}, [&](Delivery& delivery) {
     must(bus->pause("s"));
     runs.note(delivery);
   }));
@@ -135,7 +135,7 @@ TEST_P(Pausing, RetriesThatAreDueWaitForItsEnd) {
   open();
   Runs runs;
   Signal failed;
-  const auto s = must(bus->subscribe({.name = "s"}, [&](Delivery& delivery) {
+  const auto s = must(bus->subscribe({.name = "s", .types = {"a.b"}}, [&](Delivery& delivery) {
     if (runs.note(delivery) > 0) return Outcome::ack();
     must(bus->pause("s"));
     failed.set();
