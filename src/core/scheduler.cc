@@ -61,7 +61,9 @@ void Scheduler::list(SubscriptionState& subscription, Priority lane, std::uint64
   Row row{subscription.record.id, turn, 0};
   std::size_t level = 0;
   if (ageing_.enabled() && lane != Priority::critical) {
-    row.since = ready_since(subscription, lane);
+    // Without anything due there is a window, or it would not be listed.
+    row.since = state.has_due() ? ready_since(subscription, lane)
+                                : std::max(state.window_since(), subscription.ready_from);
     level = ageing_.level(lane, row.since, now_);
     next_move_ = std::min(next_move_, ageing_.next(lane, level, row.since));
     if (level > 0) ++aged_;
@@ -139,41 +141,38 @@ bool Scheduler::goes_before_due(const SubscriptionState& subscription, const Pla
          level_of(state.window_since()) >= place.level;
 }
 
-bool Scheduler::has_front(const Place& place, Priority effective) {
+SubscriptionState* Scheduler::find_front(const Place& place, Priority effective) {
   auto& rows = ready_[place.lane][place.level];
   // What cannot run now leaves the list; whatever makes it ready again lists it again.
   for (auto left = rows.size(); left > 0; --left) {
     auto* subscription = ledger_.find(rows.front().subscription);
     if (subscription == nullptr) {
-      unlist_front(place);
+      unlist_front(place, nullptr);
       continue;
     }
     if (place.level > 0 &&
         ageing_.level(place.lane, ready_since(*subscription, place.lane), now_) < place.level) {
       // It was attached anew, or what had aged was taken for another reason.
       const auto turn = rows.front().turn;
-      unlist_front(place);
+      unlist_front(place, subscription);
       list(*subscription, place.lane, turn);
       continue;
     }
-    if (can_take(*subscription, place.lane, effective)) return true;
-    unlist_front(place);
+    if (can_take(*subscription, place.lane, effective)) return subscription;
+    unlist_front(place, subscription);
     note_full(*subscription, place.lane);
   }
-  return false;
+  return nullptr;
 }
 
-void Scheduler::unlist_front(const Place& place) {
-  auto& rows = ready_[place.lane][place.level];
-  auto* subscription = ledger_.find(rows.front().subscription);
-  rows.pop_front();
+void Scheduler::unlist_front(const Place& place, SubscriptionState* subscription) {
+  ready_[place.lane][place.level].pop_front();
   if (place.level > 0) --aged_;
   if (subscription != nullptr) subscription->lanes[place.lane].listed = false;
 }
 
-Lease Scheduler::take_front(const Place& place) {
-  auto& subscription = *ledger_.find(front(place).subscription);
-  unlist_front(place);
+Lease Scheduler::take_front(const Place& place, SubscriptionState& subscription) {
+  unlist_front(place, &subscription);
   auto lease = take_from(subscription, place);
   list(subscription, place.lane);
   want_refill(subscription, place.lane);
@@ -187,7 +186,8 @@ std::optional<Lease> Scheduler::take(Priority worker_class) {
   if (aged_ > 0) return take_with_aged(worker_class);
   for (const auto lane : kAllPriorities) {
     if (lane > worker_class) break;
-    if (has_front({lane, 0})) return take_front({lane, 0});
+    const Place place{lane, 0};
+    if (auto* subscription = find_front(place)) return take_front(place, *subscription);
   }
   return std::nullopt;
 }
@@ -241,7 +241,7 @@ void Scheduler::move_up() {
           continue;
         }
         auto* subscription = ledger_.find(row.subscription);
-        unlist_front({lane, level});
+        unlist_front({lane, level}, subscription);
         if (subscription != nullptr) list(*subscription, lane, row.turn);
       }
     }
@@ -257,7 +257,7 @@ std::optional<Lease> Scheduler::take_with_aged(Priority worker_class) {
   if (!place.has_value()) place = most_urgent_place(worker_class);
   if (!place.has_value()) return std::nullopt;
   count_turn(worker_class, *place);
-  return take_front(*place);
+  return take_front(*place, *ledger_.find(front(*place).subscription));
 }
 
 std::optional<Scheduler::Place> Scheduler::place_whose_turn_it_is(Priority worker_class) {
@@ -265,7 +265,7 @@ std::optional<Scheduler::Place> Scheduler::place_whose_turn_it_is(Priority worke
     if (lane > worker_class || passed_over_[lane] + 1 < kTakesPerTurn) continue;
     for (auto level = AgeingRule::level_max(lane); level > 0; --level) {
       // Before everything, so that there is nothing to wait for.
-      if (has_front({lane, level}, Priority::critical)) return Place{lane, level};
+      if (find_front({lane, level}, Priority::critical) != nullptr) return Place{lane, level};
     }
   }
   return std::nullopt;
@@ -273,7 +273,7 @@ std::optional<Scheduler::Place> Scheduler::place_whose_turn_it_is(Priority worke
 
 std::optional<Scheduler::Place> Scheduler::best_of(Priority lane) {
   for (auto level = AgeingRule::level_max(lane) + 1; level-- > 0;) {
-    if (has_front({lane, level})) return Place{lane, level};
+    if (find_front({lane, level}) != nullptr) return Place{lane, level};
   }
   return std::nullopt;
 }
@@ -300,7 +300,7 @@ std::optional<Scheduler::Place> Scheduler::most_urgent_place(Priority worker_cla
   auto next = *best;
   for (std::size_t level = 0; level < best->level; ++level) {
     const Place place{best->lane, level};
-    if (place.effective() > others || !has_front(place)) continue;
+    if (place.effective() > others || find_front(place) == nullptr) continue;
     if (front(place).turn < front(next).turn) next = place;
   }
   return next;

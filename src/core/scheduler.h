@@ -138,13 +138,13 @@ class Scheduler {
                                           Priority lane) const;
   [[nodiscard]] bool goes_before_due(const SubscriptionState& subscription,
                                      const Place& place) const;
-  /// Whether there is a row that may be taken from, and that is in front then. Those that cannot
-  /// leave the list.
-  bool has_front(const Place& place, Priority effective);
-  bool has_front(const Place& place) { return has_front(place, place.effective()); }
+  /// Whose row is in front, once it is one that may be taken from; null = there is none. Those that
+  /// cannot leave the list.
+  SubscriptionState* find_front(const Place& place, Priority effective);
+  SubscriptionState* find_front(const Place& place) { return find_front(place, place.effective()); }
   const Row& front(const Place& place) { return ready_[place.lane][place.level].front(); }
-  void unlist_front(const Place& place);
-  Lease take_front(const Place& place);
+  void unlist_front(const Place& place, SubscriptionState* subscription);
+  Lease take_front(const Place& place, SubscriptionState& subscription);
   Lease take_from(SubscriptionState& subscription, const Place& place);
 
   // While something has aged.
