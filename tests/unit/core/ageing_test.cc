@@ -455,6 +455,7 @@ TEST_F(AgeingTest, TakesOfReservedWorkersDoNotCountForLanesTheyMayNotTake) {
   }
   // A worker that may take it has its first 31 takes by urgency.
   for (int i = 0; i < 31; ++i) EXPECT_EQ(take()->event.priority, Priority::critical) << i;
+  EXPECT_EQ(take(Priority::critical)->event.priority, Priority::critical) << "not its turn to give";
   EXPECT_EQ(take()->event.priority, Priority::low);
 }
 
