@@ -76,6 +76,7 @@ Json subscriptions_json(const Stats& stats) {
     json["owed"] = sum.owed;
     json["scheduled"] = sum.scheduled;
     json["dead"] = sum.dead;
+    json["paused"] = subscription.paused;
     subscriptions.push_back(std::move(json));
   }
   return subscriptions;
@@ -149,8 +150,9 @@ void print_subscriptions(Output& out, const Stats& stats) {
   std::vector<std::vector<std::string>> rows = {{"subscription", "owed", "scheduled", "dead"}};
   for (const auto& subscription : stats.subscriptions) {
     const auto sum = owed_of(subscription);
-    rows.push_back({escape(subscription.name), with_thousands(sum.owed),
-                    with_thousands(sum.scheduled), with_thousands(sum.dead)});
+    rows.push_back({escape(subscription.name) + (subscription.paused ? " (paused)" : ""),
+                    with_thousands(sum.owed), with_thousands(sum.scheduled),
+                    with_thousands(sum.dead)});
   }
   print_table(out, rows);
 }

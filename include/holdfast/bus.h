@@ -175,6 +175,16 @@ class HOLDFAST_EXPORT Bus {
   /// returns. Fails with `not_found`, or `conflict` while it is subscribed.
   Status remove_subscription(std::string_view name);
 
+  /// Hands out nothing more to a durable subscription, whether a handler is subscribed now or not:
+  /// what it is owed stays pending, and so does what is published meanwhile. Handlers that have
+  /// their event go on, and what they answer counts; a run that has to start over waits. Durable
+  /// when it returns: it stays paused across restarts until `resume`. Blocks for a commit, and not
+  /// for handlers. Pausing twice is fine, and one `resume` ends it. Fails with `not_found`.
+  Status pause(std::string_view subscription);
+  /// Ends a pause, durably when it returns; delivery goes on at once. One that is not paused is
+  /// fine. Blocks for a commit. Fails with `not_found`.
+  Status resume(std::string_view subscription);
+
   /// Blocks until every durable subscription that was owed `id` has settled it durably: acked it,
   /// given up on it (a dead letter) or skipped it; see `Settled`. An unclaimed event is owed to
   /// nobody yet, so this waits; so it is with one whose last subscription has let go of it, by

@@ -45,16 +45,45 @@ struct Retention {
 };
 
 /// Worker threads by class. A worker takes only events at least as urgent as its class, so that a
-/// critical event never waits behind the handlers of less urgent ones. At least one class must be
-/// `low`, or low events would never be delivered; all classes together are at most 1,024.
+/// critical event never waits behind the handlers of less urgent ones. What has aged keeps its own
+/// lane here: a worker of class `critical` takes no low event, however long that has waited. At
+/// least one class must be `low`, or low events would never be delivered; all classes together are
+/// at most 1,024.
 struct Workers {
   std::uint16_t critical = 1;
   std::uint16_t high = 1;
   std::uint16_t normal = 1;
   std::uint16_t low = 1;
 
-  /// One thread for everything: delivery is exactly by (priority, sequence).
+  /// One thread for everything. With `Ageing::strict()` delivery is exactly by (priority,
+  /// sequence).
   [[nodiscard]] static constexpr Workers single() noexcept { return {0, 0, 0, 1}; }
+};
+
+/// How long an event of a lane may wait for more urgent ones. For each time its lane's wait that it
+/// has been ready it moves up one lane, up to high and never to critical; one that has waited so
+/// long once has aged, a high one too, though it stays high. Of lanes that are equal then, the
+/// event that has been ready longest goes first. Beside that, of 32 events that are handed out by
+/// workers that may take it, at least one is of the least urgent lane in which something has aged,
+/// and the other lanes get theirs as well: nothing starves, whatever is published.
+///
+/// An event is ready once it has its durability and a handler is subscribed and not paused, and a
+/// retry or snooze once it is due: waiting begins anew when the subscription is attached or
+/// resumed, so after a restart the backlog is in strict order at first. Measured in time that no
+/// step of the wall clock changes. What had to stay on disk meanwhile is taken for up to an eighth
+/// of its wait younger than it is, and never for older.
+struct Ageing {
+  bool enabled = true;
+  std::chrono::milliseconds high{5'000};  ///< Each 1 ms to 30 days (`kMaxWaitMax`).
+  std::chrono::milliseconds normal{15'000};
+  std::chrono::milliseconds low{60'000};
+
+  /// The most urgent lane always goes first, however long the others wait.
+  [[nodiscard]] static constexpr Ageing strict() noexcept {
+    Ageing strict;
+    strict.enabled = false;
+    return strict;
+  }
 };
 
 /// For `Limits::dead_letters_max`: none ever goes by itself, so that somebody must redrive them, or
@@ -94,6 +123,7 @@ inline constexpr std::size_t kTxReadsMax = 100'000;
 inline constexpr std::size_t kTxBytesMax = std::size_t{16} << 20U;
 inline constexpr std::size_t kStateValueBytesMax = std::size_t{1} << 20U;
 inline constexpr std::chrono::milliseconds kAckLingerMax = std::chrono::hours(1);
+inline constexpr std::chrono::milliseconds kMaxWaitMax = std::chrono::hours(30 * 24);
 
 /// How a bus is opened. Every member has a default that is safe.
 struct Options {
@@ -102,6 +132,7 @@ struct Options {
   IntakePolicy intake = IntakePolicy::block;
   DamagePolicy on_damage = DamagePolicy::refuse;
   Workers workers{};
+  Ageing ageing{};
   Limits limits{};
   /// The next two are not kept in the journal: they hold while this bus has it open.
   Retention retention{};            ///< For events that every subscription has settled.

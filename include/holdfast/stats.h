@@ -23,6 +23,7 @@ struct LaneStats {
 struct SubscriptionStats {
   std::string name;       ///< Empty for an ephemeral one.
   bool attached = false;  ///< A handler is subscribed now.
+  bool paused = false;    ///< By `Bus::pause`, until `Bus::resume`.
   std::array<LaneStats, kLaneCount> lanes{};
   std::uint64_t acked = 0;  ///< Since the bus was opened, as the next five.
   std::uint64_t skipped = 0;

@@ -104,8 +104,8 @@ struct SubscribeOptions {
   /// 1 to 255 bytes: a durable subscription, whose position and settle state survive. Empty: an
   /// ephemeral one, which sees what is committed while it exists; nothing of it is stored. What it
   /// puts off (a retry, a snooze) waits in memory: with 65,536 of a lane waiting, or with the
-  /// memory for events used up, it gets no more of that lane and of less urgent ones until some are
-  /// due.
+  /// memory for events used up, it gets no more of that lane until some are due, and of less urgent
+  /// ones only what has aged (`Ageing`).
   std::string name{};
   /// Patterns over the dotted type: `*` is one token, `>` the rest. Empty = every type. At most 64.
   std::vector<std::string> types{};

@@ -23,6 +23,8 @@ void attach(Ledger& ledger, Scheduler& scheduler, SubscriptionState& subscriptio
   }
   if (!subscription.attached) ++ledger.attached_count;
   ++subscription.generation;
+  ++subscription.reading;
+  subscription.ready_from = now.bus;
   subscription.attached = true;
   subscription.concurrency = attachment.concurrency;
   subscription.retry = attachment.retry;
@@ -35,12 +37,26 @@ void attach(Ledger& ledger, Scheduler& scheduler, SubscriptionState& subscriptio
   scheduler.refresh(subscription);
 }
 
+void pause(SubscriptionState& subscription) {
+  ++subscription.reading;
+  for (auto& lane : subscription.lanes) {
+    lane.drop_window();
+    lane.refilling = false;
+  }
+}
+
+void resume(Scheduler& scheduler, SubscriptionState& subscription, const base::Now& now) {
+  subscription.ready_from = now.bus;
+  scheduler.advance(now);
+  scheduler.refresh(subscription);
+}
+
 void detach(Ledger& ledger, SubscriptionState& subscription) {
   if (subscription.attached) --ledger.attached_count;
   subscription.attached = false;
   for (const auto priority : kAllPriorities) {
     auto& lane = subscription.lanes[priority];
-    lane.drop_window();
+    lane.drop_waiting();
     for (auto& delayed : lane.delayed) delayed.close();
     ledger.set_timer(subscription, priority);
   }

@@ -26,6 +26,12 @@ void attach(Ledger& ledger, Scheduler& scheduler, SubscriptionState& subscriptio
 /// The handler goes. What it was given and has not answered may still be answered.
 void detach(Ledger& ledger, SubscriptionState& subscription);
 
+/// `CommitPlan::set_paused` has paused it: its backlog need take no memory any more. What handlers
+/// have goes on.
+void pause(SubscriptionState& subscription);
+/// It is paused no longer.
+void resume(Scheduler& scheduler, SubscriptionState& subscription, const base::Now& now);
+
 /// `record` as it becomes when its filter changes while the lanes stand at `next`; earlier filters
 /// that no owed event is old enough for (`floor`) are forgotten.
 model::SubscriptionRecord with_filter(const model::SubscriptionRecord& record,

@@ -343,6 +343,11 @@ void CommitPlan::remove(SubscriptionId id) {
   std::erase_if(touched_, [&](const auto& each) { return each.first == id; });
 }
 
+void CommitPlan::set_paused(SubscriptionState& subscription, bool paused) {
+  if (std::exchange(subscription.record.paused, paused) == paused) return;
+  add(model::PutSubscription{subscription.record});
+}
+
 /// What somebody had claimed who is gone, or wants other events now, looks as if nobody had.
 void CommitPlan::forget_claims() {
   for (auto& lane : ledger_.lanes) {

@@ -95,6 +95,8 @@ class CommitPlan {
   void change(SubscriptionState& subscription, model::SubscriptionRecord record,
               const PerLane<std::uint64_t>& owed);
   void remove(SubscriptionId id);
+  /// It gets nothing more, or something again. Says nothing when it is so already.
+  void set_paused(SubscriptionState& subscription, bool paused);
 
   // --- Dead letters and suspects ----------------------------------------------------------------
 

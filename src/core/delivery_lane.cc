@@ -43,7 +43,7 @@ void DeliveryLane::refill(std::vector<Span> spans, Sequence covered, bool live) 
   for (auto& span : spans) {
     auto skip = std::lower_bound(skip_.begin(), skip_.end(), span.next);
     for (; skip != skip_.end() && *skip < span.end; ++skip) {
-      if (*skip > span.next) push_span({span.chunk, span.next, *skip});
+      if (*skip > span.next) push_span({span.chunk, span.next, *skip, span.since});
       span.next = *skip + 1;
     }
     if (span.next < span.end) push_span(std::move(span));
@@ -52,8 +52,12 @@ void DeliveryLane::refill(std::vector<Span> spans, Sequence covered, bool live) 
   live_ = live;
 }
 
-void DeliveryLane::drop_window() {
+void DeliveryLane::drop_waiting() {
   due_.clear();
+  drop_window();
+}
+
+void DeliveryLane::drop_window() {
   if (window_.empty()) return;
   covered_ = window_.front().next;
   window_.clear();

@@ -22,6 +22,7 @@ struct Span {
   ChunkPtr chunk;
   Sequence next = 0;
   Sequence end = 0;
+  base::BusTime since = 0;  ///< When they were offered.
 };
 
 /// A subscription's progress in one lane, and the part of its backlog that is in memory.
@@ -56,9 +57,10 @@ class DeliveryLane {
     bool started = false;
     bool cleanup = false;
     std::uint32_t attempts = 0;
-    model::DueTime due = 0;  // when parked
-    ChunkPtr chunk;          // null: to be read from its parked copy
-    Ticket ticket = 0;       // when not parked
+    model::DueTime due = 0;   // when parked
+    ChunkPtr chunk;           // null: to be read from its parked copy
+    Ticket ticket = 0;        // when not parked
+    base::BusTime since = 0;  // when it became ready
   };
 
   static constexpr std::size_t kWindowEventsMax = 4'096;
@@ -97,8 +99,12 @@ class DeliveryLane {
   /// From disk, in order. Events that are settled already are left out. `covered` is where reading
   /// ended; `live` that this is all there is.
   void refill(std::vector<Span> spans, Sequence covered, bool live);
-  /// Forgets the window and what is due: what is owed is found on disk again.
+  /// Forgets the window: it is read again from disk, where it begins now.
   void drop_window();
+  /// What is due as well: of what is owed nothing that waits is in memory any more.
+  void drop_waiting();
+  /// When the next of the window was offered; it must not be empty.
+  [[nodiscard]] base::BusTime window_since() const noexcept { return window_.front().since; }
 
   void put_due(Sequence sequence, Due due) { due_.insert_or_assign(sequence, std::move(due)); }
   [[nodiscard]] bool is_due(Sequence sequence) const { return due_.contains(sequence); }

@@ -181,6 +181,7 @@ void Ledger::fill(Stats& stats) const {
     auto& out = stats.subscriptions.emplace_back();
     out.name = subscription->record.name;
     out.attached = subscription->attached;
+    out.paused = subscription->record.paused;
     out.acked = subscription->acked;
     out.skipped = subscription->skipped;
     out.cancelled = subscription->cancelled;

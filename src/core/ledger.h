@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/ageing.h"
 #include "core/cancellations.h"
 #include "core/lease.h"
 #include "core/retention.h"
@@ -38,6 +39,7 @@ struct LedgerSettings {
   /// each are always allowed.
   std::size_t parked_per_lane_max = 4'096;
   std::size_t parked_max = 65'536;
+  Ageing ageing{};
 };
 
 /// What is known of one lane.
@@ -47,6 +49,7 @@ struct LaneState {
   Sequence offered = 1;    ///< Below this every event has its durability and may be delivered.
   std::uint64_t lost = 0;  ///< So many sequences below `next` are lost and were never published.
   std::optional<LaneRetention> retention;
+  OfferTimes offer_times;
   std::multiset<Sequence> pins;  ///< Somebody is reading from here on.
 };
 

@@ -14,16 +14,23 @@ void Scheduler::offer(CommitNumber commit) {
     auto offer = std::move(pending.front());
     pending.pop_front();
     const auto lane = offer.chunk->lane();
-    for (const auto& route : offer.routes) {
+    const auto from = ledger_.lanes[lane].offered;
+    const auto end = offer.chunk->last() + 1;
+    if (ageing_.enabled() && lane != Priority::critical) {
+      ledger_.lanes[lane].offer_times.note(from, end, now_.bus, ageing_.max_wait(lane) / 8);
+    }
+    for (auto& route : offer.routes) {
       auto* subscription = ledger_.find(route.subscription);
       if (subscription == nullptr) continue;
       auto& state = subscription->lanes[lane];
-      const bool room = subscription->attached && (ledger_.has_room() || state.window_count() == 0);
+      const bool room =
+          subscription->is_served() && (ledger_.has_room() || state.window_count() == 0);
+      route.span.since = now_.bus;
       state.offer(route.span, room);
       list(*subscription, lane);
       want_refill(*subscription, lane);
     }
-    ledger_.lanes[lane].offered = offer.chunk->last() + 1;
+    ledger_.lanes[lane].offered = end;
   }
 }
 
@@ -44,14 +51,24 @@ void Scheduler::note_full(SubscriptionState& subscription, Priority lane) {
   }
 }
 
-void Scheduler::list(SubscriptionState& subscription, Priority lane) {
+void Scheduler::list(SubscriptionState& subscription, Priority lane, std::uint64_t turn) {
   auto& state = subscription.lanes[lane];
-  if (!subscription.attached || state.listed) return;
+  if (!subscription.is_served() || state.listed) return;
   if (!state.has_due() && (state.window_count() == 0 || is_full(subscription, lane))) {
     return note_full(subscription, lane);
   }
   state.listed = true;
-  ready_[lane].push_back(subscription.record.id);
+  Row row{subscription.record.id, turn, 0};
+  std::size_t level = 0;
+  if (ageing_.enabled() && lane != Priority::critical) {
+    // Without anything due there is a window, or it would not be listed.
+    row.since = state.has_due() ? ready_since(subscription, lane)
+                                : std::max(state.window_since(), subscription.ready_from);
+    level = ageing_.level(lane, row.since, now_.bus);
+    next_move_ = std::min(next_move_, ageing_.next(lane, level, row.since));
+    if (level > 0) ++aged_;
+  }
+  ready_[lane][level].push_back(row);
 }
 
 void Scheduler::refresh(SubscriptionState& subscription) {
@@ -59,30 +76,6 @@ void Scheduler::refresh(SubscriptionState& subscription) {
     list(subscription, lane);
     want_refill(subscription, lane);
     want_parked_refill(subscription, lane);
-  }
-}
-
-void Scheduler::want_refill(SubscriptionState& subscription, Priority lane) {
-  auto& state = subscription.lanes[lane];
-  if (!subscription.attached || state.refilling || state.damaged || !state.wants_refill() ||
-      is_full(subscription, lane)) {
-    return;
-  }
-  // Where memory is short only a lane that has nothing at all may read on.
-  if (!ledger_.has_room() && state.window_count() > 0) return;
-  state.refilling = true;
-  refills_[lane].push_back({subscription.record.id, subscription.generation});
-}
-
-void Scheduler::want_parked_refill(SubscriptionState& subscription, Priority lane) {
-  auto& state = subscription.lanes[lane];
-  if (!subscription.attached || state.damaged) return;
-  for (const auto clock : model::kDueClocks) {
-    auto& delayed = state.delayed[clock];
-    const auto in_memory = delayed.size() + state.due_count();
-    if (!delayed.wants_refill(in_memory, ledger_.parked_in_memory_max())) continue;
-    delayed.begin_refill();
-    parked_refills_[lane].push_back({subscription.record.id, subscription.generation, clock});
   }
 }
 
@@ -102,9 +95,10 @@ bool Scheduler::has_slot(const SubscriptionState& subscription, Priority lane) {
   return subscription.in_flight_less_urgent + 1 < subscription.concurrency;
 }
 
-bool Scheduler::waits_for_others(const SubscriptionState& subscription, Priority lane) const {
+bool Scheduler::waits_for_others(const SubscriptionState& subscription, Priority lane,
+                                 Priority effective) const {
   for (const auto urgent : kAllPriorities) {
-    if (urgent >= lane) break;
+    if (urgent >= effective) break;
     const auto& state = subscription.lanes[urgent];
     if ((state.unknown() && !state.damaged) || is_behind(subscription, urgent) ||
         (state.window_count() > 0 && is_full(subscription, urgent))) {
@@ -118,46 +112,97 @@ bool Scheduler::due_may_run(const DeliveryLane& lane) const {
   return lane.has_due() && !(lane.first_due().suspect && suspect_running_);
 }
 
-bool Scheduler::can_take(const SubscriptionState& subscription, Priority lane) const {
-  const auto& state = subscription.lanes[lane];
-  if (!subscription.attached || !has_slot(subscription, lane) ||
-      waits_for_others(subscription, lane)) {
+bool Scheduler::window_may_run(const SubscriptionState& subscription, Priority lane) const {
+  return subscription.lanes[lane].window_count() > 0 && !is_full(subscription, lane);
+}
+
+bool Scheduler::can_take(const SubscriptionState& subscription, Priority lane,
+                         Priority effective) const {
+  if (!subscription.is_served() || !has_slot(subscription, lane) ||
+      waits_for_others(subscription, lane, effective)) {
     return false;
   }
-  return due_may_run(state) || (state.window_count() > 0 && !is_full(subscription, lane));
+  return due_may_run(subscription.lanes[lane]) || window_may_run(subscription, lane);
+}
+
+base::BusTime Scheduler::ready_since(const SubscriptionState& subscription, Priority lane) const {
+  const auto& state = subscription.lanes[lane];
+  auto since = AgeingRule::kNever;
+  if (due_may_run(state)) since = state.first_due().since;
+  if (window_may_run(subscription, lane)) since = std::min(since, state.window_since());
+  // What waits for a suspect to end is not ready.
+  return since == AgeingRule::kNever ? now_.bus : std::max(since, subscription.ready_from);
+}
+
+/// What has put the row at this level goes first, and not what has just become due.
+bool Scheduler::goes_before_due(const SubscriptionState& subscription, const Place& place) const {
+  if (place.level == 0 || !window_may_run(subscription, place.lane)) return false;
+  const auto& state = subscription.lanes[place.lane];
+  const auto level_of = [&](base::BusTime since) {
+    return ageing_.level(place.lane, std::max(since, subscription.ready_from), now_.bus);
+  };
+  return level_of(state.first_due().since) < place.level &&
+         level_of(state.window_since()) >= place.level;
+}
+
+SubscriptionState* Scheduler::find_front(const Place& place, Priority effective) {
+  auto& rows = ready_[place.lane][place.level];
+  // What cannot run now leaves the list; whatever makes it ready again lists it again.
+  for (auto left = rows.size(); left > 0; --left) {
+    auto* subscription = ledger_.find(rows.front().subscription);
+    if (subscription == nullptr) {
+      unlist_front(place, nullptr);
+      continue;
+    }
+    if (place.level > 0 &&
+        ageing_.level(place.lane, ready_since(*subscription, place.lane), now_.bus) < place.level) {
+      // It was attached anew, or what had aged was taken for another reason.
+      const auto turn = rows.front().turn;
+      unlist_front(place, subscription);
+      list(*subscription, place.lane, turn);
+      continue;
+    }
+    if (can_take(*subscription, place.lane, effective)) return subscription;
+    unlist_front(place, subscription);
+    note_full(*subscription, place.lane);
+  }
+  return nullptr;
+}
+
+void Scheduler::unlist_front(const Place& place, SubscriptionState* subscription) {
+  ready_[place.lane][place.level].pop_front();
+  if (place.level > 0) --aged_;
+  if (subscription != nullptr) subscription->lanes[place.lane].listed = false;
+}
+
+Lease Scheduler::take_front(const Place& place, SubscriptionState& subscription) {
+  unlist_front(place, &subscription);
+  auto lease = take_from(subscription, place);
+  list(subscription, place.lane);
+  want_refill(subscription, place.lane);
+  want_parked_refill(subscription, place.lane);
+  return lease;
 }
 
 std::optional<Lease> Scheduler::take(Priority worker_class) {
   if (stopped_) return std::nullopt;
+  if (now_.bus >= next_move_) move_up();
+  if (aged_ > 0) return take_with_aged(worker_class);
   for (const auto lane : kAllPriorities) {
     if (lane > worker_class) break;
-    auto& ready = ready_[lane];
-    // What cannot run now leaves the list; whatever makes it ready again lists it again.
-    for (auto left = ready.size(); left > 0; --left) {
-      auto* subscription = ledger_.find(ready.front());
-      ready.pop_front();
-      if (subscription == nullptr) continue;
-      subscription->lanes[lane].listed = false;
-      if (!can_take(*subscription, lane)) {
-        note_full(*subscription, lane);
-        continue;
-      }
-      auto lease = take_from(*subscription, lane);
-      list(*subscription, lane);
-      want_refill(*subscription, lane);
-      want_parked_refill(*subscription, lane);
-      return lease;
-    }
+    const Place place{lane, 0};
+    if (auto* subscription = find_front(place)) return take_front(place, *subscription);
   }
   return std::nullopt;
 }
 
-Lease Scheduler::take_from(SubscriptionState& subscription, Priority lane) {
+Lease Scheduler::take_from(SubscriptionState& subscription, const Place& place) {
+  const auto lane = place.lane;
   auto& state = subscription.lanes[lane];
   Lease lease;
   lease.subscription = subscription.record.id;
   lease.generation = subscription.generation;
-  if (due_may_run(state)) {
+  if (due_may_run(state) && !goes_before_due(subscription, place)) {
     lease.event = {lane, state.first_due_sequence()};
     auto due = state.take_due();
     lease.attempt = due.attempts + 1;
@@ -184,6 +229,101 @@ Lease Scheduler::take_from(SubscriptionState& subscription, Priority lane) {
   if (lane != Priority::critical) ++subscription.in_flight_less_urgent;
   return lease;
 }
+
+// --- While something has aged -------------------------------------------------------------------
+
+void Scheduler::move_up() {
+  next_move_ = AgeingRule::kNever;
+  for (const auto lane : {Priority::high, Priority::normal, Priority::low}) {
+    for (std::size_t level = 0; level < AgeingRule::level_max(lane); ++level) {
+      auto& rows = ready_[lane][level];
+      for (auto left = rows.size(); left > 0; --left) {
+        const auto row = rows.front();
+        const auto next = ageing_.next(lane, level, row.since);
+        if (next > now_.bus) {
+          rows.pop_front();
+          rows.push_back(row);
+          next_move_ = std::min(next_move_, next);
+          continue;
+        }
+        auto* subscription = ledger_.find(row.subscription);
+        unlist_front({lane, level}, subscription);
+        if (subscription != nullptr) list(*subscription, lane, row.turn);
+      }
+    }
+  }
+}
+
+bool Scheduler::has_aged(Priority lane) const noexcept {
+  return !ready_[lane][1].empty() || !ready_[lane][2].empty();
+}
+
+std::optional<Lease> Scheduler::take_with_aged(Priority worker_class) {
+  auto place = place_whose_turn_it_is(worker_class);
+  if (!place.has_value()) place = most_urgent_place(worker_class);
+  if (!place.has_value()) return std::nullopt;
+  count_turn(worker_class, *place);
+  return take_front(*place, *ledger_.find(front(*place).subscription));
+}
+
+std::optional<Scheduler::Place> Scheduler::place_whose_turn_it_is(Priority worker_class) {
+  for (const auto lane : {Priority::low, Priority::normal, Priority::high}) {
+    if (lane > worker_class || passed_over_[lane] + 1 < kTakesPerTurn) continue;
+    for (auto level = AgeingRule::level_max(lane); level > 0; --level) {
+      // Before everything, so that there is nothing to wait for.
+      if (find_front({lane, level}, Priority::critical) != nullptr) return Place{lane, level};
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<Scheduler::Place> Scheduler::best_of(Priority lane) {
+  for (auto level = AgeingRule::level_max(lane) + 1; level-- > 0;) {
+    if (find_front({lane, level}) != nullptr) return Place{lane, level};
+  }
+  return std::nullopt;
+}
+
+std::optional<Scheduler::Place> Scheduler::most_urgent_place(Priority worker_class) {
+  std::optional<Place> best;
+  auto others = Priority::low;  // the most urgent of the lanes that are not the best one's
+  for (const auto lane : kAllPriorities) {
+    if (lane > worker_class) break;
+    const auto found = best_of(lane);
+    if (!found.has_value()) continue;
+    if (!best.has_value()) {
+      best = found;
+      continue;
+    }
+    const bool older = front(*found).since < front(*best).since;
+    const bool before = found->effective() < best->effective() ||
+                        (found->effective() == best->effective() && older);
+    others = std::min(others, before ? best->effective() : found->effective());
+    if (before) best = found;
+  }
+  if (!best.has_value()) return std::nullopt;
+  // Of the lane that goes first, subscriptions take turns, as far as they go before other lanes.
+  auto next = *best;
+  for (std::size_t level = 0; level < best->level; ++level) {
+    const Place place{best->lane, level};
+    if (place.effective() > others || find_front(place) == nullptr) continue;
+    if (front(place).turn < front(next).turn) next = place;
+  }
+  return next;
+}
+
+void Scheduler::count_turn(Priority worker_class, const Place& taken) {
+  for (const auto lane : {Priority::high, Priority::normal, Priority::low}) {
+    if (lane > worker_class) break;
+    if (lane == taken.lane && taken.level > 0) {
+      passed_over_[lane] = 0;
+    } else if (has_aged(lane)) {
+      ++passed_over_[lane];
+    }
+  }
+}
+
+// --- What happens to what was taken -------------------------------------------------------------
 
 void Scheduler::finish(const Lease& lease) {
   if (lease.suspect) suspect_running_ = false;
@@ -213,7 +353,8 @@ void Scheduler::run_again(const Lease& lease) {
                                        .attempts = lease.attempt - 1,
                                        .due = parked.empty() ? 0 : parked.mapped().due,
                                        .chunk = lease.chunk,
-                                       .ticket = lease.ticket});
+                                       .ticket = lease.ticket,
+                                       .since = now_.bus});
   refresh(*subscription);
 }
 
@@ -239,6 +380,8 @@ void Scheduler::advance(const base::Now& now) {
       auto& state = subscription.lanes[timer.lane];
       while (auto due = state.delayed[clock].take_due(until)) {
         auto& [key, entry] = *due;
+        // Setting the wall clock makes nothing older.
+        const auto since = clock == model::DueClock::bus ? key.due : now_.bus;
         state.put_due(key.sequence, {.parked = true,
                                      .suspect = entry.suspect,
                                      .started = entry.started,
@@ -246,7 +389,8 @@ void Scheduler::advance(const base::Now& now) {
                                      .attempts = entry.attempts,
                                      .due = key.due,
                                      .chunk = std::move(entry.chunk),
-                                     .ticket = 0});
+                                     .ticket = 0,
+                                     .since = since});
       }
       ledger_.set_timer(subscription, timer.lane);
       refresh(subscription);
@@ -274,114 +418,13 @@ void Scheduler::stop(bool stopped) {
 
 std::optional<Priority> Scheduler::most_urgent_work() const noexcept {
   for (const auto lane : kAllPriorities) {
+    const auto& ready = ready_[lane];
     if (!refills_[lane].empty() || !parked_refills_[lane].empty() ||
-        (!stopped_ && !ready_[lane].empty())) {
+        (!stopped_ && (!ready[0].empty() || !ready[1].empty() || !ready[2].empty()))) {
       return lane;
     }
   }
   return std::nullopt;
-}
-
-std::optional<Scheduler::Refill> Scheduler::next_refill(Priority worker_class) {
-  for (const auto lane : kAllPriorities) {
-    if (lane > worker_class) break;
-    while (!refills_[lane].empty()) {
-      const auto wanted = refills_[lane].front();
-      refills_[lane].pop_front();
-      auto* subscription = ledger_.find(wanted.subscription);
-      // A new attachment has asked for itself: to read for an old one as well would give events
-      // twice.
-      if (subscription == nullptr || subscription->generation != wanted.generation) continue;
-      auto& state = subscription->lanes[lane];
-      if (!subscription->attached || !state.wants_refill()) {
-        state.refilling = false;
-        continue;
-      }
-      const auto resident = ledger_.resident_bytes();
-      const auto most = ledger_.settings.resident_bytes_max;
-      return Refill{.subscription = subscription->record.id,
-                    .generation = subscription->generation,
-                    .lane = lane,
-                    .from = std::max(state.covered(), ledger_.lanes[lane].trim),
-                    .to = ledger_.lanes[lane].offered,
-                    .interest = subscription->interest,
-                    .events_max = DeliveryLane::kWindowEventsMax - state.window_count(),
-                    .bytes_max = resident < most ? most - resident : 0};
-    }
-  }
-  return std::nullopt;
-}
-
-void Scheduler::refilled(const Refill& refill, std::vector<Span> spans, Sequence reached) {
-  auto* subscription = ledger_.find(refill.subscription);
-  if (subscription == nullptr || subscription->generation != refill.generation) return;
-  auto& state = subscription->lanes[refill.lane];
-  state.refilling = false;
-  if (!subscription->attached) return;
-  state.refill(std::move(spans), reached, reached >= ledger_.lanes[refill.lane].offered);
-  refresh(*subscription);
-}
-
-void Scheduler::refill_failed(const Refill& refill, const Status& status) {
-  auto* subscription = ledger_.find(refill.subscription);
-  if (subscription == nullptr || subscription->generation != refill.generation) return;
-  auto& state = subscription->lanes[refill.lane];
-  state.refilling = false;
-  state.damaged = true;
-  subscription->blocked = status.to_string();
-  refresh(*subscription);
-}
-
-std::optional<Scheduler::ParkedRefill> Scheduler::next_parked_refill(Priority worker_class) {
-  for (const auto lane : kAllPriorities) {
-    if (lane > worker_class) break;
-    while (!parked_refills_[lane].empty()) {
-      const auto wanted = parked_refills_[lane].front();
-      parked_refills_[lane].pop_front();
-      auto* subscription = ledger_.find(wanted.subscription);
-      if (subscription == nullptr || subscription->generation != wanted.generation ||
-          !subscription->attached) {
-        continue;
-      }
-      auto& state = subscription->lanes[lane];
-      const auto most = ledger_.parked_in_memory_max();
-      auto& delayed = state.delayed[wanted.clock];
-      const auto in_memory = delayed.size() + state.due_count();
-      return ParkedRefill{.subscription = wanted.subscription,
-                          .generation = wanted.generation,
-                          .lane = lane,
-                          .clock = wanted.clock,
-                          .from = delayed.begin_refill(),
-                          .events_max = most - std::min(in_memory, most - 1)};
-    }
-  }
-  return std::nullopt;
-}
-
-void Scheduler::refilled(const ParkedRefill& refill, const std::vector<model::DueRecord>& records,
-                         const std::optional<ParkedWindow::Key>& reached) {
-  auto* subscription = ledger_.find(refill.subscription);
-  if (subscription == nullptr || subscription->generation != refill.generation ||
-      !subscription->attached) {
-    return;
-  }
-  auto& state = subscription->lanes[refill.lane];
-  state.delayed[refill.clock].refilled(refill.from, records, reached, [&](EventId event) {
-    return subscription->parked_in_flight.contains(event) || state.is_due(event.sequence);
-  });
-  ledger_.set_timer(*subscription, refill.lane);
-  advance(now_);
-  refresh(*subscription);
-}
-
-void Scheduler::refill_failed(const ParkedRefill& refill, const Status& status) {
-  auto* subscription = ledger_.find(refill.subscription);
-  if (subscription == nullptr || subscription->generation != refill.generation) return;
-  auto& state = subscription->lanes[refill.lane];
-  state.delayed[refill.clock].refill_failed();
-  state.damaged = true;
-  subscription->blocked = status.to_string();
-  refresh(*subscription);
 }
 
 }  // namespace holdfast::core

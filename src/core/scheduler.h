@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "core/ageing.h"
 #include "core/ledger.h"
 
 namespace holdfast::core {
@@ -18,17 +20,25 @@ namespace holdfast::core {
 /// least as urgent as p. Of a subscription with two slots or more, one is kept for critical events.
 /// Events that may have killed the last process run one at a time.
 ///
+/// With ageing a lane goes before others by what has waited longest in it: see `AgeingRule`. Then
+/// those rows of it (subscriptions) take turns which are urgent enough to go before the others; and
+/// a lane that is passed over 31 times though something in it has aged has the next turn, whatever
+/// there is. While nothing has aged, and with strict order, the first rule is all there is.
+///
 /// Pure, and under the same lock as the ledger it works on.
 class Scheduler {
  public:
-  explicit Scheduler(Ledger& ledger) : ledger_(ledger) {}
+  explicit Scheduler(Ledger& ledger) : ledger_(ledger), ageing_(ledger.settings.ageing) {}
 
   /// So many events of a lane may wait for their retry or snooze with an ephemeral subscription;
   /// one that has more gets no new ones until some are due. It gets none either, while it has any,
   /// when the memory for events is used up.
   static constexpr std::size_t kEphemeralParkedMax = 65'536;
+  /// Of so many takes at least one is of the least urgent lane that has something aged.
+  static constexpr std::uint32_t kTakesPerTurn = 32;
 
-  /// Everything of commits up to `commit` may be delivered now.
+  /// Everything of commits up to `commit` may be delivered now. As for `take` and `run_again`, now
+  /// is what `advance` was told last.
   void offer(CommitNumber commit);
 
   /// The next event for a worker of this class, if there is one that may run now.
@@ -40,7 +50,8 @@ class Scheduler {
   /// A run that starts over, uncounted: its answer was refused because what it had read changed.
   void run_again(const Lease& lease);
 
-  /// Parked events whose time has come. The wall clock may have been set since the last call.
+  /// It is `now`: parked events whose time has come are ready. The wall clock may have been set since
+  /// the last call.
   void advance(const base::Now& now);
   /// When `advance` has something to do next, if nobody sets the wall clock.
   [[nodiscard]] std::optional<base::BusTime> next_due() const;
@@ -62,7 +73,7 @@ class Scheduler {
 
   struct Refill {
     SubscriptionId subscription;
-    std::uint32_t generation = 0;
+    std::uint32_t reading = 0;
     Priority lane = Priority::normal;
     Sequence from = 1;
     Sequence to = 1;
@@ -96,25 +107,68 @@ class Scheduler {
   void refill_failed(const ParkedRefill& refill, const Status& status);
 
  private:
+  /// A row with something in it that may run, in the list of its lane and level.
+  struct Row {
+    SubscriptionId subscription;
+    std::uint64_t turn = 0;
+    base::BusTime since = 0;  ///< How long it has been ready, as of when it was listed.
+  };
+  struct Place {
+    Priority lane = Priority::normal;
+    std::size_t level = 0;
+    [[nodiscard]] Priority effective() const { return AgeingRule::effective(lane, level); }
+  };
+
   void note_full(SubscriptionState& subscription, Priority lane);
-  void list(SubscriptionState& subscription, Priority lane);
+  void list(SubscriptionState& subscription, Priority lane) { list(subscription, lane, turns_++); }
+  void list(SubscriptionState& subscription, Priority lane, std::uint64_t turn);
   void want_refill(SubscriptionState& subscription, Priority lane);
   void want_parked_refill(SubscriptionState& subscription, Priority lane);
   [[nodiscard]] bool is_behind(const SubscriptionState& subscription, Priority lane) const;
   [[nodiscard]] static bool has_slot(const SubscriptionState& subscription, Priority lane);
-  /// Something that goes before may not be taken yet, or is still to be read.
-  [[nodiscard]] bool waits_for_others(const SubscriptionState& subscription, Priority lane) const;
+  /// Something that goes before `effective` may not be taken yet, or is still to be read.
+  [[nodiscard]] bool waits_for_others(const SubscriptionState& subscription, Priority lane,
+                                      Priority effective) const;
   /// Nothing more of the window is taken until answers were committed.
   [[nodiscard]] bool is_full(const SubscriptionState& subscription, Priority lane) const;
   [[nodiscard]] bool due_may_run(const DeliveryLane& lane) const;
-  [[nodiscard]] bool can_take(const SubscriptionState& subscription, Priority lane) const;
-  Lease take_from(SubscriptionState& subscription, Priority lane);
+  [[nodiscard]] bool window_may_run(const SubscriptionState& subscription, Priority lane) const;
+  [[nodiscard]] bool can_take(const SubscriptionState& subscription, Priority lane,
+                              Priority effective) const;
+  /// Since when the row has had something ready that it may give next.
+  [[nodiscard]] base::BusTime ready_since(const SubscriptionState& subscription,
+                                          Priority lane) const;
+  [[nodiscard]] bool goes_before_due(const SubscriptionState& subscription,
+                                     const Place& place) const;
+  /// Whose row is in front, once it is one that may be taken from; null = there is none. Those that
+  /// cannot leave the list.
+  SubscriptionState* find_front(const Place& place, Priority effective);
+  SubscriptionState* find_front(const Place& place) { return find_front(place, place.effective()); }
+  const Row& front(const Place& place) { return ready_[place.lane][place.level].front(); }
+  void unlist_front(const Place& place, SubscriptionState* subscription);
+  Lease take_front(const Place& place, SubscriptionState& subscription);
+  Lease take_from(SubscriptionState& subscription, const Place& place);
+
+  // While something has aged.
+  void move_up();
+  std::optional<Lease> take_with_aged(Priority worker_class);
+  std::optional<Place> place_whose_turn_it_is(Priority worker_class);
+  std::optional<Place> most_urgent_place(Priority worker_class);
+  /// The level of `lane` that is most urgent and has something.
+  std::optional<Place> best_of(Priority lane);
+  void count_turn(Priority worker_class, const Place& taken);
+  [[nodiscard]] bool has_aged(Priority lane) const noexcept;
 
   Ledger& ledger_;
-  PerLane<std::deque<SubscriptionId>> ready_;
+  const AgeingRule ageing_;
+  PerLane<std::array<std::deque<Row>, AgeingRule::kLevels>> ready_;
+  std::uint64_t turns_ = 0;
+  std::size_t aged_ = 0;                          // rows that are listed above level 0
+  base::BusTime next_move_ = AgeingRule::kNever;  // nothing that is listed moves up before
+  PerLane<std::uint32_t> passed_over_;
   struct WantedRefill {
     SubscriptionId subscription;
-    std::uint32_t generation;
+    std::uint32_t number;  // of the attachment, or reading, that wanted it
   };
   PerLane<std::deque<WantedRefill>> refills_;
   struct WantedParkedRefill {

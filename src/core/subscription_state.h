@@ -28,11 +28,19 @@ struct SubscriptionState {
   bool attached = false;
   /// Counts attachments: an answer from an earlier one is stale.
   std::uint32_t generation = 0;
+  /// Counts attachments and pauses: what is read of the backlog for an earlier one is not wanted
+  /// any more.
+  std::uint32_t reading = 0;
+  /// Nothing of it was ready before: when it was attached or resumed.
+  base::BusTime ready_from = 0;
   std::uint32_t concurrency = 1;
   RetryPolicy retry;
   bool has_on_cancel = false;
   std::uint32_t in_flight = 0;
   std::uint32_t in_flight_less_urgent = 0;  // than critical
+
+  /// There is somebody who may be given something.
+  [[nodiscard]] bool is_served() const noexcept { return attached && !record.paused; }
 
   struct Lane : DeliveryLane {
     std::uint64_t dead = 0;

@@ -38,6 +38,7 @@ struct SubscriptionRecord {
   std::vector<EarlierFilter> earlier;
   PerLane<Sequence> start{{1, 1, 1, 1}};  ///< The first sequence it may be given.
   std::uint32_t attempts_max = 5;  ///< Of its retry policy: needed when a crash leaves suspects.
+  bool paused = false;             ///< It gets nothing until it is resumed.
 };
 
 /// A subscription's progress in one lane, as it is stored (core::Cursor is the working form).

@@ -172,7 +172,7 @@ std::string encode(const SubscriptionRecord& record, std::string_view key) {
   const auto filter = put_filter(builder, record.filter);
   const auto start = builder.CreateVector(record.start.values.data(), kLaneCount);
   builder.Finish(schema::CreateSubscription(builder, record.id.value, name, filter, earlier_at,
-                                            start, record.attempts_max));
+                                            start, record.attempts_max, record.paused));
   return seal(builder, key);
 }
 
@@ -183,6 +183,7 @@ Result<SubscriptionRecord> decode_subscription(std::string_view key, std::string
   record.id = {table->id()};
   record.name = text_of(table->name());
   record.attempts_max = table->attempts_max();
+  record.paused = table->paused();
   bool good =
       read_filter(*table->filter(), record.filter) && read_lanes(table->start(), record.start);
   if (const auto* earlier = table->earlier(); earlier != nullptr) {

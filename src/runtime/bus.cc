@@ -107,6 +107,14 @@ Status Bus::remove_subscription(std::string_view name) {
   return impl_->engine->remove_subscription(name);
 }
 
+Status Bus::pause(std::string_view subscription) {
+  return impl_->engine->set_paused(subscription, true);
+}
+
+Status Bus::resume(std::string_view subscription) {
+  return impl_->engine->set_paused(subscription, false);
+}
+
 Status Bus::wait_settled(EventId id, std::chrono::nanoseconds timeout) {
   return impl_->engine->wait_settled(id, runtime::deadline_after(timeout));
 }

@@ -227,7 +227,9 @@ void Committer::commit_group(std::vector<Request> requests, bool caller_syncs) {
   const CommitNumber number{written_.load() + 1};
   const core::CommitPlan::Place place{journal_.state().epoch, number, durable()};
   std::unique_lock lock(state_.mutex);
-  core::CommitPlan plan(state_.ledger, place, clock_.now(), [this] {
+  const auto now = clock_.now();
+  state_.scheduler.advance(now);
+  core::CommitPlan plan(state_.ledger, place, now, [this] {
     return std::uniform_real_distribution<double>(0.0, 1.0)(random_);
   });
   group.answers.swap(state_.answers);
@@ -466,6 +468,7 @@ void Committer::offer() {
   bool work = false;
   {
     const std::lock_guard lock(state_.mutex);
+    state_.scheduler.advance(clock_.now());
     state_.scheduler.offer(upto);
     work = state_.scheduler.most_urgent_work().has_value();
   }

@@ -78,6 +78,7 @@ class Engine {
                                                                   Handler handler);
   void detach(const internal::SubscriptionHandle& handle);
   Status remove_subscription(std::string_view name);
+  Status set_paused(std::string_view name, bool paused);  // engine_pause.cc
   Status answer(internal::DeliveryState& delivery, Outcome outcome);
   Status wait_settled(EventId id, std::chrono::steady_clock::time_point deadline);
   Result<std::uint64_t> redrive(const DeadLetterFilter& filter);

@@ -39,6 +39,13 @@ Status check_times(const Options& options) {
     return invalid("stuck_after is " + std::to_string(options.stuck_after.count()) +
                    " s, it must be at least 1");
   }
+  for (const auto& [what, wait] :
+       {std::pair("high", options.ageing.high), std::pair("normal", options.ageing.normal),
+        std::pair("low", options.ageing.low)}) {
+    if (wait.count() >= 1 && wait <= kMaxWaitMax) continue;
+    return invalid("ageing." + std::string(what) + " is " + std::to_string(wait.count()) +
+                   " ms, it must be 1 to " + std::to_string(kMaxWaitMax.count()));
+  }
   for (const auto& [what, rule] : {std::pair("retention", options.retention),
                                    std::pair("unclaimed_retention", options.unclaimed_retention)}) {
     if (rule.age.count() >= 0) continue;
@@ -77,7 +84,8 @@ core::LedgerSettings ledger_settings(const Options& options) {
           .dead_letters_max = options.limits.dead_letters_max,
           .tokens_max = options.limits.tokens_max,
           // An eighth for events on their way, half for the engine; the rest is intake and slack.
-          .resident_bytes_max = options.memory_budget / 8};
+          .resident_bytes_max = options.memory_budget / 8,
+          .ageing = options.ageing};
 }
 
 }  // namespace

@@ -113,6 +113,8 @@ void WorkerPool::run(Worker& worker) {
   std::unique_lock lock(state_.mutex);
   while (!stopping_) {
     if (read_on(worker.worker_class, lock)) continue;
+    const auto now = clock_.now();
+    state_.scheduler.advance(now);
     auto lease = state_.scheduler.take(worker.worker_class);
     if (!lease.has_value()) {
       // What an answer has made ready may be for another class.
@@ -133,7 +135,7 @@ void WorkerPool::run(Worker& worker) {
     delivery->gated = core::needs_gate(state_.ledger, delivery->lease);
     ++leases_;
     worker.running = true;
-    worker.since = clock_.now().boot;
+    worker.since = now.boot;
     worker.event = delivery->lease.event;
     worker.attempt = delivery->lease.attempt;
     worker.handle = delivery->handle;

@@ -4,7 +4,7 @@
 Method: run the programs as a user would, in folders of their own, over trees with every kind of name and
 entry that a file system allows. After each test no process and no temporary file may be left behind.
 
-The programs are named by the environment: MINIMAL, INDEXER.
+The programs are named by the environment: MINIMAL, PRIORITIES, INDEXER.
 """
 
 import os
@@ -95,6 +95,14 @@ class Minimal(Example):
         status, output = self.run_it(os.environ["MINIMAL"])
         self.assertEqual(status, 1)
         self.assertIn("invalid_argument: ", output)
+
+
+class Priorities(Example):
+    def test_shows_strict_order_ageing_and_a_reserved_worker(self):
+        self.assertEqual(self.run_it(os.environ["PRIORITIES"]), (0, (
+            "strict:   critical high normal low\n"
+            "ageing:   critical low high normal\n"
+            "reserved: a critical event was handled while a low one was\n")))
 
 
 class Worker(Example):

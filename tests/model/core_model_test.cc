@@ -27,6 +27,11 @@ Profile profile_of(std::uint64_t seed) {
   profile.clock_jumps = seed % 5 == 0;
   profile.steady = seed % 6 == 2;
   profile.crowded = seed % 8 == 7;
+  if (seed % 4 != 2) {
+    profile.ageing = {.high = std::chrono::seconds(1 + seed % 3),
+                      .normal = std::chrono::seconds(3),
+                      .low = std::chrono::seconds(2 + seed % 7)};
+  }
   if (seed % 5 == 3) profile.parked_per_lane_max = 3;
   if (seed % 4 == 1) profile.resident_bytes_max = 3'000;
   if (seed % 2 == 1) profile.dead_letters_max = 6;
@@ -92,6 +97,12 @@ TEST(CoreModel, EachSubscriptionIsGivenExactlyWhatItIsOwed) {
                            "suspect dead",
                            "suspect taken",
                            "overdue",
+                           "pause",
+                           "resume",
+                           "moved up",
+                           "turn",
+                           "aged before due",
+                           "flood",
                            "late refill",
                            "stale refill",
                            "critical slot",

@@ -327,6 +327,7 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
     scheduler_->run_again(held.lease);
     owed->again = true;
     owed->again_attempts = held.lease.attempt - 1;
+    owed->again_since = now_.bus;
     owed->taken = false;
     owed->holder = 0;
     ++counts["run again"];
@@ -454,9 +455,12 @@ void CoreWorld::fail(const Held& held, std::optional<std::int64_t> delay,
 // --- Taking -------------------------------------------------------------------------------------
 
 bool CoreWorld::take() {
+  return take(
+      pick({Priority::critical, Priority::high, Priority::normal, Priority::low, Priority::low}));
+}
+
+bool CoreWorld::take(Priority worker_class) {
   if (profile_.refills_at_once) refill_all();
-  const auto worker_class =
-      pick({Priority::critical, Priority::high, Priority::normal, Priority::low, Priority::low});
   auto lease = scheduler_->take(worker_class);
   if (!lease.has_value()) {
     if (profile_.refills_at_once && (!profile_.crowded || chance(2))) {
@@ -465,7 +469,7 @@ bool CoreWorld::take() {
     return false;
   }
   require(lease->event.priority <= worker_class, "a worker was given a lane that is not for it");
-  check_taken(*lease);
+  check_taken(*lease, worker_class);
 
   const auto id = lease->subscription.value;
   auto& subscription = oracle_.subscriptions.at(id);
@@ -501,12 +505,12 @@ bool CoreWorld::take() {
   return true;
 }
 
-void CoreWorld::check_taken(const core::Lease& lease) {
+void CoreWorld::check_taken(const core::Lease& lease, Priority worker_class) {
   const auto id = lease.subscription.value;
   const auto event = lease.event;
   const auto what = name(id, event);
   auto* subscription = oracle_.find(id);
-  require(subscription != nullptr && subscription->attached, "given to nobody: " + what);
+  require(subscription != nullptr && subscription->is_served(), "given to nobody: " + what);
   require(lease.generation == subscription->generation, "a new lease is stale: " + what);
   const auto found = subscription->owed.find(event);
   require(found != subscription->owed.end(), "delivered though it is not owed: " + what);
@@ -520,7 +524,10 @@ void CoreWorld::check_taken(const core::Lease& lease) {
           "more at once than concurrency allows: " + what);
 
   // In a crowd the oracle's long walks are only sometimes worth their time.
-  if (profile_.crowded && !chance(2)) return;
+  if (profile_.crowded && !chance(2)) {
+    for (auto& count : since_turn_) ++count;  // may be one
+    return;
+  }
   const auto ready = oracle_.ready(*subscription, event.priority, now_, offered_);
   const bool is_due = owed.again || (owed.parked && Oracle::is_due(owed, now_));
   // What was due before the clock was set back comes too early, and is put off again.
@@ -528,36 +535,29 @@ void CoreWorld::check_taken(const core::Lease& lease) {
       profile_.clock_jumps && owed.parked && model::clock_of(owed.due) == model::DueClock::wall;
   if (suspect_may_run(*subscription, ready.out_of_turn)) {
     // With little memory, those that are due longest come first.
-    require(ready.out_of_turn == event || suspects_fill_memory() || was_due ||
+    // But for what has aged behind one that has just become due.
+    // With little memory, which one that is cannot be told.
+    const auto level = level_of(*subscription, event, 0);
+    const bool aged_more =
+        ready.in_turn == event &&
+        level > (has_little_memory() ? 0 : level_of(*subscription, *ready.out_of_turn, 1));
+    if (aged_more) ++counts["aged before due"];
+    require(ready.out_of_turn == event || aged_more || suspects_fill_memory() || was_due ||
                 (has_little_memory() && is_due),
             "passed over " + to_string(*ready.out_of_turn) + ": " + what);
   } else {
     require(ready.in_turn == event || was_due || (has_little_memory() && is_due),
             "out of order, or before it was offered, or not due: " + what);
   }
-  for (const auto lane : kAllPriorities) {
-    if (lane >= event.priority) break;
-    for (const auto& [other_id, other] : oracle_.subscriptions) {
-      if (other_id != id && (!profile_.refills_at_once || !other.attached ||
-                             !Oracle::has_slot(other, lane) || gets_no_more(other))) {
-        continue;
-      }
-      const auto urgent = oracle_.ready(other, lane, now_, offered_);
-      if (urgent.out_of_turn.has_value() &&
-          (suspects_fill_memory() || !suspect_may_run(other, urgent.out_of_turn))) {
-        continue;
-      }
-      require(!urgent.in_turn.has_value() && !urgent.out_of_turn.has_value(),
-              "given before something more urgent: " + what);
-    }
-  }
+  check_order(lease, worker_class);
+  check_turns(lease, worker_class);
 }
 
 void CoreWorld::check_nothing_to_take(Priority worker_class) {
   if (suspects_fill_memory()) return;
   ++counts["idle check"];
   for (const auto& [id, subscription] : oracle_.subscriptions) {
-    if (!subscription.attached || gets_no_more(subscription)) continue;
+    if (!subscription.is_served() || gets_no_more(subscription)) continue;
     for (const auto lane : kAllPriorities) {
       if (lane > worker_class) break;
       if (!Oracle::has_slot(subscription, lane)) continue;
@@ -613,7 +613,8 @@ void CoreWorld::refill_all() {
     const auto refill = refills_.back();
     refills_.pop_back();
     const auto* subscription = oracle_.find(refill.subscription.value);
-    ++counts[subscription != nullptr && subscription->generation == refill.generation
+    ++counts[subscription != nullptr &&
+                     state_of(refill.subscription.value).reading == refill.reading
                  ? "late refill"
                  : "stale refill"];
     read_backlog(refill);
@@ -650,6 +651,7 @@ CoreWorld::ParkedRead CoreWorld::read_due_times(const core::Scheduler::ParkedRef
 }
 
 void CoreWorld::offer(std::uint64_t commit) {
+  for (auto each = offered_ + 1; each <= commit; ++each) oracle_.offered_at[each] = now_.bus;
   offered_ = commit;
   scheduler_->offer({commit});
 }

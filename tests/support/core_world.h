@@ -44,6 +44,7 @@ struct Profile {
   bool crowded = false;          // thousands of events at a time, and handlers that never come back
   bool clock_jumps = false;
   bool steady = false;  // no filter changes and no subscription is removed: claims are told exactly
+  Ageing ageing = Ageing::strict();
   std::size_t resident_bytes_max = std::size_t{8} << 20U;
   std::size_t parked_per_lane_max = 4'096;
   std::size_t dead_letters_max = 100'000;
@@ -61,6 +62,7 @@ class CoreWorld {
     settings_.resident_bytes_max = profile.resident_bytes_max;
     settings_.parked_per_lane_max = profile.parked_per_lane_max;
     settings_.dead_letters_max = profile.dead_letters_max;
+    settings_.ageing = profile.ageing;
     start_process();
   }
 
@@ -144,6 +146,9 @@ class CoreWorld {
   void detach(Id id);
   void remove(core::CommitPlan& plan);
   void redrive(core::CommitPlan& plan);
+  void pause_or_resume(core::CommitPlan& plan);
+  void set_paused(core::CommitPlan& plan, Id id, bool paused);
+  void flood();
 
   // core_world_cancel.cc
   void make_token(core::CommitPlan& plan);
@@ -164,7 +169,15 @@ class CoreWorld {
   void crash();
   void accuse(core::CommitPlan& plan, const std::vector<std::pair<Held, bool>>& running);
   bool take();
-  void check_taken(const core::Lease& lease);
+  bool take(Priority worker_class);
+  void check_taken(const core::Lease& lease, Priority worker_class);
+  void check_order(const core::Lease& lease, Priority worker_class);
+  void check_turns(const core::Lease& lease, Priority worker_class);
+  /// How urgent it is by the time it has waited, less `slack` eighths of the wait of its lane.
+  std::size_t level_of(const OracleSubscription& subscription, EventId event, int slack) const;
+  Priority effective(const OracleSubscription& subscription, EventId event, int slack) const;
+  /// What might be given next in a lane: a retry that is due, the next in turn, or both.
+  std::vector<EventId> heads(const OracleSubscription& subscription, Priority lane) const;
   void check_nothing_to_take(Priority worker_class);
   void offer(std::uint64_t commit);
   void read_backlog(const core::Scheduler::Refill& refill);
@@ -221,6 +234,11 @@ class CoreWorld {
   std::uint64_t suspect_serial_ = 0;
   std::uint64_t names_ = 0;
   std::uint32_t tokens_made_ = 0;
+  const core::AgeingRule rule_{profile_.ageing};
+  /// Takes by workers of at least this class since the last of the lane of what had aged; and
+  /// those in a row for which something aged of this lane was there, the least urgent such.
+  model::PerLane<std::uint32_t> since_turn_;
+  model::PerLane<std::uint32_t> passed_over_;
 };
 
 }  // namespace holdfast::testing

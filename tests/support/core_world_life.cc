@@ -18,6 +18,7 @@ constexpr std::int64_t kSecond = 1'000 * kMillisecond;
 const RetryPolicy kRetry{.attempts_max = 3,
                          .backoff_first = std::chrono::milliseconds(100),
                          .backoff_max = std::chrono::milliseconds(5'000)};
+const std::vector<MetadataPair> kFloodColor{{"color", "red"}};
 
 }  // namespace
 
@@ -58,7 +59,7 @@ void CoreWorld::attach(Id id) {
   const auto concurrency = profile_.crowded ? 200U : pick({1U, 2U, 3U, 8U});
   const bool on_cancel = chance(60);
   core::attach(*ledger_, *scheduler_, state_of(id), {concurrency, kRetry, on_cancel}, now_);
-  oracle_.attach(id, concurrency, on_cancel);
+  oracle_.attach(id, concurrency, on_cancel, now_.bus);
 }
 
 void CoreWorld::detach(Id id) {
@@ -201,6 +202,53 @@ void CoreWorld::redrive(CommitPlan& plan) {
   ++counts["redrive"];
 }
 
+void CoreWorld::set_paused(CommitPlan& plan, Id id, bool paused) {
+  auto& state = state_of(id);
+  if (state.record.paused == paused) return;
+  plan.set_paused(state, paused);
+  fact([=](Oracle& oracle) { oracle.subscriptions.at(id).paused = paused; });
+  if (paused) {
+    core::pause(state);
+  } else {
+    core::resume(*scheduler_, state, now_);
+    oracle_.subscriptions.at(id).ready_from = now_.bus;
+  }
+  ++counts[paused ? "pause" : "resume"];
+}
+
+void CoreWorld::pause_or_resume(CommitPlan& plan) {
+  const auto id = any_subscription([](const auto& each) { return each.durable; });
+  // Seldom for long, or nothing would be delivered any more.
+  if (id.has_value()) set_paused(plan, *id, !oracle_.subscriptions.at(*id).paused && chance(40));
+}
+
+/// More critical events than anybody gets through, and a worker that takes one after the other.
+void CoreWorld::flood() {
+  advance(30 * kSecond);
+  for (int i = 0; i < 40; ++i) {
+    commit([this](CommitPlan& plan) {
+      auto& events = encoded_.emplace_back();
+      for (int each = 0; each < 2; ++each) {
+        events.add(
+            {.type = "a.x", .payload = "", .priority = Priority::critical, .metadata = kFloodColor},
+            now_.wall);
+      }
+      std::vector<EventId> ids;
+      plan.publish(events, false, ids);
+      note_published(events, ids, plan.number().value);
+    });
+    offer(number_);
+    scheduler_->advance(now_);
+    if (!take(Priority::low)) continue;
+    commit([this](CommitPlan& plan) {
+      const auto held = held_.back();
+      held_.pop_back();
+      answer(plan, held);
+    });
+  }
+  ++counts["flood"];
+}
+
 // --- Life and death of the process --------------------------------------------------------------
 
 void CoreWorld::start_process() {
@@ -230,6 +278,8 @@ void CoreWorld::start_process() {
   refills_.clear();
   parked_reads_.clear();
   suspect_running_ = false;
+  since_turn_ = {};
+  passed_over_ = {};
 }
 
 void CoreWorld::crash() {
@@ -359,6 +409,7 @@ void CoreWorld::step() {
       if (chance(6) && ledger_->subscriptions.size() < 6) subscribe(plan);
       if (chance(profile_.crowded ? 1 : 6)) reattach(plan);
       if (chance(8)) redrive(plan);
+      if (chance(3)) pause_or_resume(plan);
       if (chance(70)) answer_some(plan);
       if (chance(3)) make_token(plan);
       if (chance(8)) cancel_some(plan);
@@ -401,9 +452,11 @@ void CoreWorld::step() {
     ++counts["housekeeping"];
   } else if (what < 979) {
     if (!profile_.crowded || chance(20)) crash();
-  } else if (what < 999) {
+  } else if (what < 997) {
     if (profile_.crowded && !chance(10)) return;
     compare();
+  } else if (profile_.refills_at_once && !profile_.crowded) {
+    flood();
   }
   scheduler_->advance(now_);
 }
@@ -416,6 +469,7 @@ void CoreWorld::drain() {
   while (idle < 3) {
     commit([this, idle](CommitPlan& plan) {
       for (const auto& [id, subscription] : oracle_.subscriptions) {
+        if (subscription.durable) set_paused(plan, id, false);
         if (subscription.durable && (!subscription.attached || idle > 0)) attach(id);
       }
       auto late = std::exchange(late_, {});
@@ -553,6 +607,8 @@ void CoreWorld::compare() {
   }
   compare_cancellations();
   for (const auto& [id, subscription] : oracle_.subscriptions) {
+    require(state_of(id).record.paused == subscription.paused,
+            "paused or not: subscription " + std::to_string(id));
     if (!subscription.attached) continue;
     require(state_of(id).in_flight == subscription.in_flight &&
                 state_of(id).in_flight_less_urgent == subscription.in_flight_less_urgent,

@@ -61,6 +61,7 @@ struct Owed {
   bool taken = false;                // not to be given to anybody now
   bool again = false;                // starts over
   std::uint32_t again_attempts = 0;  // then: a clean-up has its own
+  base::BusTime again_since = 0;
 };
 
 struct OracleSubscription {
@@ -69,8 +70,11 @@ struct OracleSubscription {
   std::uint32_t attempts_max = 5;
   std::map<EventId, Owed> owed;
   std::map<EventId, std::uint32_t> dead;  // with attempts
+  bool paused = false;
 
   bool attached = false;
+  base::BusTime ready_from = 0;
+  [[nodiscard]] bool is_served() const { return attached && !paused; }
   std::uint32_t generation = 0;
   std::uint32_t concurrency = 1;
   bool on_cancel = false;
@@ -179,10 +183,11 @@ class Oracle {
 
   // --- What happens in memory -------------------------------------------------------------------
 
-  void attach(Id id, std::uint32_t concurrency, bool on_cancel) {
+  void attach(Id id, std::uint32_t concurrency, bool on_cancel, base::BusTime now) {
     auto& subscription = subscriptions.at(id);
     subscription.on_cancel = on_cancel;
     subscription.attached = true;
+    subscription.ready_from = now;
     ++subscription.generation;
     subscription.concurrency = concurrency;
     subscription.in_flight = subscription.in_flight_less_urgent = 0;
@@ -196,6 +201,20 @@ class Oracle {
     if (subscription.in_flight >= subscription.concurrency) return false;
     return lane == Priority::critical || subscription.concurrency == 1 ||
            subscription.in_flight_less_urgent < subscription.concurrency - 1;
+  }
+  [[nodiscard]] static bool waits_for_wall_clock(const OracleSubscription& subscription,
+                                                 EventId event) {
+    const auto& owed = subscription.owed.at(event);
+    return owed.parked && !owed.again && model::clock_of(owed.due) == model::DueClock::wall;
+  }
+  /// Since when it could have been given to somebody, if it can be now.
+  [[nodiscard]] base::BusTime ready_since(const OracleSubscription& subscription,
+                                          EventId event) const {
+    const auto& owed = subscription.owed.at(event);
+    if (owed.again) return std::max(owed.again_since, subscription.ready_from);
+    if (owed.parked) return std::max(owed.due, subscription.ready_from);
+    const auto offered = offered_at.find(events.at(event).commit);
+    return std::max(offered == offered_at.end() ? 0 : offered->second, subscription.ready_from);
   }
   struct Ready {
     std::optional<EventId> out_of_turn;  // a retry that is due, or a run that starts over
@@ -289,6 +308,7 @@ class Oracle {
   std::map<StateKey, std::uint64_t> written;
   std::map<TokenId, OracleToken> tokens;
   std::set<EventId> tombstones;
+  std::map<std::uint64_t, base::BusTime> offered_at;  // commits, in this life of the process
   model::PerLane<model::Sequence> next{{1, 1, 1, 1}};
 
  private:

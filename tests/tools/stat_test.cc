@@ -61,6 +61,23 @@ TEST_F(StatTest, TellsPeopleTheSame) {
   EXPECT_THAT(result.out, HasSubstr("format 1"));
 }
 
+TEST_F(StatTest, TellsWhichSubscriptionsArePaused) {
+  {
+    const auto bus = must(Bus::open(path()));
+    for (const auto* name : {"sleeper", "worker"}) {
+      const auto ended = must(bus->subscribe({.name = name}, [](Delivery&) {}));
+    }
+    must(bus->pause("sleeper"));
+  }
+  const auto found = stat();
+  for (const auto& each : found["subscriptions"]) {
+    EXPECT_EQ(each["paused"], each["name"] == "sleeper");
+  }
+  const auto text = tool({"stat", path()}).out;
+  EXPECT_THAT(text, HasSubstr("sleeper (paused)"));
+  EXPECT_THAT(text, Not(HasSubstr("worker (paused)")));
+}
+
 TEST_F(StatTest, NamesTheProcessThatHasTheJournalOpen) {
   const auto bus = must(Bus::open(path()));
   must(bus->publish("a.b", "x"));

@@ -32,6 +32,7 @@ SubscriptionRecord a_subscription() {
   record.earlier.push_back({{{}, {.priorities = {Priority::normal}}}, {{9, 9, 9, 9}}});
   record.start = {{1, 2, 3, 4}};
   record.attempts_max = 9;
+  record.paused = true;
   return record;
 }
 
@@ -57,6 +58,7 @@ TEST(StateCodec, GivesBackASubscription) {
   }
   EXPECT_EQ(decoded->start, record.start);
   EXPECT_EQ(decoded->attempts_max, 9U);
+  EXPECT_TRUE(decoded->paused);
 }
 
 // What core::Filter::check lets in, with as many earlier filters as the runtime lets pile up.

@@ -304,6 +304,11 @@ TEST_P(Limiting, OptionsOutOfRangeAreNamed) {
           {"unclaimed_retention.age is -1"});
   refused({.ack_linger = std::chrono::milliseconds(-1)}, {"ack_linger is -1", "3600000"});
   refused({.ack_linger = std::chrono::milliseconds::max()}, {"ack_linger", "3600000"});
+  refused({.ageing = {.high = std::chrono::milliseconds(0)}}, {"ageing.high is 0", "2592000000"});
+  refused({.ageing = {.normal = std::chrono::milliseconds(-1)}}, {"ageing.normal is -1 ms"});
+  refused({.ageing = {.low = std::chrono::milliseconds::max()}}, {"ageing.low", "2592000000"});
+  refused({.ageing = {.low = kMaxWaitMax + std::chrono::milliseconds(1)}},
+          {"ageing.low is 2592000001 ms"});
   refused({.stuck_after = std::chrono::seconds(0)}, {"stuck_after is 0", "at least 1"});
   refused({.durability = static_cast<Durability>(9)}, {"durability is 9", "0 to 1"});
   refused({.intake = static_cast<IntakePolicy>(9)}, {"intake is 9"});

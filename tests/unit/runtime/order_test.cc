@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <random>
 #include <string>
@@ -40,6 +41,31 @@ class Ordering : public BusTest {
     }
     EXPECT_TRUE(done.wait_for_count(200));
   }
+  /// What is published already has waited for some milliseconds after this.
+  static void let_them_age() {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(5);
+    EXPECT_TRUE(eventually([&] { return std::chrono::steady_clock::now() > until; }));
+  }
+  /// Ten events a lane that come while the only worker is busy, the least urgent first, and all
+  /// have waited for some milliseconds when it goes on.
+  std::vector<EventId> order_after_a_wait() {
+    open();
+    Runs runs;
+    const auto s = must(bus->subscribe({.name = "s"}, [&](Delivery& delivery) {
+      if (runs.note(delivery) > 0) return;
+      inside.note(delivery);
+      let_go.wait();
+    }));
+    publish("a.b", {}, Priority::critical);
+    EXPECT_TRUE(inside.wait_for_count(1));
+    for (const auto lane : {Priority::low, Priority::normal, Priority::high, Priority::critical}) {
+      publish_many("a.b", 10, lane);
+      let_them_age();
+    }
+    let_go.set();
+    EXPECT_TRUE(runs.wait_for_count(41));
+    return runs.ids();
+  }
   ~Ordering() override { let_go.set(); }
 
   Runs inside;
@@ -49,6 +75,7 @@ HOLDFAST_ON_BOTH_STORES(Ordering);
 
 TEST_P(Ordering, OneWorkerDeliversExactlyByPriorityAndSequence) {
   options.workers = Workers::single();
+  options.ageing = Ageing::strict();
   open();
   std::mt19937 random(1);
   std::vector<EventId> expected;
@@ -67,6 +94,48 @@ TEST_P(Ordering, OneWorkerDeliversExactlyByPriorityAndSequence) {
       must(bus->subscribe({.name = "s"}, [&](Delivery& delivery) { runs.note(delivery); }));
   ASSERT_TRUE(runs.wait_for_count(expected.size()));
   EXPECT_EQ(runs.ids(), expected);
+}
+
+TEST_P(Ordering, WithAgeingOffEventsThatHaveWaitedStillWaitForMoreUrgentOnes) {
+  options.workers = Workers::single();
+  options.ageing = Ageing::strict();
+  options.ageing.high = options.ageing.normal = options.ageing.low = std::chrono::milliseconds(1);
+  const auto order = order_after_a_wait();
+  EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+}
+
+TEST_P(Ordering, WithAgeingWhatHasWaitedTwiceItsMaxWaitGoesBeforeWhatIsMoreUrgentAndNewer) {
+  options.workers = Workers::single();
+  // All but the low ones never age here; the low ones have all waited longer than the others.
+  options.ageing.high = options.ageing.normal = kMaxWaitMax;
+  options.ageing.low = std::chrono::milliseconds(1);
+  const auto order = order_after_a_wait();
+  ASSERT_EQ(order.size(), 41U);
+  for (std::size_t i = 0; i < 10; ++i) {
+    EXPECT_EQ(order[i + 1].priority, Priority::critical);
+    EXPECT_EQ(order[i + 11].priority, Priority::low);
+    EXPECT_EQ(order[i + 21].priority, Priority::high);
+    EXPECT_EQ(order[i + 31].priority, Priority::normal);
+  }
+}
+
+TEST_P(Ordering, AWorkerReservedForCriticalEventsTakesNoLowOneHoweverLongItHasWaited) {
+  options.ageing.high = options.ageing.normal = options.ageing.low = std::chrono::milliseconds(1);
+  options.workers = {.critical = 8, .high = 0, .normal = 0, .low = 1};
+  open();
+  const auto s =
+      must(bus->subscribe({.name = "s", .types = {"held"}, .concurrency = 9}, holding()));
+  publish_many("held", 20, Priority::low);
+  ASSERT_TRUE(inside.wait_for_count(1));
+  let_them_age();
+  Runs urgent;
+  const auto u = must(bus->subscribe({.name = "u", .types = {"urgent"}},
+                                     [&](Delivery& delivery) { urgent.note(delivery); }));
+  publish_many("urgent", 500, Priority::critical);
+  EXPECT_TRUE(urgent.wait_for_count(500));
+  EXPECT_EQ(inside.size(), 1U);
+  let_go.set();
+  EXPECT_TRUE(inside.wait_for_count(20));
 }
 
 TEST_P(Ordering, UrgentEventGoesBeforeTheRestOfABacklog) {
