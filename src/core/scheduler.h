@@ -50,8 +50,8 @@ class Scheduler {
   /// A run that starts over, uncounted: its answer was refused because what it had read changed.
   void run_again(const Lease& lease);
 
-  /// It is `now`: parked events whose time has come are ready. The wall clock may have been set since
-  /// the last call.
+  /// It is `now`: parked events whose time has come are ready. The wall clock may have been set
+  /// since the last call.
   void advance(const base::Now& now);
   /// When `advance` has something to do next, if nobody sets the wall clock.
   [[nodiscard]] std::optional<base::BusTime> next_due() const;

@@ -190,7 +190,8 @@ class CoreWorld {
   bool suspects_fill_memory() const { return has_little_memory() && suspect_running_; }
   /// What an ephemeral one has put off is in memory alone: where that is used up it has to wait.
   bool gets_no_more(const OracleSubscription& subscription) const {
-    return profile_.resident_bytes_max < 10'000 && !subscription.durable &&
+    return (profile_.resident_bytes_max < 10'000 || !ledger_->has_room()) &&
+           !subscription.durable &&
            std::any_of(subscription.owed.begin(), subscription.owed.end(),
                        [](const auto& each) { return each.second.parked; });
   }

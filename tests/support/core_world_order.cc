@@ -26,6 +26,7 @@ std::vector<EventId> CoreWorld::heads(const OracleSubscription& subscription, Pr
   std::vector<EventId> heads;
   const auto ready = oracle_.ready(subscription, lane, now_, offered_);
   if (ready.out_of_turn.has_value() && suspects_fill_memory()) return heads;
+  if (ready.maybe_hidden && profile_.clock_jumps) return heads;
   if (suspect_may_run(subscription, ready.out_of_turn)) heads.push_back(*ready.out_of_turn);
   // Behind a suspect that has to wait nothing is sure.
   if (ready.in_turn.has_value() && (!ready.out_of_turn.has_value() || !heads.empty())) {

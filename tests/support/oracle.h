@@ -219,6 +219,7 @@ class Oracle {
   struct Ready {
     std::optional<EventId> out_of_turn;  // a retry that is due, or a run that starts over
     std::optional<EventId> in_turn;      // never tried
+    bool maybe_hidden = false;  // behind one that was due until the wall clock was set back
   };
   [[nodiscard]] Ready ready(const OracleSubscription& subscription, Priority lane,
                             const base::Now& now, std::uint64_t offered) const {
@@ -227,6 +228,9 @@ class Oracle {
          it != subscription.owed.end() && it->first.priority == lane; ++it) {
       const auto& [event, owed] = *it;
       if (owed.taken) continue;
+      if (owed.parked && !owed.again && owed.due > model::due_at_wall(now.wall)) {
+        found.maybe_hidden = true;
+      }
       if (owed.again || (owed.parked && is_due(owed, now))) {
         if (!found.out_of_turn.has_value()) found.out_of_turn = event;
       } else if (!owed.parked && !found.in_turn.has_value() && events.at(event).commit <= offered) {

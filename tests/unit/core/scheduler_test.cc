@@ -69,6 +69,9 @@ class SchedulerTest : public ::testing::Test {
     const auto refill = scheduler_.next_parked_refill(Priority::low);
     ASSERT_TRUE(refill.has_value());
     scheduler_.refilled(*refill, suspects, std::nullopt);
+    const auto by_wall_clock = scheduler_.next_parked_refill(Priority::low);
+    ASSERT_TRUE(by_wall_clock.has_value());
+    scheduler_.refilled(*by_wall_clock, {}, std::nullopt);
   }
 
   Ledger ledger_{LedgerSettings{}};
