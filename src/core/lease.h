@@ -50,7 +50,8 @@ struct Answer {
   Kind kind = Kind::ack;
   std::optional<std::int64_t> delay;  ///< ns; of a retry or snooze.
   std::string reason;
-  std::unique_ptr<TxWrites> tx;  ///< Null when the handler used none.
+  std::unique_ptr<TxWrites> tx;        ///< Null when the handler used none.
+  StopReason stop = StopReason::none;  ///< Why it had been asked to stop when it answered.
 };
 
 }  // namespace holdfast::core

@@ -23,6 +23,7 @@
 #include "runtime/delivery_state.h"
 #include "runtime/event_reader.h"
 #include "runtime/running_slots.h"
+#include "runtime/signaller.h"
 #include "runtime/worker_pool.h"
 
 namespace holdfast::runtime {
@@ -61,9 +62,10 @@ class Engine {
   // --- Handling (engine_subscribe.cc) ---
   Result<std::shared_ptr<internal::SubscriptionHandle>> subscribe(SubscribeOptions options,
                                                                   Handler handler);
-  void detach(const internal::SubscriptionHandle& handle);
+  /// Returns whom the caller is to tell that they should stop, once it holds no lock.
+  [[nodiscard]] Signaller::Runs detach(const internal::SubscriptionHandle& handle);
   Status remove_subscription(std::string_view name);
-  Status answer(internal::DeliveryState& delivery, Outcome outcome);
+  Status answer(internal::DeliveryState& delivery, const Outcome& outcome);
   Status wait_settled(EventId id, std::chrono::steady_clock::time_point deadline);
   Result<std::uint64_t> redrive(const DeadLetterFilter& filter);
 
@@ -127,6 +129,7 @@ class Engine {
 
   // engine_subscribe.cc
   struct Backlog;
+  void forget(const internal::SubscriptionHandle& handle);
   Status commit_answers();
   Request look_at_settling(EventId id, SettleWaiter& waiter, bool& wait);
   Status wait_settled_once(EventId id, std::chrono::steady_clock::time_point deadline,
@@ -145,12 +148,14 @@ class Engine {
   bool look_at_disk(std::uint64_t wanted);
   void tell_of_dropped_dead_letters();
   Status flush();
+  Signaller::Runs begin_shutdown();
 
   const Options options_;
   base::BusClock clock_;
   const base::Log log_;
   std::unique_ptr<journal::Journal> journal_;
   mutable BusState state_;
+  Signaller signaller_;
   std::unique_ptr<RunningSlots> slots_;
   std::unique_ptr<Committer> committer_;
   std::unique_ptr<WorkerPool> workers_;

@@ -218,6 +218,7 @@ void Engine::start() {
                          },
                      .get = [this](EventId id) { return get(id); }});
   (void)look_at_disk(0);
+  signaller_.start();
   committer_->start();
   workers_->start();
   upkeep_thread_ = std::thread([this] { upkeep_loop(); });

@@ -322,8 +322,23 @@ Result<std::shared_ptr<SubscriptionHandle>> Engine::subscribe(SubscribeOptions o
   return handle;
 }
 
-void Engine::detach(const SubscriptionHandle& handle) {
-  const std::lock_guard lock(state_.mutex);
+Signaller::Runs Engine::detach(const SubscriptionHandle& handle) {
+  Signaller::Runs asked;
+  {
+    const std::lock_guard lock(state_.mutex);
+    state_.outstanding.for_each([&](internal::DeliveryState& run) {
+      if (run.handle.get() != &handle || !run.stop.note(StopReason::shutdown)) return;
+      asked.push_back(run.shared_from_this());
+    });
+    forget(handle);
+  }
+  if (!internal::inside_callback()) return asked;
+  signaller_.signal(std::move(asked));
+  return {};
+}
+
+/// Under the lock.
+void Engine::forget(const SubscriptionHandle& handle) {
   const auto found = state_.handles.find(handle.id());
   if (found == state_.handles.end() || found->second.get() != &handle) return;
   if (handle.options().on_settled) --state_.settle_listeners;
@@ -360,8 +375,11 @@ Status Engine::remove_subscription(std::string_view name) {
   return run(request).status();
 }
 
-Status Engine::answer(internal::DeliveryState& delivery, Outcome outcome) {
-  if (auto health = committer_->health(); !health.ok()) return health;
+Status Engine::answer(internal::DeliveryState& delivery, const Outcome& outcome) {
+  if (auto health = committer_->health(); !health.ok()) {
+    workers_->forget(delivery);
+    return health;
+  }
   Status status;
   {
     const std::lock_guard lock(state_.mutex);
@@ -373,7 +391,7 @@ Status Engine::answer(internal::DeliveryState& delivery, Outcome outcome) {
     }
   }
   const auto event = delivery.lease.event;
-  workers_->answer(delivery, std::move(outcome));
+  workers_->answer(delivery, outcome);
   return status.ok() ? status : status.with_context(to_string(event));
 }
 

@@ -8,7 +8,6 @@
 #include <mutex>
 #include <optional>
 #include <shared_mutex>
-#include <stop_token>
 #include <string>
 
 #include "holdfast/status.h"
@@ -47,13 +46,11 @@ class SubscriptionHandle {
   [[nodiscard]] const SubscribeOptions& options() const noexcept { return options_; }
   /// Between `enter` and `leave`.
   [[nodiscard]] Handler& handler() noexcept { return *handler_; }
-  [[nodiscard]] std::stop_token stop_token() const { return stop_.get_token(); }
   [[nodiscard]] const std::shared_ptr<runtime::EngineLink>& link() const noexcept { return link_; }
 
   /// Marks a call into the embedder's code; false once the handle has ended: do not call.
   bool enter();
   void leave();
-  void request_stop() { stop_.request_stop(); }
 
   /// No call starts any more; detaches from the bus, asks running handlers to stop, and waits for
   /// them, unless this thread is inside one of them. The embedder's callables, with all that they
@@ -67,7 +64,6 @@ class SubscriptionHandle {
   const model::SubscriptionId id_;
   SubscribeOptions options_;  // but for its callables it does not change
   std::optional<Handler> handler_;
-  std::stop_source stop_;
   std::mutex mutex_;
   std::condition_variable left_;
   std::uint32_t inside_ = 0;

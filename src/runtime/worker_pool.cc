@@ -5,6 +5,8 @@
 #include <exception>
 #include <utility>
 
+#include "base/duration.h"
+
 namespace holdfast::runtime {
 
 namespace {
@@ -15,32 +17,36 @@ constexpr std::size_t kAnswersEager = 512;
 // in parts.
 constexpr std::size_t kRefillScanEvents = 65'536;
 
-/// At most `kReasonBytesMax` of `reason`, not cut inside a character.
-std::string bounded(std::string reason) {
-  if (reason.size() <= kReasonBytesMax) return reason;
-  auto end = kReasonBytesMax;
-  const auto continues = [&] { return (static_cast<unsigned char>(reason[end]) & 0xC0U) == 0x80U; };
-  while (end > kReasonBytesMax - 4 && continues()) --end;
-  reason.resize(end);
-  reason.shrink_to_fit();
-  return reason;
+/// "I stopped because I was asked to": what that means depends on why it was.
+void stopped(core::Answer& answer) {
+  using Kind = core::Answer::Kind;
+  switch (answer.stop) {
+    case StopReason::none:
+      answer.kind = Kind::retry;
+      answer.reason = "stopped without having been asked to";
+      break;
+    case StopReason::timed_out:
+      answer.kind = Kind::retry;
+      answer.reason = "stopped after its time-out";
+      break;
+    case StopReason::cancelled:
+    case StopReason::shutdown: answer.kind = Kind::release; break;
+  }
 }
 
-core::Answer to_answer(const core::Lease& lease, Outcome outcome, bool stop_requested) {
+core::Answer to_answer(const internal::DeliveryState& delivery, const Outcome& outcome) {
   using Kind = core::Answer::Kind;
   core::Answer answer;
-  answer.lease = lease;
-  answer.reason = bounded(outcome.reason());
+  answer.lease = delivery.lease;
+  answer.stop = delivery.stop.reason();
+  answer.reason = internal::cut(outcome.reason(), kReasonBytesMax);
   if (outcome.delay().has_value()) answer.delay = outcome.delay()->count();
   switch (outcome.kind()) {
     case Outcome::Kind::ack: answer.kind = Kind::ack; break;
     case Outcome::Kind::retry: answer.kind = Kind::retry; break;
     case Outcome::Kind::snooze: answer.kind = Kind::snooze; break;
     case Outcome::Kind::reject: answer.kind = Kind::reject; break;
-    case Outcome::Kind::stopped:
-      answer.kind = stop_requested ? Kind::release : Kind::retry;
-      if (!stop_requested) answer.reason = "stopped without having been asked to";
-      break;
+    case Outcome::Kind::stopped: stopped(answer); break;
   }
   return answer;
 }
@@ -61,7 +67,8 @@ WorkerPool::WorkerPool(const journal::Journal& journal, BusState& state, Committ
       committer_(committer),
       slots_(slots),
       clock_(clock),
-      log_(log) {
+      log_(log),
+      stuck_after_(base::as_nanoseconds(options.stuck_after)) {
   const std::array<std::uint16_t, kLaneCount> counts = {
       options.workers.critical, options.workers.high, options.workers.normal, options.workers.low};
   for (const auto priority : kAllPriorities) {
@@ -132,38 +139,43 @@ void WorkerPool::run(Worker& worker) {
       continue;
     }
     wake_locked();
-    // Reused, unless a Deferred has kept it.
-    if (delivery == nullptr || delivery.use_count() > 1) {
-      delivery = std::make_shared<internal::DeliveryState>();
-    }
-    delivery->handle = state_.handles.at(lease->subscription);
-    delivery->lease = std::move(*lease);
-    ++leases_;
-    worker.running = true;
-    worker.since = clock_.now().boot;
-    worker.event = delivery->lease.event;
-    worker.attempt = delivery->lease.attempt;
-    worker.handle = delivery->handle;
+    begin(worker, delivery, std::move(*lease));
     lock.unlock();
     deliver(worker, delivery);
     lock.lock();
-    worker.running = false;
-    worker.handle.reset();
+    worker.run = nullptr;
+    delivery->place.on_worker = false;
+    if (delivery->answered) state_.outstanding.remove(*delivery);
   }
 }
 
+/// Under the lock: nobody else can come to know of the run before it is listed.
+void WorkerPool::begin(Worker& worker, std::shared_ptr<internal::DeliveryState>& delivery,
+                       core::Lease&& lease) {
+  // Reused, unless somebody has kept it: a Deferred, or who tells it to stop.
+  if (delivery == nullptr || delivery.use_count() > 1) {
+    delivery = std::make_shared<internal::DeliveryState>();
+  } else {
+    delivery->reset();
+  }
+  delivery->handle = state_.handles.at(lease.subscription);
+  delivery->lease = std::move(lease);
+  delivery->place.on_worker = true;
+  delivery->place.since = clock_.now().boot;
+  state_.outstanding.add(*delivery);
+  worker.run = delivery.get();
+  ++leases_;
+}
+
 void WorkerPool::deliver(Worker& worker, std::shared_ptr<internal::DeliveryState>& delivery) {
-  delivery->tx.reset();
-  delivery->tx_bytes = 0;
-  delivery->deferred = false;
-  delivery->answered = false;
   const auto handle = delivery->handle;
   if (!load(*delivery) || !handle->enter()) {
     // Not run: ended meanwhile, or its copy cannot be read. It stays pending.
     core::Answer released;
     released.lease = delivery->lease;
     released.kind = core::Answer::Kind::release;
-    return give(std::move(released));
+    delivery->answered = true;
+    return give(*delivery, std::move(released));
   }
   slots_.begin(worker.slot,
                {delivery->lease.subscription, delivery->lease.event, delivery->lease.suspect});
@@ -172,7 +184,7 @@ void WorkerPool::deliver(Worker& worker, std::shared_ptr<internal::DeliveryState
   if (!delivery->deferred && !delivery->answered.exchange(true)) {
     answer.tx = std::move(delivery->tx);
     delivery->lease.chunk.reset();
-    give(std::move(answer));
+    give(*delivery, std::move(answer));
   }
   // Last, so that whoever has waited for the handler finds its answer given.
   handle->leave();
@@ -210,7 +222,7 @@ bool WorkerPool::load(internal::DeliveryState& delivery) {
 core::Answer WorkerPool::call(internal::DeliveryState& delivery) {
   const auto& handle = delivery.handle;
   const auto failed = [&](std::string reason) {
-    return to_answer(delivery.lease, Outcome::retry(std::move(reason)), false);
+    return to_answer(delivery, Outcome::retry(std::move(reason)));
   };
   try {
     const auto& condition = handle->options().condition;
@@ -221,8 +233,7 @@ core::Answer WorkerPool::call(internal::DeliveryState& delivery) {
       return skipped;
     }
     auto given = delivery.delivery();
-    auto outcome = handle->handler()(given);
-    return to_answer(delivery.lease, std::move(outcome), handle->stop_token().stop_requested());
+    return to_answer(delivery, handle->handler()(given));
   } catch (const std::exception& error) {
     return failed(error.what());
   } catch (...) {
@@ -230,20 +241,26 @@ core::Answer WorkerPool::call(internal::DeliveryState& delivery) {
   }
 }
 
-void WorkerPool::answer(internal::DeliveryState& delivery, Outcome outcome) {
-  auto answer =
-      to_answer(delivery.lease, std::move(outcome), delivery.handle->stop_token().stop_requested());
+void WorkerPool::answer(internal::DeliveryState& delivery, const Outcome& outcome) {
+  auto answer = to_answer(delivery, outcome);
   answer.tx = std::move(delivery.tx);
-  give(std::move(answer));
+  give(delivery, std::move(answer));
   // Its slot is free, and this is no worker that would look for more.
   wake();
 }
 
-void WorkerPool::give(core::Answer&& answer) {
+void WorkerPool::forget(internal::DeliveryState& delivery) {
+  const std::lock_guard lock(state_.mutex);
+  if (!delivery.place.on_worker) state_.outstanding.remove(delivery);
+}
+
+void WorkerPool::give(internal::DeliveryState& delivery, core::Answer&& answer) {
   bool urgent = is_urgent(answer);
   bool first = false;
   {
     const std::lock_guard lock(state_.mutex);
+    state_.outstanding.unwatch(delivery);
+    if (!delivery.place.on_worker) state_.outstanding.remove(delivery);
     state_.scheduler.finish(answer.lease);
     first = state_.answers.empty();
     state_.answers.push_back(std::move(answer));
@@ -336,18 +353,6 @@ void WorkerPool::refill(const core::Scheduler::Refill& refill) {
     state_.scheduler.refill_failed(refill, status);
   }
   wake_locked();
-}
-
-std::vector<StuckHandler> WorkerPool::running(std::chrono::nanoseconds longer_than) const {
-  std::vector<StuckHandler> running;
-  const auto now = clock_.now().boot;
-  const std::lock_guard lock(state_.mutex);
-  for (const auto& worker : workers_) {
-    if (!worker->running || now - worker->since < longer_than.count()) continue;
-    running.push_back({worker->handle->options().name, worker->event, worker->attempt,
-                       std::chrono::nanoseconds(now - worker->since)});
-  }
-  return running;
 }
 
 bool WorkerPool::wait_idle(std::chrono::steady_clock::time_point deadline) {

@@ -39,11 +39,16 @@ class WorkerPool {
   /// Something may be ready: wakes as many workers as are needed.
   void wake();
 
-  /// The answer of a handler or a `Deferred`.
-  void answer(internal::DeliveryState& delivery, Outcome outcome);
+  /// The answer of a `Deferred`.
+  void answer(internal::DeliveryState& delivery, const Outcome& outcome);
+  /// A `Deferred` whose answer nobody can take any more.
+  void forget(internal::DeliveryState& delivery);
 
-  /// Handlers that run now, for longer than `longer_than`.
-  [[nodiscard]] std::vector<StuckHandler> running(std::chrono::nanoseconds longer_than) const;
+  // --- Looking after those that run (worker_watch.cc) ---
+  /// Those that have been running for the longest, at most `kRunningToldMax`.
+  [[nodiscard]] std::vector<RunningHandler> running() const;
+  /// Those that run for longer than they may, likewise.
+  [[nodiscard]] std::vector<StuckHandler> stuck() const;
 
   /// Blocks until nothing is leased; false when `deadline` passed before.
   bool wait_idle(std::chrono::steady_clock::time_point deadline);
@@ -53,15 +58,12 @@ class WorkerPool {
     Priority worker_class = Priority::low;
     std::size_t slot = 0;
     std::thread thread;
-    // Under the bus's lock.
-    bool running = false;
-    base::BootTime since = 0;
-    EventId event;
-    std::uint32_t attempt = 0;
-    std::shared_ptr<internal::SubscriptionHandle> handle;
+    internal::DeliveryState* run = nullptr;  // with its handler now; under the bus's lock
   };
 
   void run(Worker& worker);
+  void begin(Worker& worker, std::shared_ptr<internal::DeliveryState>& delivery,
+             core::Lease&& lease);
   void deliver(Worker& worker, std::shared_ptr<internal::DeliveryState>& delivery);
   core::Answer call(internal::DeliveryState& delivery);
   bool load(internal::DeliveryState& delivery);
@@ -70,7 +72,7 @@ class WorkerPool {
   void refill(const core::Scheduler::Refill& refill);
   void refill(const core::Scheduler::ParkedRefill& refill);
   void wake_locked();
-  void give(core::Answer&& answer);
+  void give(internal::DeliveryState& delivery, core::Answer&& answer);
 
   const journal::Journal& journal_;
   BusState& state_;
@@ -78,6 +80,7 @@ class WorkerPool {
   RunningSlots& slots_;
   const base::Clock& clock_;
   const base::Log log_;
+  const std::chrono::nanoseconds stuck_after_;
   std::vector<std::unique_ptr<Worker>> workers_;
 
   // Under the bus's lock.

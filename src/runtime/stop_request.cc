@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+#include "runtime/stop_request.h"
+
+#include "runtime/subscription_handle.h"
+
+namespace holdfast::internal {
+
+std::stop_token StopRequest::token() {
+  const std::lock_guard lock(mutex_);
+  if (!source_.stop_possible()) {
+    source_ = std::stop_source();
+    // Nobody has a token of it yet, so this calls nobody.
+    if (reason() != StopReason::none) source_.request_stop();
+  }
+  return source_.get_token();
+}
+
+void StopRequest::tell() {
+  std::stop_source source(std::nostopstate);
+  {
+    const std::lock_guard lock(mutex_);
+    source = source_;
+  }
+  const CallbackScope scope;
+  source.request_stop();
+}
+
+void StopRequest::reset() {
+  const std::lock_guard lock(mutex_);
+  reason_ = StopReason::none;
+  if (source_.stop_possible()) source_ = std::stop_source(std::nostopstate);
+}
+
+}  // namespace holdfast::internal
