@@ -88,10 +88,14 @@ void CommitPlan::touch(SubscriptionState& subscription, Priority lane) {
 bool CommitPlan::holds(SubscriptionState& subscription, Answer& answer) const {
   auto& lease = answer.lease;
   if (subscription.generation != lease.generation) return false;
-  if (!lease.parked && subscription.lanes[lease.event.priority].is_taken(lease.ticket)) return true;
+  const auto& lane = subscription.lanes[lease.event.priority];
+  if (!lease.parked && lane.is_held(lease.ticket, lease.number)) return true;
   // Either it came from its parked copy, or it was parked while the handler ran.
   const auto parked = subscription.parked_in_flight.find(lease.event);
-  if (parked == subscription.parked_in_flight.end() || parked->second.released) return false;
+  if (parked == subscription.parked_in_flight.end() || parked->second.released ||
+      parked->second.lease != lease.number) {
+    return false;
+  }
   lease.parked = true;
   lease.due = parked->second.due;
   return true;
@@ -215,6 +219,7 @@ CommitPlan::Settlement CommitPlan::answer(Answer& answer) {
       bury(*subscription, lease, lease.attempt, answer.reason);
       return {Effect::settled, Settled::dead, {}};
     case Answer::Kind::retry: return fail(*subscription, lease, answer.delay, answer.reason);
+    case Answer::Kind::abandon: return fail(*subscription, lease, std::nullopt, answer.reason);
     case Answer::Kind::snooze:
       park(*subscription, lease, lease.attempt - 1,
            clamp_delay(std::chrono::nanoseconds(answer.delay.value_or(0))).count(), answer.reason);
@@ -228,6 +233,15 @@ CommitPlan::Settlement CommitPlan::answer(Answer& answer) {
       return {Effect::released, {}, {}};
   }
   return {Effect::stale, {}, {}};
+}
+
+CommitPlan::Settlement CommitPlan::abandon(const Lease& lease, std::string reason) {
+  Answer answer;
+  answer.lease = lease;
+  answer.kind = Answer::Kind::abandon;
+  answer.reason = std::move(reason);
+  answer.stop = StopReason::timed_out;
+  return this->answer(answer);
 }
 
 void CommitPlan::park_overdue(SubscriptionState& subscription, Priority lane) {
@@ -248,7 +262,7 @@ void CommitPlan::park_overdue(SubscriptionState& subscription, Priority lane) {
     ++state.parked;
     if (!state.mark_due_parked(oldest->sequence, now_.bus)) {
       subscription.parked_in_flight.insert_or_assign(
-          event, SubscriptionState::ParkedInFlight{now_.bus, false});
+          event, SubscriptionState::ParkedInFlight{now_.bus, false, oldest->lease});
     }
   }
 }

@@ -24,6 +24,9 @@ struct Span {
   Sequence end = 0;
 };
 
+/// Counts the leases of one run of the bus, from 1.
+using LeaseNumber = std::uint64_t;
+
 /// A subscription's progress in one lane, and the part of its backlog that is in memory.
 ///
 /// Handlers finish out of order, so "how far are we" is a floor and the few settled ahead of it.
@@ -48,6 +51,7 @@ class DeliveryLane {
     Sequence sequence = 0;
     ChunkPtr chunk;
     Ticket ticket = 0;
+    LeaseNumber lease = 0;  // that holds it; 0 = none
   };
   /// Waiting to be taken out of turn: a retry that is due, a suspect, or a run that starts over.
   struct Due {
@@ -121,6 +125,9 @@ class DeliveryLane {
   /// The oldest that is taken and not settled, if the row is so long that it should be parked.
   [[nodiscard]] std::optional<Taken> overdue() const;
   [[nodiscard]] bool is_taken(Ticket ticket) const noexcept;
+  /// Says which lease holds it now; 0 = none. It must be taken.
+  void set_lease(Ticket ticket, LeaseNumber lease);
+  [[nodiscard]] bool is_held(Ticket ticket, LeaseNumber lease) const noexcept;
 
   /// Everything below is settled, parked or never wanted. `offered` is the end of what the lane
   /// offers.
@@ -139,6 +146,7 @@ class DeliveryLane {
     bool settled = false;
     bool released = false;
     ChunkPtr chunk;
+    LeaseNumber lease = 0;
   };
 
   void push_span(Span span);

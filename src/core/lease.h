@@ -26,6 +26,9 @@ struct Lease {
   bool parked = false;
   base::BusTime due = 0;  ///< When parked: what its record says.
   bool suspect = false;
+  /// Tells it from every other one of this run of the bus, also of the same event: an answer of one
+  /// that was superseded changes nothing.
+  LeaseNumber number = 0;
 };
 
 /// What a handler run wants to commit together with its ack.
@@ -45,7 +48,7 @@ struct TxWrites {
 
 /// A handler's outcome on its way to the committer.
 struct Answer {
-  enum class Kind : std::uint8_t { ack, retry, snooze, reject, release, skip };
+  enum class Kind : std::uint8_t { ack, retry, snooze, reject, release, skip, abandon };
   Lease lease;
   Kind kind = Kind::ack;
   std::optional<std::int64_t> delay;  ///< ns; of a retry or snooze.

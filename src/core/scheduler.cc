@@ -152,6 +152,7 @@ Lease Scheduler::take_from(SubscriptionState& subscription, Priority lane) {
   Lease lease;
   lease.subscription = subscription.record.id;
   lease.generation = subscription.generation;
+  lease.number = ++last_lease_;
   if (due_may_run(state)) {
     lease.event = {lane, state.first_due_sequence()};
     auto due = state.take_due();
@@ -163,7 +164,9 @@ Lease Scheduler::take_from(SubscriptionState& subscription, Priority lane) {
     lease.suspect = due.suspect;
     if (due.parked) {
       subscription.parked_in_flight.insert_or_assign(
-          lease.event, SubscriptionState::ParkedInFlight{due.due, false});
+          lease.event, SubscriptionState::ParkedInFlight{due.due, false, lease.number});
+    } else {
+      state.set_lease(lease.ticket, lease.number);
     }
     suspect_running_ = suspect_running_ || due.suspect;
   } else {
@@ -171,6 +174,7 @@ Lease Scheduler::take_from(SubscriptionState& subscription, Priority lane) {
     lease.event = {lane, taken.sequence};
     lease.chunk = std::move(taken.chunk);
     lease.ticket = taken.ticket;
+    state.set_lease(lease.ticket, lease.number);
   }
   ++state.leased;
   ++subscription.in_flight;
@@ -199,6 +203,7 @@ void Scheduler::run_again(const Lease& lease) {
   // It may have been parked meanwhile, for having held up the floor.
   const auto parked = subscription->parked_in_flight.extract(lease.event);
   if (parked.empty() && !state.is_taken(lease.ticket)) return;
+  if (parked.empty()) state.set_lease(lease.ticket, 0);
   state.put_due(lease.event.sequence, {.parked = !parked.empty(),
                                        .suspect = lease.suspect,
                                        .attempts = lease.attempt - 1,

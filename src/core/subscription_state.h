@@ -50,6 +50,7 @@ struct SubscriptionState {
   struct ParkedInFlight {
     base::BusTime due = 0;
     bool released = false;
+    LeaseNumber lease = 0;  // that holds it
   };
   std::map<EventId, ParkedInFlight> parked_in_flight;
   [[nodiscard]] bool is_parked_with_handler(EventId event) const {

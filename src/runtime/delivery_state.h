@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "core/lease.h"
 #include "holdfast/delivery.h"
@@ -18,6 +19,11 @@ namespace holdfast::internal {
 
 /// One handler run, from the lease to the answer: what `Delivery`, `Tx` and `Deferred` speak to.
 struct DeliveryState : std::enable_shared_from_this<DeliveryState> {
+  DeliveryState() = default;
+  ~DeliveryState() { HOLDFAST_ASSERT(!place.listed); }
+  DeliveryState(const DeliveryState&) = delete;
+  DeliveryState& operator=(const DeliveryState&) = delete;
+
   std::shared_ptr<SubscriptionHandle> handle;
   core::Lease lease;
   EventView view;
@@ -37,6 +43,7 @@ struct DeliveryState : std::enable_shared_from_this<DeliveryState> {
     bool listed = false;
     bool on_worker = false;  ///< Its handler has not returned.
     bool timed_out = false;
+    bool told_stuck = false;  ///< In the log.
     bool abandoned = false;
     base::BootTime since = 0;    ///< When it was taken.
     base::BootTime started = 0;  ///< When its handler was called, if it has a time-out.

@@ -116,7 +116,7 @@ class Engine {
   Engine(const Options& options, std::unique_ptr<journal::Journal> journal);
 
   // engine_open.cc
-  Status first_commit(const std::vector<RunningSlots::Running>& left);
+  Status first_commit(const std::vector<RunningSlots::Running>& slots);
   void fill_report();
   void start();
 

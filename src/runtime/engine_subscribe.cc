@@ -24,10 +24,28 @@ namespace {
 constexpr std::uint32_t kConcurrencyMax = 65'536;
 constexpr std::size_t kEarlierFiltersMax = 16;
 
+Status check_time_out(std::string_view what, std::chrono::milliseconds span) {
+  if (span.count() >= 0 && span <= kHandlerTimeoutMax) return {};
+  return {StatusCode::invalid_argument,
+          std::string(what) + " is " + std::to_string(span.count()) + " ms, it must be 1 to " +
+              std::to_string(kHandlerTimeoutMax.count()) + ", or 0 for none"};
+}
+
+Status check_time_outs(const SubscribeOptions& options) {
+  HOLDFAST_TRY(check_time_out("timeout", options.timeout));
+  HOLDFAST_TRY(check_time_out("abandon_after", options.abandon_after));
+  if (options.abandon_after.count() == 0 || options.abandon_after >= options.timeout) return {};
+  return {StatusCode::invalid_argument, "abandon_after is " +
+                                            std::to_string(options.abandon_after.count()) +
+                                            " ms, it must be at least timeout, which is " +
+                                            std::to_string(options.timeout.count()) + " ms"};
+}
+
 Status check(const SubscribeOptions& options) {
   if (!options.name.empty()) HOLDFAST_TRY(core::check_name(options.name, "subscription name"));
   HOLDFAST_TRY(core::Filter::check(options.types, options.match));
   HOLDFAST_TRY(core::check_retry(options.retry));
+  HOLDFAST_TRY(check_time_outs(options));
   if (const auto* first = std::get_if<EventId>(&options.start.value); first != nullptr) {
     if (auto status = core::check_event_id(*first); !status.ok()) {
       return status.with_context("start position");

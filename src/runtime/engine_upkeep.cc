@@ -4,7 +4,6 @@
 #include <string>
 #include <utility>
 
-#include "base/duration.h"
 #include "base/status_or.h"
 #include "runtime/engine.h"
 
@@ -26,13 +25,17 @@ bool inside_handler() { return internal::inside_any_handler(); }
 void Engine::upkeep_loop() {
   auto next_upkeep = clock_.now().bus + kUpkeepInterval;
   while (true) {
-    const auto now = clock_.now().bus;
+    const auto clock = clock_.now();
+    const auto now = clock.bus;
+    workers_->watch(clock.boot);
     {
       const std::lock_guard lock(state_.mutex);
       state_.scheduler.advance(now);
       const auto due = state_.scheduler.next_due();
+      const auto watch = state_.outstanding.next_watch();
       const std::lock_guard own(upkeep_mutex_);
       upkeep_at_ = std::min(next_upkeep, due.value_or(next_upkeep));
+      if (watch.has_value()) upkeep_at_ = std::min(upkeep_at_, *watch + (now - clock.boot));
     }
     workers_->wake();
     if (now >= next_upkeep) {
@@ -77,16 +80,8 @@ void Engine::tell_of_dropped_dead_letters() {
 void Engine::upkeep() {
   (void)look_at_disk(0);
   tell_of_dropped_dead_letters();
-  const auto stuck_after = base::as_nanoseconds(options_.stuck_after);
-  for (const auto& stuck : workers_->stuck()) {
-    // Told once, when it crosses the line.
-    if (stuck.running_for - nanoseconds(kUpkeepInterval) > stuck_after) continue;
-    log_.warn("holdfast: the handler of " + stuck.subscription + " has been running " +
-              to_string(stuck.event) + " for " +
-              std::to_string(
-                  std::chrono::duration_cast<std::chrono::seconds>(stuck.running_for).count()) +
-              " s");
-  }
+  workers_->tell_stuck();
+  workers_->replace_stuck();
   if (!committer_->health().ok()) return;
   Request request;
   request.durability = Durability::os;
@@ -119,6 +114,7 @@ Stats Engine::stats() const {
   }
   stats.stuck = workers_->stuck();
   stats.running = workers_->running();
+  stats.replaced_workers = workers_->replaced();
   stats.commit = committer_->written();
   stats.durable_commit = committer_->durable();
   const auto& counters = committer_->counters();

@@ -28,6 +28,7 @@ void Outstanding::remove(Run& run) {
   auto& place = run.place;
   if (!place.listed) return;
   unwatch(run);
+  if (place.timed_out) late_.erase({place.since, &run});
   auto** link = &buckets_[bucket_of(run.lease.event)];
   while (*link != &run) link = &(*link)->place.next_in_bucket;
   *link = place.next_in_bucket;
@@ -66,6 +67,11 @@ void Outstanding::unwatch(Run& run) {
 std::optional<base::BootTime> Outstanding::next_watch() const {
   if (watched_.empty()) return std::nullopt;
   return watched_.begin()->first;
+}
+
+void Outstanding::note_timed_out(Run& run) {
+  run.place.timed_out = true;
+  late_.emplace(run.place.since, &run);
 }
 
 Outstanding::Run* Outstanding::take_due(base::BootTime now) {

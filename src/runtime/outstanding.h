@@ -57,6 +57,10 @@ class Outstanding {
   void watch(Run& run, base::BootTime at);
   void unwatch(Run& run);
   [[nodiscard]] std::optional<base::BootTime> next_watch() const;
+  /// It is over its time-out. `late` has those, in the order in which they began.
+  void note_timed_out(Run& run);
+  using ByBegin = std::set<std::pair<base::BootTime, Run*>>;
+  [[nodiscard]] const ByBegin& late() const noexcept { return late_; }
   /// One whose time has come, and which is not watched any more; null when there is none.
   Run* take_due(base::BootTime now);
 
@@ -71,6 +75,7 @@ class Outstanding {
   Run* first_ = nullptr;
   Run* last_ = nullptr;
   std::set<std::pair<base::BootTime, Run*>> watched_;
+  ByBegin late_;
 };
 
 }  // namespace holdfast::runtime

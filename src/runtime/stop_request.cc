@@ -9,6 +9,7 @@ std::stop_token StopRequest::token() {
   const std::lock_guard lock(mutex_);
   if (!source_.stop_possible()) {
     source_ = std::stop_source();
+    has_source_ = true;
     // Nobody has a token of it yet, so this calls nobody.
     if (reason() != StopReason::none) source_.request_stop();
   }
@@ -26,9 +27,10 @@ void StopRequest::tell() {
 }
 
 void StopRequest::reset() {
-  const std::lock_guard lock(mutex_);
   reason_ = StopReason::none;
-  if (source_.stop_possible()) source_ = std::stop_source(std::nostopstate);
+  if (!has_source_.exchange(false)) return;
+  const std::lock_guard lock(mutex_);
+  source_ = std::stop_source(std::nostopstate);
 }
 
 }  // namespace holdfast::internal

@@ -32,6 +32,7 @@ class StopRequest {
 
  private:
   std::atomic<StopReason> reason_{StopReason::none};
+  std::atomic<bool> has_source_{false};
   std::mutex mutex_;
   std::stop_source source_{std::nostopstate};
 };

@@ -10,6 +10,7 @@
 #include <shared_mutex>
 #include <string>
 
+#include "base/clock.h"
 #include "holdfast/status.h"
 #include "holdfast/subscription.h"
 #include "model/ids.h"
@@ -37,6 +38,10 @@ class SubscriptionHandle {
       : link_(std::move(link)),
         id_(id),
         options_(std::move(options)),
+        abandon_after_(base::BootTime{options_.abandon_after.count()} * 1'000'000),
+        stop_after_(options_.timeout.count() == 0
+                        ? abandon_after_
+                        : base::BootTime{options_.timeout.count()} * 1'000'000),
         handler_(std::move(handler)) {}
   ~SubscriptionHandle() = default;
   SubscriptionHandle(const SubscriptionHandle&) = delete;
@@ -44,6 +49,9 @@ class SubscriptionHandle {
 
   [[nodiscard]] model::SubscriptionId id() const noexcept { return id_; }
   [[nodiscard]] const SubscribeOptions& options() const noexcept { return options_; }
+  /// After how many ns a run is asked to stop, and its event taken from it; 0 = never.
+  [[nodiscard]] base::BootTime stop_after() const noexcept { return stop_after_; }
+  [[nodiscard]] base::BootTime abandon_after() const noexcept { return abandon_after_; }
   /// Between `enter` and `leave`.
   [[nodiscard]] Handler& handler() noexcept { return *handler_; }
   [[nodiscard]] const std::shared_ptr<runtime::EngineLink>& link() const noexcept { return link_; }
@@ -63,6 +71,8 @@ class SubscriptionHandle {
   std::shared_ptr<runtime::EngineLink> link_;
   const model::SubscriptionId id_;
   SubscribeOptions options_;  // but for its callables it does not change
+  const base::BootTime abandon_after_;
+  const base::BootTime stop_after_;
   std::optional<Handler> handler_;
   std::mutex mutex_;
   std::condition_variable left_;

@@ -54,21 +54,25 @@ core::Answer to_answer(const internal::DeliveryState& delivery, const Outcome& o
 bool is_urgent(const core::Answer& answer) {
   return (answer.tx != nullptr && !answer.tx->empty()) ||
          answer.kind == core::Answer::Kind::retry || answer.kind == core::Answer::Kind::snooze ||
-         answer.kind == core::Answer::Kind::reject;
+         answer.kind == core::Answer::Kind::reject || answer.kind == core::Answer::Kind::abandon;
 }
 
 }  // namespace
 
 WorkerPool::WorkerPool(const journal::Journal& journal, BusState& state, Committer& committer,
-                       RunningSlots& slots, const Options& options, const base::Clock& clock,
-                       const base::Log& log)
+                       Signaller& signaller, RunningSlots& slots, const Options& options,
+                       const base::Clock& clock, const base::Log& log,
+                       std::function<void(base::BusTime)> next_due)
     : journal_(journal),
       state_(state),
       committer_(committer),
+      signaller_(signaller),
       slots_(slots),
       clock_(clock),
       log_(log),
-      stuck_after_(base::as_nanoseconds(options.stuck_after)) {
+      stuck_after_(base::as_nanoseconds(options.stuck_after)),
+      replaced_max_(options.replaced_workers_max),
+      next_due_(std::move(next_due)) {
   const std::array<std::uint16_t, kLaneCount> counts = {
       options.workers.critical, options.workers.high, options.workers.normal, options.workers.low};
   for (const auto priority : kAllPriorities) {
@@ -78,12 +82,19 @@ WorkerPool::WorkerPool(const journal::Journal& journal, BusState& state, Committ
       worker->slot = workers_.size() - 1;
     }
   }
+  for (auto slot = slot_count(options); slot > workers_.size(); --slot) {
+    free_slots_.push_back(slot - 1);
+  }
 }
 
 WorkerPool::~WorkerPool() { stop(); }
 
 std::size_t WorkerPool::count(const Workers& workers) {
   return std::size_t{workers.critical} + workers.high + workers.normal + workers.low;
+}
+
+std::size_t WorkerPool::slot_count(const Options& options) {
+  return count(options.workers) + options.replaced_workers_max;
 }
 
 void WorkerPool::start() {
@@ -94,6 +105,8 @@ void WorkerPool::start() {
 
 void WorkerPool::stop() {
   {
+    // A thread that is being started is one to be joined.
+    const std::lock_guard starting(start_mutex_);
     const std::lock_guard lock(state_.mutex);
     stopping_ = true;
     for (auto& idle : idle_) idle.wake.notify_all();
@@ -145,7 +158,9 @@ void WorkerPool::run(Worker& worker) {
     lock.lock();
     worker.run = nullptr;
     delivery->place.on_worker = false;
+    if (delivery->place.abandoned) end_lease();
     if (delivery->answered) state_.outstanding.remove(*delivery);
+    if (worker.replaced) return leave_place(worker);
   }
 }
 
@@ -179,6 +194,7 @@ void WorkerPool::deliver(Worker& worker, std::shared_ptr<internal::DeliveryState
   }
   slots_.begin(worker.slot,
                {delivery->lease.subscription, delivery->lease.event, delivery->lease.suspect});
+  if (handle->stop_after() != 0) start_clock(*delivery);
   auto answer = call(*delivery);
   slots_.end(worker.slot);
   if (!delivery->deferred && !delivery->answered.exchange(true)) {
@@ -266,9 +282,13 @@ void WorkerPool::give(internal::DeliveryState& delivery, core::Answer&& answer) 
     state_.answers.push_back(std::move(answer));
     urgent = urgent || state_.settle_listeners > 0 || state_.answers.size() == kAnswersEager ||
              state_.scheduler.stopped();
-    if (--leases_ == 0) leases_changed_.notify_all();
+    end_lease();
   }
   if (first || urgent) committer_.answers_given(urgent);
+}
+
+void WorkerPool::end_lease() {
+  if (--leases_ == 0) leases_changed_.notify_all();
 }
 
 bool WorkerPool::read_on(Priority worker_class, std::unique_lock<std::mutex>& lock) {

@@ -70,6 +70,8 @@ TEST(CoreModel, EachSubscriptionIsGivenExactlyWhatItIsOwed) {
                            "conflict",
                            "failed tx",
                            "retry",
+                           "abandon",
+                           "superseded",
                            "snooze",
                            "reject",
                            "reject with tx",

@@ -189,6 +189,7 @@ void CoreWorld::answer_some(CommitPlan& plan) {
     answer(plan, held);
   }
   while (!late_.empty() && chance(30)) {
+    std::swap(late_[below(late_.size())], late_.back());
     const auto held = late_.back();
     late_.pop_back();
     answer(plan, held);
@@ -223,9 +224,9 @@ std::unique_ptr<core::TxWrites> CoreWorld::any_tx(const Held& held, bool& confli
 }
 
 void CoreWorld::answer(CommitPlan& plan, Held held) {
-  static constexpr std::array<Kind, 12> kKinds = {
-      Kind::ack,   Kind::ack,   Kind::ack,    Kind::ack,    Kind::ack,     Kind::ack,
-      Kind::retry, Kind::retry, Kind::snooze, Kind::reject, Kind::release, Kind::skip};
+  static constexpr std::array<Kind, 13> kKinds = {
+      Kind::ack,   Kind::ack,    Kind::ack,    Kind::ack,     Kind::ack,  Kind::ack,    Kind::retry,
+      Kind::retry, Kind::snooze, Kind::reject, Kind::release, Kind::skip, Kind::abandon};
   auto& answer = answers_.emplace_back();
   const auto id = held.lease.subscription.value;
   const auto event = held.lease.event;
@@ -263,6 +264,7 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
   };
   if (!valid) {
     expect(Effect::stale, "stale");
+    if (owed != nullptr && owed->holder != 0) ++counts["superseded"];
     require(plan.event_count() == before, "a stale answer published something");
     return finish(held);
   }
@@ -304,8 +306,9 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
         require(settlement.how == Settled::dead, "a reject did not end as one");
         settled(held, true);
         break;
+      case Kind::abandon:
       case Kind::retry:
-        ++counts["retry"];
+        ++counts[answer.kind == Kind::retry ? "retry" : "abandon"];
         fail(held, answer.delay, settlement);
         break;
       case Kind::snooze: {
@@ -334,6 +337,10 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
     }
   }
   finish(held);
+  // Its handler may still be at it, and answer when somebody else has the event.
+  if (!chance(20)) return;
+  held.lease.chunk.reset();
+  late_.push_back(std::move(held));
 }
 
 void CoreWorld::settled(const Held& held, bool dead) {

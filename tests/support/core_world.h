@@ -196,7 +196,7 @@ class CoreWorld {
   std::deque<model::EncodedEvents> encoded_;
   std::deque<core::Answer> answers_;
   std::vector<Held> held_;
-  std::vector<Held> late_;  // of earlier attachments and removed subscriptions
+  std::vector<Held> late_;  // of earlier attachments, removed subscriptions, and answered before
   std::vector<core::Scheduler::Refill> refills_;
   std::vector<ParkedRead> parked_reads_;
   std::uint64_t serial_ = 0;
