@@ -35,7 +35,7 @@ Profile profile_of(std::uint64_t seed) {
 
 TEST(CoreModel, EachSubscriptionIsGivenExactlyWhatItIsOwed) {
   const auto only = from_environment("HOLDFAST_MODEL_SEED", 0);
-  const auto steps = from_environment("HOLDFAST_MODEL_STEPS", only == 0 ? 60'000 : 3'000);
+  const auto steps = from_environment("HOLDFAST_MODEL_STEPS", only == 0 ? 120'000 : 3'000);
   std::map<std::string, std::uint64_t> counts;
   std::uint64_t done = 0;
   for (auto seed = only == 0 ? 1 : only; done < steps; ++seed) {

@@ -338,9 +338,13 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
   }
   finish(held);
   // Its handler may still be at it, and answer when somebody else has the event.
-  if (!chance(20)) return;
-  held.lease.chunk.reset();
-  late_.push_back(std::move(held));
+  if (chance(20)) note_late(held);
+}
+
+/// What is late keeps no event in memory: the world has no handlers that would go on.
+void CoreWorld::note_late(const Held& held) {
+  late_.push_back(held);
+  late_.back().lease.chunk.reset();
 }
 
 void CoreWorld::settled(const Held& held, bool dead) {

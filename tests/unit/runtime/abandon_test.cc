@@ -3,7 +3,9 @@
 #include <atomic>
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/clock.h"
@@ -162,6 +164,61 @@ TEST_P(Abandoning, TakesNothingFromWhoAnswersInTime) {
   must(bus->wait_settled(receipt.id, kPatience));
   EXPECT_EQ(inside.size(), 1U);
   EXPECT_EQ(stats_of("s").retried, 0U);
+}
+
+TEST_P(Abandoning, RacedWithAnswersEndsEachEventOnce) {
+  options.workers.low = 4;
+  options.replaced_workers_max = 4;
+  open();
+  constexpr std::size_t kEvents = 400;
+  Settlements ended;
+  Collected<std::shared_ptr<Deferred>> owed;
+  std::atomic<bool> over{false};
+  const auto s = must(bus->subscribe(
+      {.name = "s",
+       .types = {"a.b"},
+       .concurrency = 8,
+       .retry = retry_at_once(3),
+       .timeout = milliseconds(1),
+       .abandon_after = milliseconds(2),
+       .on_settled =
+           [&](EventId id, Settled how) {
+             ended.add({id, how});
+           }},
+      [&](Delivery& delivery) {
+        delivery.progress(0.5, "half");
+        if (delivery.event().id.sequence % 3 == 0) {
+          owed.add(std::make_shared<Deferred>(delivery.defer()));
+        } else if (delivery.event().id.sequence % 3 == 1) {
+          // Answers at about the moment at which it is abandoned.
+          EXPECT_TRUE(eventually([&] { return delivery.stop_token().stop_requested(); }));
+        }
+        return Outcome::ack();
+      }));
+  std::jthread answering([&] {
+    for (std::size_t next = 0; !over || next < owed.size();) {
+      if (next == owed.size()) {
+        std::this_thread::yield();
+        continue;
+      }
+      (void)owed.all()[next++]->settle(Outcome::ack());
+      (void)bus->stats();
+    }
+  });
+  const auto batch = publish_many("a.b", kEvents);
+  EXPECT_TRUE(ended.wait_for_count(kEvents));
+  over = true;
+  answering.join();
+  EXPECT_TRUE(is_ok(bus->drain()));
+  std::set<EventId> once;
+  for (const auto& [id, how] : ended.all()) EXPECT_TRUE(once.insert(id).second) << to_string(id);
+  EXPECT_EQ(once.size(), kEvents);
+  for (const auto& lane : stats_of("s").lanes) {
+    EXPECT_EQ(lane.leased, 0U);
+    EXPECT_EQ(lane.ready + lane.scheduled, 0U);
+  }
+  EXPECT_TRUE(eventually([&] { return bus->stats().running.empty(); }));
+  EXPECT_EQ(bus->stats().replaced_workers, 0U);
 }
 
 class AbandoningOnDisk : public DiskBusTest {};

@@ -163,6 +163,32 @@ TEST_P(Overrunning, DeferredIsAskedAndToldAsWellAndItsLateAckCounts) {
   EXPECT_TRUE(bus->stats().stuck.empty());
 }
 
+TEST_P(Overrunning, CallbackThatBlocksHoldsUpNeitherTheClockNorTheCommitter) {
+  open();
+  Signal called;
+  const auto s = must(
+      bus->subscribe({.name = "s", .types = {"to.s"}, .timeout = kShort}, [&](Delivery& delivery) {
+        const std::stop_callback callback(delivery.stop_token(), [&] {
+          called.set();
+          let_go.wait();
+        });
+        let_go.wait();
+      }));
+  publish("to.s");
+  ASSERT_TRUE(called.wait());
+  // A retry needs both: the commit that parks it, and the clock that finds it due.
+  const auto t = must(
+      bus->subscribe({.name = "t", .types = {"to.t"}, .retry = {.backoff_first = milliseconds(1)}},
+                     [&](Delivery& delivery) {
+                       inside.note(delivery);
+                       return delivery.attempt() < 3 ? Outcome::retry() : Outcome::ack();
+                     }));
+  const auto receipt = publish("to.t");
+  must(bus->wait_settled(receipt.id, kPatience));
+  EXPECT_EQ(inside.size(), 3U);
+  let_go.set();
+}
+
 // --- The thread in its place --------------------------------------------------------------------
 
 TEST_P(Overrunning, DoesNotKeepOthersFromRunningOnTheOnlyWorker) {
