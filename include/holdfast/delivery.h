@@ -24,6 +24,14 @@ namespace internal {
 struct DeliveryState;
 }
 
+/// Why a run was asked to stop. The first reason holds: what comes later changes nothing.
+enum class StopReason : std::uint8_t {
+  none = 0,       ///< It was not.
+  cancelled = 1,  ///< Its event was cancelled.
+  timed_out = 2,  ///< It is over `SubscribeOptions::timeout` (or `abandon_after`).
+  shutdown = 3,   ///< The bus drains or closes, or the subscription ends.
+};
+
 /// What a handler answers. A value; made by the functions below. A delay is 0 to 30 days: a longer
 /// one is cut to 30 days and a negative one is 0; neither is refused. Threads: one at a time.
 class Outcome {
@@ -49,8 +57,8 @@ class Outcome {
   [[nodiscard]] static Outcome reject(std::string reason) {
     return Outcome(Kind::reject, std::nullopt, std::move(reason));
   }
-  /// "I stopped because I was asked to": at shutdown the event stays pending, uncounted.
-  /// Without a stop request it counts as a failed attempt.
+  /// "I stopped because I was asked to": at shutdown the event stays pending, uncounted. After a
+  /// time-out, and without a stop request, it counts as a failed attempt.
   [[nodiscard]] static Outcome stopped() { return Outcome(Kind::stopped); }
 
   [[nodiscard]] Kind kind() const noexcept { return kind_; }
@@ -128,7 +136,8 @@ class HOLDFAST_EXPORT Tx {
 };
 
 /// One event handed to one handler. Lives as long as the handler runs.
-/// Threads: the one that runs the handler; `stop_token()` may be used from any.
+/// Threads: the one that runs the handler; `stop_token()`, `stop_reason()` and `progress()` may be
+/// used from any while it runs.
 class HOLDFAST_EXPORT Delivery {
  public:
   [[nodiscard]] const EventView& event() const;
@@ -136,8 +145,19 @@ class HOLDFAST_EXPORT Delivery {
   [[nodiscard]] std::uint32_t attempt() const;
   /// The name of the subscription; empty for an ephemeral one.
   [[nodiscard]] std::string_view subscription() const;
-  /// Asks the handler to stop, at shutdown (`drain`, `close`) and when its subscription ends.
+  /// Asks this run to stop: when it is over its `SubscribeOptions::timeout`, at shutdown (`drain`,
+  /// `close`) and when its subscription ends. Nothing forces the handler to: an ack that comes late
+  /// still counts. Stop callbacks run on the thread that asks (who drains, closes or ends a
+  /// subscription) or on one of the bus's own that only does this, and for other handlers too, so
+  /// they must be quick; inside of them calls that wait for a commit answer `conflict`.
   [[nodiscard]] std::stop_token stop_token() const;
+  /// Why, from the moment on that it is asked to; it may be known shortly before the token tells.
+  [[nodiscard]] StopReason stop_reason() const noexcept;
+  /// How far this run is: `fraction` from 0 to 1 (what is beyond is cut to that; one that is not a
+  /// number is ignored), and a note of at most 255 bytes (`kProgressNoteBytesMax`; what is longer
+  /// is cut). The latest is kept in memory for `Stats::running`, and goes with the run. Does not
+  /// block.
+  void progress(double fraction, std::string_view note = {});
   /// See `Tx`.
   [[nodiscard]] Tx tx();
   /// Answer later, from any thread: the returned handle keeps the event, the tx and the
@@ -157,8 +177,9 @@ class HOLDFAST_EXPORT Delivery {
 ///
 /// Empty when made without arguments, moved from, settled, or a second handle of its delivery. An
 /// empty one may be destroyed, assigned to and asked: `event` is an event of nothing, `stop_token`
-/// never asks to stop, `settle` says `stale`. Only `tx` must not be called: it ends the program.
-/// An unanswered one that is assigned to counts as a failed attempt, as if destroyed.
+/// never asks to stop, `settle` says `stale`, `progress` does nothing. Only `tx` must not be
+/// called: it ends the program. An unanswered one that is assigned to counts as a failed attempt,
+/// as if destroyed.
 class HOLDFAST_EXPORT Deferred {
  public:
   Deferred() noexcept;
@@ -167,11 +188,15 @@ class HOLDFAST_EXPORT Deferred {
   ~Deferred();
 
   [[nodiscard]] const EventView& event() const;
+  /// As those of its delivery.
   [[nodiscard]] std::stop_token stop_token() const;
+  [[nodiscard]] StopReason stop_reason() const noexcept;
+  void progress(double fraction, std::string_view note = {});
   /// See `Tx`. Not of an empty one.
   [[nodiscard]] Tx tx();
   /// Gives the answer. Does not wait for it to be durable (see `SubscribeOptions::on_settled`).
-  /// Fails with `stale` when there is nothing (any more) to answer, `unavailable` after close.
+  /// Fails with `stale` when there is nothing (any more) to answer, as after
+  /// `SubscribeOptions::abandon_after`, and with `unavailable` after close.
   Status settle(Outcome outcome);
 
  private:

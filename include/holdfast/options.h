@@ -124,6 +124,9 @@ inline constexpr std::size_t kTxBytesMax = std::size_t{16} << 20U;
 inline constexpr std::size_t kStateValueBytesMax = std::size_t{1} << 20U;
 inline constexpr std::chrono::milliseconds kAckLingerMax = std::chrono::hours(1);
 inline constexpr std::chrono::milliseconds kMaxWaitMax = std::chrono::hours(30 * 24);
+inline constexpr std::chrono::milliseconds kHandlerTimeoutMax = std::chrono::hours(24 * 30);
+inline constexpr std::size_t kProgressNoteBytesMax = 255;
+inline constexpr std::uint32_t kReplacedWorkersMax = 1'024;
 
 /// How a bus is opened. Every member has a default that is safe.
 struct Options {
@@ -142,9 +145,13 @@ struct Options {
   /// How long a plain ack may wait for the next commit to ride in: 0 to 1 h (`kAckLingerMax`). A
   /// crash meanwhile delivers again.
   std::chrono::milliseconds ack_linger{50};
-  /// A handler that runs longer is told in `stats()` and the log as stuck. At least 1 s; the
-  /// largest number there is = never.
+  /// A handler that runs longer is told in `stats()` and the log as stuck, unless its subscription
+  /// has a `timeout`, which is the line then. At least 1 s; the largest number there is = never.
   std::chrono::seconds stuck_after{60};
+  /// So many threads more than `workers` there may be, each in the place of one whose handler is
+  /// stuck; when that returns, one of the two ends. 0 to 1,024 (`kReplacedWorkersMax`); 0 = stuck
+  /// handlers keep their threads from everybody else.
+  std::uint32_t replaced_workers_max = 8;
   /// Keeps everything in memory, for tests and throw-away buses: nothing survives the process.
   bool in_memory = false;
   /// Where log lines go; null = nowhere. Borrowed from spdlog, the only third-party name in this

@@ -3,7 +3,9 @@
 
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,13 +39,31 @@ struct SubscriptionStats {
   std::string blocked;
 };
 
-/// A handler that has been running for longer than `Options::stuck_after`.
+/// A handler or `Deferred` that has had its event for longer than `SubscribeOptions::timeout`, or,
+/// a handler without one, for longer than `Options::stuck_after`. At most `kRunningToldMax` are
+/// told.
 struct StuckHandler {
   std::string subscription;
   EventId event;
   std::uint32_t attempt = 0;
   std::chrono::nanoseconds running_for{};
 };
+
+/// An event that is with a handler, or with a `Deferred`.
+struct RunningHandler {
+  std::string subscription;  ///< Empty for an ephemeral one.
+  EventId event;
+  std::uint32_t attempt = 0;
+  std::chrono::nanoseconds running_for{};
+  bool deferred = false;           ///< The handler has returned, and its `Deferred` is owed.
+  bool timed_out = false;          ///< It is over `SubscribeOptions::timeout`.
+  bool abandoned = false;          ///< The event was taken from it: its answer changes nothing.
+  std::optional<double> progress;  ///< The latest that it told, 0 to 1.
+  std::string note;                ///< Told with it.
+};
+
+/// `Stats::running` has no more than this: those that have been running for the longest.
+inline constexpr std::size_t kRunningToldMax = 256;
 
 /// Lanes over all durable subscriptions.
 struct BusLaneStats {
@@ -59,6 +79,8 @@ struct Stats {
   std::array<BusLaneStats, kLaneCount> lanes{};
   std::vector<SubscriptionStats> subscriptions;
   std::vector<StuckHandler> stuck;
+  std::vector<RunningHandler> running;  ///< Longest first, at most `kRunningToldMax`.
+  std::size_t replaced_workers = 0;     ///< Stuck ones whose place another thread has now.
   std::uint64_t dropped_dead_letters =
       0;                        ///< Over `Limits::dead_letters_max`, since it was opened.
   CommitNumber commit;          ///< Newest written.

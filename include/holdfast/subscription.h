@@ -117,6 +117,19 @@ struct SubscribeOptions {
   /// With 2 or more one slot is kept for critical events.
   std::uint32_t concurrency = 1;
   RetryPolicy retry{};
+  /// A run that takes longer, a `Deferred` included, gets its stop token (`StopReason::timed_out`)
+  /// and is told as stuck in `stats()` and the log; another thread takes its handler's place
+  /// (`Options::replaced_workers_max`). That is all: the event stays with it, time alone never
+  /// gives it to anybody else, and an answer that comes late counts. 0 = none; otherwise 1 ms to 30
+  /// days (`kHandlerTimeoutMax`). Measured from the start of the handler, in time that goes on
+  /// while the machine sleeps and that setting the clock does not move.
+  std::chrono::milliseconds timeout{0};
+  /// After so long the event is taken from a run that has not answered: a failed attempt, to be
+  /// tried again as `retry` says, possibly while the old handler still runs. Its slot
+  /// (`concurrency`) is free then, and whatever it answers later changes nothing: its tx is
+  /// dropped, and `Deferred::settle` says `stale`. Without a `timeout` it is one as well. 0 =
+  /// never; otherwise `timeout` to 30 days, and at least 1 ms.
+  std::chrono::milliseconds abandon_after{0};
   Start start = Start::earliest();
   /// Cleans up what the handler had begun on an event that was cancelled: called once the handler
   /// has returned, or after the next open, with a `Delivery` of its own, whose `tx` commits with

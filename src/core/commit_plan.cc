@@ -92,10 +92,14 @@ void CommitPlan::touch(SubscriptionState& subscription, Priority lane) {
 bool CommitPlan::holds(SubscriptionState& subscription, Answer& answer) const {
   auto& lease = answer.lease;
   if (subscription.generation != lease.generation) return false;
-  if (!lease.parked && subscription.lanes[lease.event.priority].is_taken(lease.ticket)) return true;
+  const auto& lane = subscription.lanes[lease.event.priority];
+  if (!lease.parked && lane.is_held(lease.ticket, lease.number)) return true;
   // Either it came from its parked copy, or it was parked while the handler ran.
   const auto parked = subscription.parked_in_flight.find(lease.event);
-  if (parked == subscription.parked_in_flight.end() || parked->second.released) return false;
+  if (parked == subscription.parked_in_flight.end() || parked->second.released ||
+      parked->second.lease != lease.number) {
+    return false;
+  }
   lease.parked = true;
   lease.due = parked->second.due;
   return true;
@@ -240,6 +244,7 @@ CommitPlan::Settlement CommitPlan::answer(Answer& answer) {
       bury(*subscription, lease, lease.attempt, answer.reason);
       return {Effect::settled, Settled::dead, {}};
     case Answer::Kind::retry: return fail(*subscription, lease, answer.delay, answer.reason);
+    case Answer::Kind::abandon: return fail(*subscription, lease, std::nullopt, answer.reason);
     case Answer::Kind::snooze:
       park(*subscription, lease,
            {lease.attempt - 1,
@@ -247,6 +252,11 @@ CommitPlan::Settlement CommitPlan::answer(Answer& answer) {
             answer.reason, /*started=*/true, lease.cleanup});
       return {Effect::parked, {}, {}};
     case Answer::Kind::release:
+      if (answer.stop == StopReason::cancelled) {
+        // It was asked to stop by a cancel that came to nothing.
+        park(*subscription, lease, {lease.attempt - 1, in(0), {}, /*started=*/true, lease.cleanup});
+        return {Effect::parked, {}, {}};
+      }
       if (lease.parked) {
         subscription->parked_in_flight.at(lease.event).released = true;
       } else {
@@ -255,6 +265,15 @@ CommitPlan::Settlement CommitPlan::answer(Answer& answer) {
       return {Effect::released, {}, {}};
   }
   return {Effect::stale, {}, {}};
+}
+
+CommitPlan::Settlement CommitPlan::abandon(const Lease& lease, std::string reason) {
+  Answer answer;
+  answer.lease = lease;
+  answer.kind = Answer::Kind::abandon;
+  answer.reason = std::move(reason);
+  answer.stop = StopReason::timed_out;
+  return this->answer(answer);
 }
 
 void CommitPlan::park_overdue(SubscriptionState& subscription, Priority lane) {
@@ -279,7 +298,7 @@ void CommitPlan::park_overdue(SubscriptionState& subscription, Priority lane) {
     state.parked_events.add(oldest->sequence);
     if (!state.mark_due_parked(oldest->sequence, in(0))) {
       subscription.parked_in_flight.insert_or_assign(
-          event, SubscriptionState::ParkedInFlight{in(0), released, false});
+          event, SubscriptionState::ParkedInFlight{in(0), released, false, oldest->lease});
     }
   }
 }

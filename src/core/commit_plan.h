@@ -62,6 +62,9 @@ class CommitPlan {
     std::vector<EventId> published;  ///< By the tx.
   };
   Settlement answer(Answer& answer);
+  /// The event is taken from whoever holds it: a failed attempt with `reason`. The lease is stale
+  /// afterwards.
+  Settlement abandon(const Lease& lease, std::string reason);
 
   // --- Cancellation (commit_plan_cancel.cc) -----------------------------------------------------
 

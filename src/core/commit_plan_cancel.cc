@@ -102,13 +102,16 @@ void CommitPlan::keep_for_cleanup(SubscriptionState& subscription, EventId event
                                  .last_error = {},
                                  .started = true,
                                  .cleanup = true};
-  auto parked = subscription.parked_in_flight.find(event);
+  LeaseNumber lease = 0;
+  const auto parked = subscription.parked_in_flight.find(event);
   if (parked != subscription.parked_in_flight.end()) {
     if (parked->second.cleanup) return;
+    lease = parked->second.lease;
     add(model::PutSettlement{record, nullptr, parked->second.due});
     lane.delayed[model::clock_of(parked->second.due)].remove({parked->second.due, event.sequence});
   } else {
     const auto taken = lane.taken(event.sequence);
+    lease = taken.lease;
     add(model::PutSettlement{record, taken.chunk->extract(event.sequence)});
     lane.settle(taken.ticket);
     ++lane.parked;
@@ -116,7 +119,7 @@ void CommitPlan::keep_for_cleanup(SubscriptionState& subscription, EventId event
     touch(subscription, event.priority);
   }
   subscription.parked_in_flight.insert_or_assign(
-      event, SubscriptionState::ParkedInFlight{record.due, false, true});
+      event, SubscriptionState::ParkedInFlight{record.due, false, true, lease});
 }
 
 CommitPlan::Cancelled CommitPlan::cancel(const EventView& event, const std::string& reason) {

@@ -77,7 +77,7 @@ DeliveryLane::Taken DeliveryLane::take() {
   auto& span = window_.front();
   const auto sequence = span.next++;
   taken_.push_back({.sequence = sequence, .chunk = span.chunk});
-  Taken taken{sequence, nullptr, first_ticket_ + taken_.size() - 1};
+  Taken taken{sequence, nullptr, first_ticket_ + taken_.size() - 1, 0};
   --window_count_;
   if (span.next == span.end) {
     taken.chunk = std::move(span.chunk);
@@ -93,6 +93,15 @@ bool DeliveryLane::is_taken(Ticket ticket) const noexcept {
          !taken_[ticket - first_ticket_].settled;
 }
 
+void DeliveryLane::set_lease(Ticket ticket, LeaseNumber lease) {
+  HOLDFAST_ASSERT(is_taken(ticket));
+  taken_[ticket - first_ticket_].lease = lease;
+}
+
+bool DeliveryLane::is_held(Ticket ticket, LeaseNumber lease) const noexcept {
+  return is_taken(ticket) && taken_[ticket - first_ticket_].lease == lease;
+}
+
 void DeliveryLane::settle(Ticket ticket) {
   HOLDFAST_ASSERT(is_taken(ticket));
   auto& row = taken_[ticket - first_ticket_];
@@ -106,7 +115,9 @@ void DeliveryLane::settle(Ticket ticket) {
 
 void DeliveryLane::release(Ticket ticket) {
   HOLDFAST_ASSERT(is_taken(ticket));
-  taken_[ticket - first_ticket_].released = true;
+  auto& row = taken_[ticket - first_ticket_];
+  row.released = true;
+  row.lease = 0;
 }
 
 void DeliveryLane::settle_ahead(Sequence sequence) {
@@ -126,7 +137,8 @@ bool DeliveryLane::mark_due_parked(Sequence sequence, model::DueTime due) {
 
 std::optional<DeliveryLane::Taken> DeliveryLane::overdue() const {
   if (taken_.size() <= kTakenSoftMax) return std::nullopt;
-  return Taken{taken_.front().sequence, taken_.front().chunk, first_ticket_};
+  const auto& oldest = taken_.front();
+  return Taken{oldest.sequence, oldest.chunk, first_ticket_, oldest.lease};
 }
 
 Sequence DeliveryLane::floor(Sequence offered) const noexcept {
@@ -160,7 +172,8 @@ bool DeliveryLane::is_in_row(Sequence sequence) const noexcept {
 DeliveryLane::Taken DeliveryLane::taken(Sequence sequence) const noexcept {
   const auto row = find_row(sequence);
   HOLDFAST_ASSERT(row != taken_.end());
-  return {row->sequence, row->chunk, first_ticket_ + static_cast<Ticket>(row - taken_.begin())};
+  return {row->sequence, row->chunk, first_ticket_ + static_cast<Ticket>(row - taken_.begin()),
+          row->lease};
 }
 
 std::deque<DeliveryLane::Row>::const_iterator DeliveryLane::find_row(

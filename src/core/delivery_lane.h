@@ -25,6 +25,9 @@ struct Span {
   base::BusTime since = 0;  ///< When they were offered.
 };
 
+/// Counts the leases of one run of the bus, from 1.
+using LeaseNumber = std::uint64_t;
+
 /// A subscription's progress in one lane, and the part of its backlog that is in memory.
 ///
 /// Handlers finish out of order, so "how far are we" is a floor and the few settled ahead of it.
@@ -49,6 +52,7 @@ class DeliveryLane {
     Sequence sequence = 0;
     ChunkPtr chunk;
     Ticket ticket = 0;
+    LeaseNumber lease = 0;  // that holds it; 0 = none
   };
   /// Waiting to be taken out of turn: a retry that is due, a suspect, or a run that starts over.
   struct Due {
@@ -131,6 +135,9 @@ class DeliveryLane {
   [[nodiscard]] bool is_taken(Ticket ticket) const noexcept;
   /// Of the row: where `sequence`, which must be in it, stands.
   [[nodiscard]] Taken taken(Sequence sequence) const noexcept;
+  /// Says which lease holds it now; 0 = none. It must be taken.
+  void set_lease(Ticket ticket, LeaseNumber lease);
+  [[nodiscard]] bool is_held(Ticket ticket, LeaseNumber lease) const noexcept;
 
   /// Everything below is settled, parked or never wanted. `offered` is the end of what the lane
   /// offers.
@@ -149,6 +156,7 @@ class DeliveryLane {
     bool settled = false;
     bool released = false;
     ChunkPtr chunk;
+    LeaseNumber lease = 0;
   };
 
   void push_span(Span span);

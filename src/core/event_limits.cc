@@ -121,16 +121,6 @@ Status check_event(const Event& event, std::size_t payload_bytes_max) {
   return check_metadata(event.metadata);
 }
 
-std::string cut_reason(std::string reason) {
-  if (reason.size() <= kReasonBytesMax) return reason;
-  auto end = kReasonBytesMax;
-  const auto continues = [&] { return (static_cast<unsigned char>(reason[end]) & 0xC0U) == 0x80U; };
-  while (end > kReasonBytesMax - 4 && continues()) --end;
-  reason.resize(end);
-  reason.shrink_to_fit();
-  return reason;
-}
-
 Event borrow(const OwnedEvent& owned, std::vector<MetadataPair>& pairs) {
   pairs.assign(owned.metadata.begin(), owned.metadata.end());
   return {.type = owned.type,

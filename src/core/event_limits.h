@@ -38,9 +38,6 @@ Status check_state_key(std::string_view key);
 /// A value of user state.
 Status check_state_value(std::string_view value);
 
-/// At most `kReasonBytesMax` of `reason`, not cut inside a character.
-std::string cut_reason(std::string reason);
-
 /// `owned` as what `publish` takes. Borrows from both arguments.
 Event borrow(const OwnedEvent& owned, std::vector<MetadataPair>& pairs);
 

@@ -30,6 +30,9 @@ struct Lease {
   bool started = false;  ///< A handler has seen it before.
   bool cleanup = false;  ///< Its event is cancelled: it is for `on_cancel`.
   TokenId token;         ///< Of its event; 0 until `gate` has looked.
+  /// Tells it from every other one of this run of the bus, also of the same event: an answer of one
+  /// that was superseded changes nothing.
+  LeaseNumber number = 0;
 };
 
 /// What a handler run wants to commit together with its ack.
@@ -50,7 +53,17 @@ struct TxWrites {
 /// A handler's outcome on its way to the committer.
 struct Answer {
   /// The last two are no handler's: it was not to be run, as `gate` says.
-  enum class Kind : std::uint8_t { ack, retry, snooze, reject, release, skip, drop, postpone };
+  enum class Kind : std::uint8_t {
+    ack,
+    retry,
+    snooze,
+    reject,
+    release,
+    skip,
+    abandon,
+    drop,
+    postpone
+  };
   Lease lease;
   Kind kind = Kind::ack;
   std::optional<std::int64_t> delay;  ///< ns; of a retry or snooze.
@@ -58,7 +71,8 @@ struct Answer {
   Settled how = Settled::cancelled;   ///< Of a `drop`.
   bool ran = true;                    ///< A handler has seen the event.
   std::string reason;
-  std::unique_ptr<TxWrites> tx;  ///< Null when the handler used none.
+  std::unique_ptr<TxWrites> tx;        ///< Null when the handler used none.
+  StopReason stop = StopReason::none;  ///< Why it had been asked to stop when it answered.
 };
 
 }  // namespace holdfast::core

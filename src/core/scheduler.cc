@@ -202,6 +202,7 @@ Lease Scheduler::take_from(SubscriptionState& subscription, const Place& place) 
   Lease lease;
   lease.subscription = subscription.record.id;
   lease.generation = subscription.generation;
+  lease.number = ++last_lease_;
   if (due_may_run(state) && !goes_before_due(subscription, place)) {
     lease.event = {lane, state.first_due_sequence()};
     auto due = state.take_due();
@@ -215,7 +216,10 @@ Lease Scheduler::take_from(SubscriptionState& subscription, const Place& place) 
     lease.cleanup = due.cleanup;
     if (due.parked) {
       subscription.parked_in_flight.insert_or_assign(
-          lease.event, SubscriptionState::ParkedInFlight{due.due, false, due.cleanup});
+          lease.event,
+          SubscriptionState::ParkedInFlight{due.due, false, due.cleanup, lease.number});
+    } else {
+      state.set_lease(lease.ticket, lease.number);
     }
     suspect_running_ = suspect_running_ || due.suspect;
   } else {
@@ -223,6 +227,7 @@ Lease Scheduler::take_from(SubscriptionState& subscription, const Place& place) 
     lease.event = {lane, taken.sequence};
     lease.chunk = std::move(taken.chunk);
     lease.ticket = taken.ticket;
+    state.set_lease(lease.ticket, lease.number);
   }
   ++state.leased;
   ++subscription.in_flight;
@@ -346,6 +351,7 @@ void Scheduler::run_again(const Lease& lease) {
   // It may have been parked meanwhile, for having held up the floor.
   const auto parked = subscription->parked_in_flight.extract(lease.event);
   if (parked.empty() && !state.is_taken(lease.ticket)) return;
+  if (parked.empty()) state.set_lease(lease.ticket, 0);
   state.put_due(lease.event.sequence, {.parked = !parked.empty(),
                                        .suspect = lease.suspect,
                                        .started = true,

@@ -44,7 +44,8 @@ class Scheduler {
   /// The next event for a worker of this class, if there is one that may run now.
   std::optional<Lease> take(Priority worker_class);
 
-  /// The handler has returned, or its `Deferred` was answered: its slot is free.
+  /// The handler has returned, its `Deferred` was answered, or the lease was abandoned: its slot is
+  /// free. Once for each lease: what comes after an abandonment must not free it again.
   void finish(const Lease& lease);
 
   /// A run that starts over, uncounted: its answer was refused because what it had read changed.
@@ -180,6 +181,7 @@ class Scheduler {
   // Not listed until answers are planned.
   std::vector<std::pair<SubscriptionId, Priority>> full_rows_;
   base::Now now_;
+  LeaseNumber last_lease_ = 0;
   bool suspect_running_ = false;
   bool stopped_ = false;
 };

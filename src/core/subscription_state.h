@@ -63,7 +63,8 @@ struct SubscriptionState {
   struct ParkedInFlight {
     model::DueTime due = 0;
     bool released = false;
-    bool cleanup = false;  // it was cancelled meanwhile: as its record says
+    bool cleanup = false;   // it was cancelled meanwhile: as its record says
+    LeaseNumber lease = 0;  // that holds it
   };
   std::map<EventId, ParkedInFlight> parked_in_flight;
   [[nodiscard]] bool is_parked_with_handler(EventId event) const {

@@ -13,6 +13,7 @@
 
 #include "core/ledger.h"
 #include "core/scheduler.h"
+#include "runtime/outstanding.h"
 #include "runtime/subscription_handle.h"
 
 namespace holdfast::runtime {
@@ -49,6 +50,9 @@ struct BusState {
   std::mutex mutex;
   core::Ledger ledger;
   core::Scheduler scheduler;
+  /// The runs that are under way. What asks some of them to stop notes it here, under the lock
+  /// (`StopRequest::note`), and has them told without it (`Signaller`).
+  Outstanding outstanding;
   /// Given by handlers, waiting for the committer.
   std::vector<core::Answer> answers;
   std::unordered_map<model::SubscriptionId, std::shared_ptr<internal::SubscriptionHandle>> handles;

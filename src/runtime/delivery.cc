@@ -183,7 +183,11 @@ const Status& Tx::status() const { return delivery_->open_tx().status; }
 const EventView& Delivery::event() const { return state_->view; }
 std::uint32_t Delivery::attempt() const { return state_->lease.attempt; }
 std::string_view Delivery::subscription() const { return state_->handle->options().name; }
-std::stop_token Delivery::stop_token() const { return state_->handle->stop_token(); }
+std::stop_token Delivery::stop_token() const { return state_->stop.token(); }
+StopReason Delivery::stop_reason() const noexcept { return state_->stop.reason(); }
+void Delivery::progress(double fraction, std::string_view note) {
+  state_->progress.tell(fraction, note);
+}
 Tx Delivery::tx() { return Tx(state_); }
 
 Deferred Delivery::defer() {
@@ -217,7 +221,15 @@ const EventView& Deferred::event() const {
 }
 
 std::stop_token Deferred::stop_token() const {
-  return state_ == nullptr ? std::stop_token() : state_->handle->stop_token();
+  return state_ == nullptr ? std::stop_token() : state_->stop.token();
+}
+
+StopReason Deferred::stop_reason() const noexcept {
+  return state_ == nullptr ? StopReason::none : state_->stop.reason();
+}
+
+void Deferred::progress(double fraction, std::string_view note) {
+  if (state_ != nullptr) state_->progress.tell(fraction, note);
 }
 
 Tx Deferred::tx() {
@@ -225,14 +237,14 @@ Tx Deferred::tx() {
   return Tx(state_.get());
 }
 
-Status Deferred::settle(Outcome outcome) {
+Status Deferred::settle(Outcome outcome) {  // NOLINT(performance-unnecessary-value-param)
   const auto state = std::move(state_);
   if (state == nullptr || state->answered.exchange(true)) {
     return {StatusCode::stale, "nothing is left to be answered"};
   }
   const internal::EngineGuard engine(*state);
   if (!engine) return internal::EngineGuard::closed();
-  return engine->answer(*state, std::move(outcome));
+  return engine->answer(*state, outcome);
 }
 
 }  // namespace holdfast

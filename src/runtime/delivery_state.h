@@ -3,27 +3,67 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "base/assert.h"
+#include "base/clock.h"
 #include "core/lease.h"
 #include "holdfast/delivery.h"
+#include "runtime/progress.h"
+#include "runtime/stop_request.h"
 #include "runtime/subscription_handle.h"
 
 namespace holdfast::internal {
 
 /// One handler run, from the lease to the answer: what `Delivery`, `Tx` and `Deferred` speak to.
 struct DeliveryState : std::enable_shared_from_this<DeliveryState> {
+  DeliveryState() = default;
+  ~DeliveryState() { HOLDFAST_ASSERT(!place.listed); }
+  DeliveryState(const DeliveryState&) = delete;
+  DeliveryState& operator=(const DeliveryState&) = delete;
+
   std::shared_ptr<SubscriptionHandle> handle;
   core::Lease lease;
   EventView view;
   std::unique_ptr<core::TxWrites> tx;
   bool deferred = false;
   bool gated = false;  // whether its handler may run is still to be asked
-  /// By whoever answers first: the handler's return, or its `Deferred`.
+  /// By whoever answers first: the handler's return, its `Deferred`, or the clock, which abandons
+  /// it.
   std::atomic<bool> answered{false};
+  StopRequest stop;
+  Progress progress;
+
+  /// Its place among the runs that are under way (`runtime::Outstanding`). Under the bus's lock.
+  struct Place {
+    DeliveryState* earlier = nullptr;
+    DeliveryState* later = nullptr;
+    DeliveryState* next_in_bucket = nullptr;
+    bool listed = false;
+    bool on_worker = false;  ///< Its handler has not returned.
+    bool timed_out = false;
+    bool told_stuck = false;  ///< In the log.
+    bool abandoned = false;
+    base::BootTime since = 0;    ///< When it was taken.
+    base::BootTime started = 0;  ///< When its handler was called, if it has a time-out.
+    std::optional<base::BootTime> watched{};  ///< When the clock has something to do with it.
+  };
+  Place place;
 
   [[nodiscard]] Delivery delivery() { return Delivery(this); }
+
+  /// For the next run. Nobody else may know of this one any more.
+  void reset() {
+    tx.reset();
+    tx_bytes = 0;
+    deferred = false;
+    answered = false;
+    stop.reset();
+    progress.reset();
+    place = {};
+  }
 
   core::TxWrites& open_tx();
   /// The first error sticks.

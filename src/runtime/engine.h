@@ -28,6 +28,7 @@
 #include "runtime/delivery_state.h"
 #include "runtime/event_reader.h"
 #include "runtime/running_slots.h"
+#include "runtime/signaller.h"
 #include "runtime/worker_pool.h"
 
 namespace holdfast::runtime {
@@ -69,17 +70,18 @@ class Engine {
   Result<CancellationToken> token(TokenId id) const;
   [[nodiscard]] bool is_cancelled(TokenId id) const;
   Result<CancellableReceipt> publish_cancellable(const Event& event, const PublishOptions& options);
-  Result<CancelReceipt> cancel(const CancelTarget& target, std::string reason);
-  Status cancel_async(const CancelTarget& target, std::string reason,
+  Result<CancelReceipt> cancel(const CancelTarget& target, const std::string& reason);
+  Status cancel_async(const CancelTarget& target, const std::string& reason,
                       std::function<void(Result<CancelReceipt>)> done);
 
   // --- Handling (engine_subscribe.cc) ---
   Result<std::shared_ptr<internal::SubscriptionHandle>> subscribe(SubscribeOptions options,
                                                                   Handler handler);
-  void detach(const internal::SubscriptionHandle& handle);
+  /// Returns whom the caller is to tell that they should stop, once it holds no lock.
+  [[nodiscard]] Signaller::Runs detach(const internal::SubscriptionHandle& handle);
   Status remove_subscription(std::string_view name);
   Status set_paused(std::string_view name, bool paused);  // engine_pause.cc
-  Status answer(internal::DeliveryState& delivery, Outcome outcome);
+  Status answer(internal::DeliveryState& delivery, const Outcome& outcome);
   Status wait_settled(EventId id, std::chrono::steady_clock::time_point deadline);
   Result<std::uint64_t> redrive(const DeadLetterFilter& filter);
 
@@ -130,7 +132,7 @@ class Engine {
   Engine(const Options& options, std::unique_ptr<journal::Journal> journal);
 
   // engine_open.cc
-  Status first_commit(const std::vector<RunningSlots::Running>& left);
+  Status first_commit(const std::vector<RunningSlots::Running>& slots);
   void fill_report();
   void start();
 
@@ -143,9 +145,9 @@ class Engine {
 
   // engine_cancel.cc
   using CancelledPtr = std::shared_ptr<core::CommitPlan::Cancelled>;
-  Request cancel_request(EventId id, std::string reason, const CancelledPtr& cancelled);
-  Request cancel_request(TokenId id, std::string reason, const CancelledPtr& cancelled);
-  Result<Request> cancel_request(const CancelTarget& target, std::string reason,
+  Request cancel_request(EventId id, const std::string& reason, const CancelledPtr& cancelled);
+  Request cancel_request(TokenId id, const std::string& reason, const CancelledPtr& cancelled);
+  Result<Request> cancel_request(const CancelTarget& target, const std::string& reason,
                                  const CancelledPtr& cancelled);
   Status read_members(TokenId id, std::vector<core::Span>& members) const;
   /// Shows `change` what it has to see: in `prepare`, while nothing else commits.
@@ -157,6 +159,7 @@ class Engine {
 
   // engine_subscribe.cc
   struct Backlog;
+  void forget(const internal::SubscriptionHandle& handle);
   Status commit_answers();
   Request look_at_settling(EventId id, SettleWaiter& waiter, bool& wait);
   Status wait_settled_once(EventId id, std::chrono::steady_clock::time_point deadline,
@@ -177,12 +180,14 @@ class Engine {
   bool look_at_disk(std::uint64_t wanted);
   void tell_of_dropped_dead_letters();
   Status flush();
+  Signaller::Runs begin_shutdown();
 
   const Options options_;
   base::BusClock clock_;
   const base::Log log_;
   std::unique_ptr<journal::Journal> journal_;
   mutable BusState state_;
+  Signaller signaller_;
   std::unique_ptr<RunningSlots> slots_;
   std::unique_ptr<Committer> committer_;
   std::unique_ptr<WorkerPool> workers_;

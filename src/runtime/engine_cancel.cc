@@ -78,8 +78,44 @@ Result<CancellableReceipt> Engine::publish_cancellable(const Event& event,
 
 // --- Cancelling ---------------------------------------------------------------------------------
 
-void Engine::signal_cancelled(const core::CommitPlan::Cancelled& /*cancelled*/) {}
-void Engine::signal_early(const CancelTarget& /*target*/) {}
+/// Under the lock. The handlers that hold what was cancelled are told by a thread of their own.
+void Engine::signal_cancelled(const core::CommitPlan::Cancelled& cancelled) {
+  Signaller::Runs runs;
+  for (const auto& [subscription, event] : cancelled.running) {
+    state_.outstanding.for_each(event, [&, id = subscription](internal::DeliveryState& run) {
+      if (run.lease.subscription == id && run.stop.note(StopReason::cancelled)) {
+        runs.push_back(run.shared_from_this());
+      }
+    });
+  }
+  signaller_.signal(std::move(runs));
+}
+
+/// Tells the handlers that hold it now, on the caller's own thread, without waiting for the commit
+/// that decides: what they do until then they would do in vain. Should their acks be first all the
+/// same, they count.
+void Engine::signal_early(const CancelTarget& target) {
+  Signaller::Runs runs;
+  {
+    const std::lock_guard lock(state_.mutex);
+    const auto ask = [&](internal::DeliveryState& run) {
+      if (!run.lease.cleanup && run.stop.note(StopReason::cancelled)) {
+        runs.push_back(run.shared_from_this());
+      }
+    };
+    if (const auto* event = std::get_if<EventId>(&target); event != nullptr) {
+      state_.outstanding.for_each(*event, ask);
+    } else if (const auto* token = state_.ledger.cancellations.find(std::get<TokenId>(target));
+               token != nullptr && !token->cancelled()) {
+      for (const auto& [held, subscription] : token->running) {
+        state_.outstanding.for_each(held, [&, id = subscription](internal::DeliveryState& run) {
+          if (run.lease.subscription == id) ask(run);
+        });
+      }
+    }
+  }
+  signaller_.tell(std::move(runs));
+}
 
 /// Whoever waits for something that this cancel has ended has nothing to wait for any more.
 void Engine::tell_waiters(std::optional<EventId> event) {
@@ -88,7 +124,7 @@ void Engine::tell_waiters(std::optional<EventId> event) {
   }
 }
 
-Request Engine::cancel_request(EventId id, std::string reason,
+Request Engine::cancel_request(EventId id, const std::string& reason,
                                const std::shared_ptr<core::CommitPlan::Cancelled>& cancelled) {
   const auto chunk = std::make_shared<model::ChunkPtr>();
   Request request;
@@ -98,7 +134,8 @@ Request Engine::cancel_request(EventId id, std::string reason,
     return {StatusCode::not_found,
             "event " + to_string(id) + " was never published, or is not kept any more"};
   };
-  request.decide = [this, chunk, id, cancelled, reason = core::cut_reason(std::move(reason))](
+  request.decide = [this, chunk, id, cancelled,
+                    reason = std::string(internal::cut(reason, kReasonBytesMax))](
                        core::CommitPlan& plan) -> Status {
     const auto event = (*chunk)->event(id.sequence);
     *cancelled = plan.cancel(event, reason);
@@ -190,12 +227,13 @@ Status Engine::read_token_change(core::TokenChange& change, model::SubscriptionI
   return failed;
 }
 
-Request Engine::cancel_request(TokenId id, std::string reason,
+Request Engine::cancel_request(TokenId id, const std::string& reason,
                                const std::shared_ptr<core::CommitPlan::Cancelled>& cancelled) {
   const auto members = std::make_shared<std::vector<core::Span>>();
   Request request;
   request.prepare = [this, id, members] { return read_members(id, *members); };
-  request.decide = [this, id, members, cancelled, reason = core::cut_reason(std::move(reason))](
+  request.decide = [this, id, members, cancelled,
+                    reason = std::string(internal::cut(reason, kReasonBytesMax))](
                        core::CommitPlan& plan) -> Status {
     HOLDFAST_ASSIGN(*cancelled, plan.cancel(id, reason, *members));
     signal_cancelled(*cancelled);
@@ -205,7 +243,7 @@ Request Engine::cancel_request(TokenId id, std::string reason,
   return request;
 }
 
-Result<Request> Engine::cancel_request(const CancelTarget& target, std::string reason,
+Result<Request> Engine::cancel_request(const CancelTarget& target, const std::string& reason,
                                        const std::shared_ptr<core::CommitPlan::Cancelled>& out) {
   HOLDFAST_TRY(check_open());
   const auto* token = std::get_if<TokenId>(&target);
@@ -213,25 +251,25 @@ Result<Request> Engine::cancel_request(const CancelTarget& target, std::string r
   if (event.has_value()) {
     HOLDFAST_TRY(core::check_event_id(*event));
     signal_early(*event);
-    return cancel_request(*event, std::move(reason), out);
+    return cancel_request(*event, reason, out);
   }
   if (token->value == 0) return Status(StatusCode::invalid_argument, "the token is empty");
   signal_early(*token);
-  return cancel_request(*token, std::move(reason), out);
+  return cancel_request(*token, reason, out);
 }
 
-Result<CancelReceipt> Engine::cancel(const CancelTarget& target, std::string reason) {
+Result<CancelReceipt> Engine::cancel(const CancelTarget& target, const std::string& reason) {
   const auto cancelled = std::make_shared<core::CommitPlan::Cancelled>();
-  HOLDFAST_ASSIGN(auto request, cancel_request(target, std::move(reason), cancelled));
+  HOLDFAST_ASSIGN(auto request, cancel_request(target, reason, cancelled));
   HOLDFAST_ASSIGN(const auto committed, run(request));
   cancelled->receipt.commit = committed.commit;
   return std::move(cancelled->receipt);
 }
 
-Status Engine::cancel_async(const CancelTarget& target, std::string reason,
+Status Engine::cancel_async(const CancelTarget& target, const std::string& reason,
                             std::function<void(Result<CancelReceipt>)> done) {
   const auto cancelled = std::make_shared<core::CommitPlan::Cancelled>();
-  HOLDFAST_ASSIGN(auto request, cancel_request(target, std::move(reason), cancelled));
+  HOLDFAST_ASSIGN(auto request, cancel_request(target, reason, cancelled));
   request.done = [this, cancelled, done = std::move(done)](Result<Committed> committed) {
     if (!committed.ok()) {
       return tell(log_, done, Result<CancelReceipt>(committed.status()), "a cancel");

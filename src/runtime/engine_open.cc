@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <random>
 #include <string>
 #include <utility>
@@ -75,8 +76,27 @@ Status check(const Options& options) {
     return invalid("there are " + std::to_string(WorkerPool::count(options.workers)) +
                    " workers, the limit is " + std::to_string(kWorkersMax));
   }
+  if (options.replaced_workers_max > kReplacedWorkersMax) {
+    return invalid("replaced_workers_max is " + std::to_string(options.replaced_workers_max) +
+                   ", the limit is " + std::to_string(kReplacedWorkersMax));
+  }
   HOLDFAST_TRY(check_choices(options));
   return check_times(options);
+}
+
+/// One that was abandoned may have been with two handlers when the process died: it is accused
+/// once.
+std::vector<RunningSlots::Running> each_once(const std::vector<RunningSlots::Running>& slots) {
+  std::map<std::pair<model::SubscriptionId, EventId>, bool> suspects;
+  for (const auto& slot : slots) {
+    auto& suspect = suspects[{slot.subscription, slot.event}];
+    suspect = suspect || slot.suspect;
+  }
+  std::vector<RunningSlots::Running> once;
+  once.reserve(suspects.size());
+  for (const auto& [which, suspect] : suspects)
+    once.push_back({which.first, which.second, suspect});
+  return once;
 }
 
 core::LedgerSettings ledger_settings(const Options& options) {
@@ -125,7 +145,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& folder
   HOLDFAST_FAIL_POINT("open.committed");
   // Only now, when what the slots said is in the journal, may they be emptied.
   HOLDFAST_ASSIGN(engine->slots_,
-                  RunningSlots::create(slot_file, boot, WorkerPool::count(options.workers)));
+                  RunningSlots::create(slot_file, boot, WorkerPool::slot_count(options)));
   engine->fill_report();
   engine->recovery_.recover_time = steady_clock::now() - opened;
   engine->start();
@@ -133,7 +153,8 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& folder
 }
 
 /// The commit that makes this epoch the journal's last, and accuses the suspects.
-Status Engine::first_commit(const std::vector<RunningSlots::Running>& left) {
+Status Engine::first_commit(const std::vector<RunningSlots::Running>& slots) {
+  const auto left = each_once(slots);
   const auto& found = journal_->state();
   core::CommitPlan plan(state_.ledger,
                         {found.epoch, {found.last_commit.value + 1}, found.last_commit},
@@ -209,12 +230,13 @@ void Engine::start() {
   link_->engine = this;
   Committer::Hooks hooks;
   hooks.work_offered = [this] { workers_->wake(); };
-  hooks.next_due = [this](base::BusTime due) { wake_upkeep(due); };
+  const auto next_due = [this](base::BusTime due) { wake_upkeep(due); };
+  hooks.next_due = next_due;
   const CommitNumber last{journal_->state().last_commit.value + 1};
   committer_ = std::make_unique<Committer>(*journal_, last, state_, options_, clock_, log_,
                                            std::move(hooks));
-  workers_ =
-      std::make_unique<WorkerPool>(*journal_, state_, *committer_, *slots_, options_, clock_, log_);
+  workers_ = std::make_unique<WorkerPool>(*journal_, state_, *committer_, signaller_, *slots_,
+                                          options_, clock_, log_, next_due);
   reader_->set_live({.written =
                          [this] {
                            if (committer_->planned() > committer_->written()) {
@@ -223,6 +245,7 @@ void Engine::start() {
                          },
                      .get = [this](EventId id) { return get(id); }});
   (void)look_at_disk(0);
+  signaller_.start();
   committer_->start();
   workers_->start();
   upkeep_thread_ = std::thread([this] { upkeep_loop(); });

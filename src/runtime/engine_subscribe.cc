@@ -24,10 +24,28 @@ namespace {
 constexpr std::uint32_t kConcurrencyMax = 65'536;
 constexpr std::size_t kEarlierFiltersMax = 16;
 
+Status check_time_out(std::string_view what, std::chrono::milliseconds span) {
+  if (span.count() >= 0 && span <= kHandlerTimeoutMax) return {};
+  return {StatusCode::invalid_argument,
+          std::string(what) + " is " + std::to_string(span.count()) + " ms, it must be 1 to " +
+              std::to_string(kHandlerTimeoutMax.count()) + ", or 0 for none"};
+}
+
+Status check_time_outs(const SubscribeOptions& options) {
+  HOLDFAST_TRY(check_time_out("timeout", options.timeout));
+  HOLDFAST_TRY(check_time_out("abandon_after", options.abandon_after));
+  if (options.abandon_after.count() == 0 || options.abandon_after >= options.timeout) return {};
+  return {StatusCode::invalid_argument, "abandon_after is " +
+                                            std::to_string(options.abandon_after.count()) +
+                                            " ms, it must be at least timeout, which is " +
+                                            std::to_string(options.timeout.count()) + " ms"};
+}
+
 Status check(const SubscribeOptions& options) {
   if (!options.name.empty()) HOLDFAST_TRY(core::check_name(options.name, "subscription name"));
   HOLDFAST_TRY(core::Filter::check(options.types, options.match));
   HOLDFAST_TRY(core::check_retry(options.retry));
+  HOLDFAST_TRY(check_time_outs(options));
   if (const auto* first = std::get_if<EventId>(&options.start.value); first != nullptr) {
     if (auto status = core::check_event_id(*first); !status.ok()) {
       return status.with_context("start position");
@@ -329,8 +347,23 @@ Result<std::shared_ptr<SubscriptionHandle>> Engine::subscribe(SubscribeOptions o
   return handle;
 }
 
-void Engine::detach(const SubscriptionHandle& handle) {
-  const std::lock_guard lock(state_.mutex);
+Signaller::Runs Engine::detach(const SubscriptionHandle& handle) {
+  Signaller::Runs asked;
+  {
+    const std::lock_guard lock(state_.mutex);
+    state_.outstanding.for_each([&](internal::DeliveryState& run) {
+      if (run.handle.get() != &handle || !run.stop.note(StopReason::shutdown)) return;
+      asked.push_back(run.shared_from_this());
+    });
+    forget(handle);
+  }
+  if (!internal::inside_callback()) return asked;
+  signaller_.signal(std::move(asked));
+  return {};
+}
+
+/// Under the lock.
+void Engine::forget(const SubscriptionHandle& handle) {
   const auto found = state_.handles.find(handle.id());
   if (found == state_.handles.end() || found->second.get() != &handle) return;
   if (handle.options().on_settled) --state_.settle_listeners;
@@ -380,8 +413,11 @@ Status Engine::remove_subscription(std::string_view name) {
   return run(request).status();
 }
 
-Status Engine::answer(internal::DeliveryState& delivery, Outcome outcome) {
-  if (auto health = committer_->health(); !health.ok()) return health;
+Status Engine::answer(internal::DeliveryState& delivery, const Outcome& outcome) {
+  if (auto health = committer_->health(); !health.ok()) {
+    workers_->forget(delivery);
+    return health;
+  }
   Status status;
   {
     const std::lock_guard lock(state_.mutex);
@@ -390,10 +426,13 @@ Status Engine::answer(internal::DeliveryState& delivery, Outcome outcome) {
       status = {StatusCode::stale, "the subscription is gone"};
     } else if (subscription->generation != delivery.lease.generation) {
       status = {StatusCode::stale, "the subscription was attached anew"};
+    } else if (!delivery.lease.cleanup && state_.ledger.cancellations.is_cancelled(
+                                              delivery.lease.event, delivery.lease.token)) {
+      status = {StatusCode::cancelled, "the event was cancelled"};
     }
   }
   const auto event = delivery.lease.event;
-  workers_->answer(delivery, std::move(outcome));
+  workers_->answer(delivery, outcome);
   return status.ok() ? status : status.with_context(to_string(event));
 }
 

@@ -4,7 +4,6 @@
 #include <string>
 #include <utility>
 
-#include "base/duration.h"
 #include "base/status_or.h"
 #include "runtime/engine.h"
 
@@ -36,12 +35,15 @@ void Engine::upkeep_loop() {
     const auto clock = clock_.now();
     const auto now = clock.bus;
     cancel_expired(now);
+    workers_->watch(clock.boot);
     {
       const std::lock_guard lock(state_.mutex);
       state_.scheduler.advance(clock);
       const auto due = state_.scheduler.next_due();
+      const auto watch = state_.outstanding.next_watch();
       const std::lock_guard own(upkeep_mutex_);
       upkeep_at_ = std::min(next_upkeep, due.value_or(next_upkeep));
+      if (watch.has_value()) upkeep_at_ = std::min(upkeep_at_, *watch + (now - clock.boot));
     }
     workers_->wake();
     if (now >= next_upkeep) {
@@ -86,16 +88,8 @@ void Engine::tell_of_dropped_dead_letters() {
 void Engine::upkeep() {
   (void)look_at_disk(0);
   tell_of_dropped_dead_letters();
-  const auto stuck_after = base::as_nanoseconds(options_.stuck_after);
-  for (const auto& stuck : workers_->running(stuck_after)) {
-    // Told once, when it crosses the line.
-    if (stuck.running_for - nanoseconds(kUpkeepInterval) > stuck_after) continue;
-    log_.warn("holdfast: the handler of " + stuck.subscription + " has been running " +
-              to_string(stuck.event) + " for " +
-              std::to_string(
-                  std::chrono::duration_cast<std::chrono::seconds>(stuck.running_for).count()) +
-              " s");
-  }
+  workers_->tell_stuck();
+  workers_->replace_stuck();
   if (!committer_->health().ok()) return;
   Request request;
   request.durability = Durability::os;
@@ -126,7 +120,9 @@ Stats Engine::stats() const {
     const std::lock_guard lock(state_.mutex);
     state_.ledger.fill(stats);
   }
-  stats.stuck = workers_->running(base::as_nanoseconds(options_.stuck_after));
+  stats.stuck = workers_->stuck();
+  stats.running = workers_->running();
+  stats.replaced_workers = workers_->replaced();
   stats.commit = committer_->written();
   stats.durable_commit = committer_->durable();
   const auto& counters = committer_->counters();
@@ -143,6 +139,17 @@ Stats Engine::stats() const {
   stats.disk_bytes = engine.disk_bytes;
   stats.disk_free_bytes = engine.disk_free_bytes;
   return stats;
+}
+
+/// Under the lock: nothing more is handed out, and who runs is asked to stop. Returns who is to be
+/// told.
+Signaller::Runs Engine::begin_shutdown() {
+  state_.scheduler.stop(true);
+  Signaller::Runs asked;
+  state_.outstanding.for_each([&](internal::DeliveryState& run) {
+    if (run.stop.note(StopReason::shutdown)) asked.push_back(run.shared_from_this());
+  });
+  return asked;
 }
 
 /// Everything that was answered and submitted before is durable after this.
@@ -162,24 +169,23 @@ Status Engine::drain(std::chrono::nanoseconds timeout) {
             "drain from inside a handler or a callback would wait for itself"};
   }
   HOLDFAST_TRY(check_open());
-  std::vector<std::shared_ptr<internal::SubscriptionHandle>> handles;
+  Signaller::Runs asked;
   {
     const std::lock_guard lock(state_.mutex);
-    state_.scheduler.stop(true);
-    for (const auto& [id, handle] : state_.handles) handles.push_back(handle);
+    asked = begin_shutdown();
   }
-  for (const auto& handle : handles) handle->request_stop();
+  signaller_.tell(std::move(asked));
   const auto deadline = deadline_after(timeout);
   const bool idle = workers_->wait_idle(deadline);
   HOLDFAST_TRY(flush());
   if (idle) return {};
   std::string still;
-  for (const auto& running : workers_->running(nanoseconds(0))) {
+  for (const auto& running : workers_->running()) {
     still += (still.empty() ? "" : ", ") + to_string(running.event) + " in \"" +
-             running.subscription + "\"";
+             running.subscription + "\"" + (running.deferred ? ", deferred" : "");
   }
   return {StatusCode::deadline_exceeded,
-          "handlers still run: " + (still.empty() ? "a deferred answer is owed" : still)};
+          "handlers still run: " + (still.empty() ? "the last has ended just now" : still)};
 }
 
 Status Engine::close() {
@@ -189,19 +195,20 @@ Status Engine::close() {
   }
   const std::lock_guard one(close_mutex_);
   if (closed_) return {};
-  std::vector<std::shared_ptr<internal::SubscriptionHandle>> handles;
+  Signaller::Runs asked;
   {
     const std::lock_guard lock(state_.mutex);
-    state_.scheduler.stop(true);
-    for (const auto& [id, handle] : state_.handles) handles.push_back(handle);
+    asked = begin_shutdown();
   }
-  for (const auto& handle : handles) handle->request_stop();
+  signaller_.tell(std::move(asked));
   closed_ = true;
   workers_->stop();
   {
     // From here on what outlives the bus (a Subscription, a Deferred) finds it gone.
     const std::lock_guard lock(link_->mutex);
     link_->engine = nullptr;
+    const std::lock_guard own(state_.mutex);
+    state_.outstanding.clear();
   }
   {
     const std::lock_guard lock(upkeep_mutex_);
@@ -209,6 +216,7 @@ Status Engine::close() {
   }
   upkeep_wake_.notify_all();
   if (upkeep_thread_.joinable()) upkeep_thread_.join();
+  signaller_.stop();
 
   auto status = flush();
   tell_of_dropped_dead_letters();

@@ -65,11 +65,12 @@ void SubscriptionHandle::end() {
     const std::lock_guard lock(mutex_);
     ended_ = true;
   }
+  runtime::Signaller::Runs asked;
   {
     const std::shared_lock lock(link_->mutex);
-    if (link_->engine != nullptr) link_->engine->detach(*this);
+    if (link_->engine != nullptr) asked = link_->engine->detach(*this);
   }
-  stop_.request_stop();
+  for (const auto& run : asked) run->stop.tell();
   {
     std::unique_lock lock(mutex_);
     if (std::find(entered.begin(), entered.end(), this) != entered.end()) {

@@ -8,9 +8,9 @@
 #include <mutex>
 #include <optional>
 #include <shared_mutex>
-#include <stop_token>
 #include <string>
 
+#include "base/clock.h"
 #include "holdfast/status.h"
 #include "holdfast/subscription.h"
 #include "model/ids.h"
@@ -38,6 +38,10 @@ class SubscriptionHandle {
       : link_(std::move(link)),
         id_(id),
         options_(std::move(options)),
+        abandon_after_(base::BootTime{options_.abandon_after.count()} * 1'000'000),
+        stop_after_(options_.timeout.count() == 0
+                        ? abandon_after_
+                        : base::BootTime{options_.timeout.count()} * 1'000'000),
         handler_(std::move(handler)) {}
   ~SubscriptionHandle() = default;
   SubscriptionHandle(const SubscriptionHandle&) = delete;
@@ -45,16 +49,17 @@ class SubscriptionHandle {
 
   [[nodiscard]] model::SubscriptionId id() const noexcept { return id_; }
   [[nodiscard]] const SubscribeOptions& options() const noexcept { return options_; }
+  /// After how many ns a run is asked to stop, and its event taken from it; 0 = never.
+  [[nodiscard]] base::BootTime stop_after() const noexcept { return stop_after_; }
+  [[nodiscard]] base::BootTime abandon_after() const noexcept { return abandon_after_; }
   /// Between `enter` and `leave`.
   [[nodiscard]] Handler& handler() noexcept { return *handler_; }
   [[nodiscard]] Handler& on_cancel() noexcept { return options_.on_cancel; }
-  [[nodiscard]] std::stop_token stop_token() const { return stop_.get_token(); }
   [[nodiscard]] const std::shared_ptr<runtime::EngineLink>& link() const noexcept { return link_; }
 
   /// Marks a call into the embedder's code; false once the handle has ended: do not call.
   bool enter();
   void leave();
-  void request_stop() { stop_.request_stop(); }
 
   /// No call starts any more; detaches from the bus, asks running handlers to stop, and waits for
   /// them, unless this thread is inside one of them. The embedder's callables, with all that they
@@ -67,8 +72,9 @@ class SubscriptionHandle {
   std::shared_ptr<runtime::EngineLink> link_;
   const model::SubscriptionId id_;
   SubscribeOptions options_;  // but for its callables it does not change
+  const base::BootTime abandon_after_;
+  const base::BootTime stop_after_;
   std::optional<Handler> handler_;
-  std::stop_source stop_;
   std::mutex mutex_;
   std::condition_variable left_;
   std::uint32_t inside_ = 0;

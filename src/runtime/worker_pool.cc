@@ -5,7 +5,7 @@
 #include <exception>
 #include <utility>
 
-#include "core/event_limits.h"
+#include "base/duration.h"
 #include "core/gate.h"
 
 namespace holdfast::runtime {
@@ -18,21 +18,36 @@ constexpr std::size_t kAnswersEager = 512;
 // in parts.
 constexpr std::size_t kRefillScanEvents = 65'536;
 
-core::Answer to_answer(const core::Lease& lease, Outcome outcome, bool stop_requested) {
+/// "I stopped because I was asked to": what that means depends on why it was.
+void stopped(core::Answer& answer) {
+  using Kind = core::Answer::Kind;
+  switch (answer.stop) {
+    case StopReason::none:
+      answer.kind = Kind::retry;
+      answer.reason = "stopped without having been asked to";
+      break;
+    case StopReason::timed_out:
+      answer.kind = Kind::retry;
+      answer.reason = "stopped after its time-out";
+      break;
+    case StopReason::cancelled:
+    case StopReason::shutdown: answer.kind = Kind::release; break;
+  }
+}
+
+core::Answer to_answer(const internal::DeliveryState& delivery, const Outcome& outcome) {
   using Kind = core::Answer::Kind;
   core::Answer answer;
-  answer.lease = lease;
-  answer.reason = core::cut_reason(outcome.reason());
+  answer.lease = delivery.lease;
+  answer.stop = delivery.stop.reason();
+  answer.reason = internal::cut(outcome.reason(), kReasonBytesMax);
   if (outcome.delay().has_value()) answer.delay = outcome.delay()->count();
   switch (outcome.kind()) {
     case Outcome::Kind::ack: answer.kind = Kind::ack; break;
     case Outcome::Kind::retry: answer.kind = Kind::retry; break;
     case Outcome::Kind::snooze: answer.kind = Kind::snooze; break;
     case Outcome::Kind::reject: answer.kind = Kind::reject; break;
-    case Outcome::Kind::stopped:
-      answer.kind = stop_requested ? Kind::release : Kind::retry;
-      if (!stop_requested) answer.reason = "stopped without having been asked to";
-      break;
+    case Outcome::Kind::stopped: stopped(answer); break;
   }
   return answer;
 }
@@ -40,20 +55,25 @@ core::Answer to_answer(const core::Lease& lease, Outcome outcome, bool stop_requ
 bool is_urgent(const core::Answer& answer) {
   return (answer.tx != nullptr && !answer.tx->empty()) ||
          answer.kind == core::Answer::Kind::retry || answer.kind == core::Answer::Kind::snooze ||
-         answer.kind == core::Answer::Kind::reject;
+         answer.kind == core::Answer::Kind::reject || answer.kind == core::Answer::Kind::abandon;
 }
 
 }  // namespace
 
 WorkerPool::WorkerPool(const journal::Journal& journal, BusState& state, Committer& committer,
-                       RunningSlots& slots, const Options& options, const base::Clock& clock,
-                       const base::Log& log)
+                       Signaller& signaller, RunningSlots& slots, const Options& options,
+                       const base::Clock& clock, const base::Log& log,
+                       std::function<void(base::BusTime)> next_due)
     : journal_(journal),
       state_(state),
       committer_(committer),
+      signaller_(signaller),
       slots_(slots),
       clock_(clock),
-      log_(log) {
+      log_(log),
+      stuck_after_(base::as_nanoseconds(options.stuck_after)),
+      replaced_max_(options.replaced_workers_max),
+      next_due_(std::move(next_due)) {
   const std::array<std::uint16_t, kLaneCount> counts = {
       options.workers.critical, options.workers.high, options.workers.normal, options.workers.low};
   for (const auto priority : kAllPriorities) {
@@ -63,12 +83,19 @@ WorkerPool::WorkerPool(const journal::Journal& journal, BusState& state, Committ
       worker->slot = workers_.size() - 1;
     }
   }
+  for (auto slot = slot_count(options); slot > workers_.size(); --slot) {
+    free_slots_.push_back(slot - 1);
+  }
 }
 
 WorkerPool::~WorkerPool() { stop(); }
 
 std::size_t WorkerPool::count(const Workers& workers) {
   return std::size_t{workers.critical} + workers.high + workers.normal + workers.low;
+}
+
+std::size_t WorkerPool::slot_count(const Options& options) {
+  return count(options.workers) + options.replaced_workers_max;
 }
 
 void WorkerPool::start() {
@@ -79,6 +106,8 @@ void WorkerPool::start() {
 
 void WorkerPool::stop() {
   {
+    // A thread that is being started is one to be joined.
+    const std::lock_guard starting(start_mutex_);
     const std::lock_guard lock(state_.mutex);
     stopping_ = true;
     for (auto& idle : idle_) idle.wake.notify_all();
@@ -126,32 +155,38 @@ void WorkerPool::run(Worker& worker) {
       continue;
     }
     wake_locked();
-    // Reused, unless a Deferred has kept it.
-    if (delivery == nullptr || delivery.use_count() > 1) {
-      delivery = std::make_shared<internal::DeliveryState>();
-    }
-    delivery->handle = state_.handles.at(lease->subscription);
-    delivery->lease = std::move(*lease);
-    delivery->gated = core::needs_gate(state_.ledger, delivery->lease);
-    ++leases_;
-    worker.running = true;
-    worker.since = now.boot;
-    worker.event = delivery->lease.event;
-    worker.attempt = delivery->lease.attempt;
-    worker.handle = delivery->handle;
+    begin(worker, delivery, std::move(*lease));
     lock.unlock();
     deliver(worker, delivery);
     lock.lock();
-    worker.running = false;
-    worker.handle.reset();
+    worker.run = nullptr;
+    delivery->place.on_worker = false;
+    if (delivery->place.abandoned) end_lease();
+    if (delivery->answered) state_.outstanding.remove(*delivery);
+    if (worker.replaced) return leave_place(worker);
   }
 }
 
+/// Under the lock: nobody else can come to know of the run before it is listed.
+void WorkerPool::begin(Worker& worker, std::shared_ptr<internal::DeliveryState>& delivery,
+                       core::Lease&& lease) {
+  // Reused, unless somebody has kept it: a Deferred, or who tells it to stop.
+  if (delivery == nullptr || delivery.use_count() > 1) {
+    delivery = std::make_shared<internal::DeliveryState>();
+  } else {
+    delivery->reset();
+  }
+  delivery->handle = state_.handles.at(lease.subscription);
+  delivery->lease = std::move(lease);
+  delivery->gated = core::needs_gate(state_.ledger, delivery->lease);
+  delivery->place.on_worker = true;
+  delivery->place.since = clock_.now().boot;
+  state_.outstanding.add(*delivery);
+  worker.run = delivery.get();
+  ++leases_;
+}
+
 void WorkerPool::deliver(Worker& worker, std::shared_ptr<internal::DeliveryState>& delivery) {
-  delivery->tx.reset();
-  delivery->tx_bytes = 0;
-  delivery->deferred = false;
-  delivery->answered = false;
   const auto handle = delivery->handle;
   // Not run: ended meanwhile, or its copy cannot be read. It stays pending.
   core::Answer instead;
@@ -159,16 +194,18 @@ void WorkerPool::deliver(Worker& worker, std::shared_ptr<internal::DeliveryState
   if (!load(*delivery) || !may_run(*delivery, instead) || !handle->enter()) {
     instead.lease = delivery->lease;
     instead.ran = false;
-    return give(std::move(instead));
+    delivery->answered = true;
+    return give(*delivery, std::move(instead));
   }
   slots_.begin(worker.slot,
                {delivery->lease.subscription, delivery->lease.event, delivery->lease.suspect});
+  if (handle->stop_after() != 0) start_clock(*delivery);
   auto answer = call(*delivery);
   slots_.end(worker.slot);
   if (!delivery->deferred && !delivery->answered.exchange(true)) {
     answer.tx = std::move(delivery->tx);
     delivery->lease.chunk.reset();
-    give(std::move(answer));
+    give(*delivery, std::move(answer));
   }
   // Last, so that whoever has waited for the handler finds its answer given.
   handle->leave();
@@ -229,7 +266,7 @@ bool WorkerPool::may_run(internal::DeliveryState& delivery, core::Answer& answer
 core::Answer WorkerPool::call(internal::DeliveryState& delivery) {
   const auto& handle = delivery.handle;
   const auto failed = [&](std::string reason) {
-    return to_answer(delivery.lease, Outcome::retry(std::move(reason)), false);
+    return to_answer(delivery, Outcome::retry(std::move(reason)));
   };
   try {
     const bool cleanup = delivery.lease.cleanup;
@@ -242,8 +279,8 @@ core::Answer WorkerPool::call(internal::DeliveryState& delivery) {
       return skipped;
     }
     auto given = delivery.delivery();
-    auto outcome = cleanup ? handle->on_cancel()(given) : handle->handler()(given);
-    return to_answer(delivery.lease, std::move(outcome), handle->stop_token().stop_requested());
+    return to_answer(
+        delivery, delivery.lease.cleanup ? handle->on_cancel()(given) : handle->handler()(given));
   } catch (const std::exception& error) {
     return failed(error.what());
   } catch (...) {
@@ -251,28 +288,38 @@ core::Answer WorkerPool::call(internal::DeliveryState& delivery) {
   }
 }
 
-void WorkerPool::answer(internal::DeliveryState& delivery, Outcome outcome) {
-  auto answer =
-      to_answer(delivery.lease, std::move(outcome), delivery.handle->stop_token().stop_requested());
+void WorkerPool::answer(internal::DeliveryState& delivery, const Outcome& outcome) {
+  auto answer = to_answer(delivery, outcome);
   answer.tx = std::move(delivery.tx);
-  give(std::move(answer));
+  give(delivery, std::move(answer));
   // Its slot is free, and this is no worker that would look for more.
   wake();
 }
 
-void WorkerPool::give(core::Answer&& answer) {
+void WorkerPool::forget(internal::DeliveryState& delivery) {
+  const std::lock_guard lock(state_.mutex);
+  if (!delivery.place.on_worker) state_.outstanding.remove(delivery);
+}
+
+void WorkerPool::give(internal::DeliveryState& delivery, core::Answer&& answer) {
   bool urgent = is_urgent(answer);
   bool first = false;
   {
     const std::lock_guard lock(state_.mutex);
+    state_.outstanding.unwatch(delivery);
+    if (!delivery.place.on_worker) state_.outstanding.remove(delivery);
     state_.scheduler.finish(answer.lease);
     first = state_.answers.empty();
     state_.answers.push_back(std::move(answer));
     urgent = urgent || state_.settle_listeners > 0 || state_.answers.size() == kAnswersEager ||
              state_.scheduler.stopped();
-    if (--leases_ == 0) leases_changed_.notify_all();
+    end_lease();
   }
   if (first || urgent) committer_.answers_given(urgent);
+}
+
+void WorkerPool::end_lease() {
+  if (--leases_ == 0) leases_changed_.notify_all();
 }
 
 bool WorkerPool::read_on(Priority worker_class, std::unique_lock<std::mutex>& lock) {
@@ -358,18 +405,6 @@ void WorkerPool::refill(const core::Scheduler::Refill& refill) {
     state_.scheduler.refill_failed(refill, status);
   }
   wake_locked();
-}
-
-std::vector<StuckHandler> WorkerPool::running(std::chrono::nanoseconds longer_than) const {
-  std::vector<StuckHandler> running;
-  const auto now = clock_.now().boot;
-  const std::lock_guard lock(state_.mutex);
-  for (const auto& worker : workers_) {
-    if (!worker->running || now - worker->since < longer_than.count()) continue;
-    running.push_back({worker->handle->options().name, worker->event, worker->attempt,
-                       std::chrono::nanoseconds(now - worker->since)});
-  }
-  return running;
 }
 
 bool WorkerPool::wait_idle(std::chrono::steady_clock::time_point deadline) {

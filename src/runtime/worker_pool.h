@@ -4,7 +4,9 @@
 #include <array>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -18,19 +20,25 @@
 #include "runtime/committer.h"
 #include "runtime/delivery_state.h"
 #include "runtime/running_slots.h"
+#include "runtime/signaller.h"
 
 namespace holdfast::runtime {
 
 /// The threads that run handlers, by class, and that read backlogs from disk when nothing is left
-/// in memory. All waiting is on the bus's one lock.
+/// in memory. While a handler is stuck another thread has the place of its own (worker_watch.cc).
+/// All waiting is on the bus's one lock.
 class WorkerPool {
  public:
+  /// `next_due` has the clock look no later than at a moment of bus time.
   WorkerPool(const journal::Journal& journal, BusState& state, Committer& committer,
-             RunningSlots& slots, const Options& options, const base::Clock& clock,
-             const base::Log& log);
+             Signaller& signaller, RunningSlots& slots, const Options& options,
+             const base::Clock& clock, const base::Log& log,
+             std::function<void(base::BusTime)> next_due);
   ~WorkerPool();
 
   static std::size_t count(const Workers& workers);
+  /// How many threads there may be, those in the place of others included.
+  static std::size_t slot_count(const Options& options);
 
   void start();
   /// Waits for running handlers.
@@ -39,11 +47,25 @@ class WorkerPool {
   /// Something may be ready: wakes as many workers as are needed.
   void wake();
 
-  /// The answer of a handler or a `Deferred`.
-  void answer(internal::DeliveryState& delivery, Outcome outcome);
+  /// The answer of a `Deferred`.
+  void answer(internal::DeliveryState& delivery, const Outcome& outcome);
+  /// A `Deferred` whose answer nobody can take any more.
+  void forget(internal::DeliveryState& delivery);
 
-  /// Handlers that run now, for longer than `longer_than`.
-  [[nodiscard]] std::vector<StuckHandler> running(std::chrono::nanoseconds longer_than) const;
+  // --- Looking after those that run (worker_watch.cc) ---
+  /// Asks those whose time-out has come to stop, and abandons those whose time for that has. On the
+  /// clock's thread, as the next two; a limited number at a time.
+  void watch(base::BootTime now);
+  /// Logs who has become stuck without having a time-out.
+  void tell_stuck();
+  /// Gives the places of stuck handlers to other threads, and lets those go that are not needed any
+  /// more.
+  void replace_stuck();
+  [[nodiscard]] std::size_t replaced() const;
+  /// Those that have been running for the longest, at most `kRunningToldMax`.
+  [[nodiscard]] std::vector<RunningHandler> running() const;
+  /// Those that run for longer than they may, likewise.
+  [[nodiscard]] std::vector<StuckHandler> stuck() const;
 
   /// Blocks until nothing is leased; false when `deadline` passed before.
   bool wait_idle(std::chrono::steady_clock::time_point deadline);
@@ -54,14 +76,22 @@ class WorkerPool {
     std::size_t slot = 0;
     std::thread thread;
     // Under the bus's lock.
-    bool running = false;
-    base::BootTime since = 0;
-    EventId event;
-    std::uint32_t attempt = 0;
-    std::shared_ptr<internal::SubscriptionHandle> handle;
+    internal::DeliveryState* run = nullptr;  // with its handler now
+    bool replaced = false;                   // another thread has its place
+    bool ended = false;                      // only to be joined
+    bool started = true;                     // false = its thread is still to be had
   };
 
   void run(Worker& worker);
+  void leave_place(Worker& worker);
+  void start_clock(internal::DeliveryState& run);
+  void abandon(internal::DeliveryState& run);
+  void end_lease();
+  [[nodiscard]] bool is_stuck(const internal::DeliveryState& run, base::BootTime now) const;
+  [[nodiscard]] std::vector<std::unique_ptr<Worker>> take_ended();
+  bool start_thread(Worker& worker);
+  void begin(Worker& worker, std::shared_ptr<internal::DeliveryState>& delivery,
+             core::Lease&& lease);
   void deliver(Worker& worker, std::shared_ptr<internal::DeliveryState>& delivery);
   static core::Answer call(internal::DeliveryState& delivery);
   bool load(internal::DeliveryState& delivery);
@@ -72,17 +102,24 @@ class WorkerPool {
   void refill(const core::Scheduler::Refill& refill);
   void refill(const core::Scheduler::ParkedRefill& refill);
   void wake_locked();
-  void give(core::Answer&& answer);
+  void give(internal::DeliveryState& delivery, core::Answer&& answer);
 
   const journal::Journal& journal_;
   BusState& state_;
   Committer& committer_;
+  Signaller& signaller_;
   RunningSlots& slots_;
   const base::Clock& clock_;
   const base::Log log_;
-  std::vector<std::unique_ptr<Worker>> workers_;
+  const std::chrono::nanoseconds stuck_after_;
+  const std::size_t replaced_max_;
+  const std::function<void(base::BusTime)> next_due_;
+  std::mutex start_mutex_;  // of threads in the place of others; before the bus's lock
 
-  // Under the bus's lock.
+  // Under the bus's lock; once it is stopping nothing comes to it or goes.
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::size_t> free_slots_;
+  std::size_t replaced_ = 0;
   struct Idle {
     std::condition_variable wake;
     std::uint32_t waiting = 0;

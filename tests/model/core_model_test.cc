@@ -40,7 +40,7 @@ Profile profile_of(std::uint64_t seed) {
 
 TEST(CoreModel, EachSubscriptionIsGivenExactlyWhatItIsOwed) {
   const auto only = from_environment("HOLDFAST_MODEL_SEED", 0);
-  const auto steps = from_environment("HOLDFAST_MODEL_STEPS", only == 0 ? 100'000 : 3'000);
+  const auto steps = from_environment("HOLDFAST_MODEL_STEPS", only == 0 ? 120'000 : 3'000);
   std::map<std::string, std::uint64_t> counts;
   std::uint64_t done = 0;
   for (auto seed = only == 0 ? 1 : only; done < steps; ++seed) {
@@ -75,6 +75,8 @@ TEST(CoreModel, EachSubscriptionIsGivenExactlyWhatItIsOwed) {
                            "conflict",
                            "failed tx",
                            "retry",
+                           "abandon",
+                           "superseded",
                            "snooze",
                            "reject",
                            "reject with tx",

@@ -216,6 +216,7 @@ void CoreWorld::answer_some(CommitPlan& plan) {
     answer(plan, held);
   }
   while (!late_.empty() && chance(30)) {
+    std::swap(late_[below(late_.size())], late_.back());
     const auto held = late_.back();
     late_.pop_back();
     answer(plan, held);
@@ -253,9 +254,9 @@ std::unique_ptr<core::TxWrites> CoreWorld::any_tx(const Held& held, bool& confli
 }
 
 void CoreWorld::answer(CommitPlan& plan, Held held) {
-  static constexpr std::array<Kind, 12> kKinds = {
-      Kind::ack,   Kind::ack,   Kind::ack,    Kind::ack,    Kind::ack,     Kind::ack,
-      Kind::retry, Kind::retry, Kind::snooze, Kind::reject, Kind::release, Kind::skip};
+  static constexpr std::array<Kind, 13> kKinds = {
+      Kind::ack,   Kind::ack,    Kind::ack,    Kind::ack,     Kind::ack,  Kind::ack,    Kind::retry,
+      Kind::retry, Kind::snooze, Kind::reject, Kind::release, Kind::skip, Kind::abandon};
   auto& answer = answers_.emplace_back();
   const auto id = held.lease.subscription.value;
   const auto event = held.lease.event;
@@ -310,6 +311,7 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
   };
   if (!valid) {
     expect(Effect::stale, "stale");
+    if (owed != nullptr && owed->holder != 0) ++counts["superseded"];
     require(plan.event_count() == before, "a stale answer published something");
     return finish(held);
   }
@@ -379,8 +381,9 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
         require(settlement.how == Settled::dead, "a reject did not end as one");
         settled(held, true);
         break;
+      case Kind::abandon:
       case Kind::retry:
-        ++counts["retry"];
+        ++counts[answer.kind == Kind::retry ? "retry" : "abandon"];
         fail(held, answer.delay, settlement);
         break;
       case Kind::snooze: {
@@ -411,6 +414,14 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
     }
   }
   finish(held);
+  // Its handler may still be at it, and answer when somebody else has the event.
+  if (chance(20)) note_late(held);
+}
+
+/// What is late keeps no event in memory: the world has no handlers that would go on.
+void CoreWorld::note_late(const Held& held) {
+  late_.push_back(held);
+  late_.back().lease.chunk.reset();
 }
 
 void CoreWorld::settled(const Held& held, bool dead) {

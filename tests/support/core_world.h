@@ -138,6 +138,7 @@ class CoreWorld {
   void settled(const Held& held, bool dead);
   std::unique_ptr<core::TxWrites> any_tx(const Held& held, bool& conflict);
   void finish(Held& held);
+  void note_late(const Held& held);
 
   void subscribe(core::CommitPlan& plan);
   void subscribe_ephemeral();
@@ -188,10 +189,10 @@ class CoreWorld {
   bool has_little_memory() const { return profile_.parked_per_lane_max < 100; }
   /// Suspects that wait for each other may be all that there is room for.
   bool suspects_fill_memory() const { return has_little_memory() && suspect_running_; }
-  /// What an ephemeral one has put off is in memory alone: where that is used up it has to wait.
+  /// What an ephemeral one has put off is in memory alone: where that is used up, as it can be in a
+  /// crowd, it has to wait.
   bool gets_no_more(const OracleSubscription& subscription) const {
-    return (profile_.resident_bytes_max < 10'000 || !ledger_->has_room()) &&
-           !subscription.durable &&
+    return (profile_.resident_bytes_max < 10'000 || profile_.crowded) && !subscription.durable &&
            std::any_of(subscription.owed.begin(), subscription.owed.end(),
                        [](const auto& each) { return each.second.parked; });
   }
@@ -227,7 +228,7 @@ class CoreWorld {
   std::deque<model::EncodedEvents> encoded_;
   std::deque<core::Answer> answers_;
   std::vector<Held> held_;
-  std::vector<Held> late_;  // of earlier attachments and removed subscriptions
+  std::vector<Held> late_;  // of earlier attachments, removed subscriptions, and answered before
   std::vector<core::Scheduler::Refill> refills_;
   std::vector<ParkedRead> parked_reads_;
   std::uint64_t serial_ = 0;

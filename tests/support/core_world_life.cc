@@ -53,7 +53,7 @@ void CoreWorld::attach(Id id) {
   // What earlier handlers hold may still be answered, and must change nothing.
   std::erase_if(held_, [&](const Held& each) {
     if (each.lease.subscription.value != id) return false;
-    late_.push_back(each);
+    note_late(each);
     return true;
   });
   const auto concurrency = profile_.crowded ? 200U : pick({1U, 2U, 3U, 8U});
@@ -169,7 +169,7 @@ void CoreWorld::remove(CommitPlan& plan) {
   if (!id.has_value()) return;
   std::erase_if(held_, [&](const Held& each) {
     if (each.lease.subscription.value != *id) return false;
-    late_.push_back(each);
+    note_late(each);
     return true;
   });
   detach(*id);
