@@ -281,6 +281,7 @@ void CommitPlan::park_overdue(SubscriptionState& subscription, Priority lane) {
   while (const auto oldest = state.overdue()) {
     const EventId event{lane, oldest->sequence};
     const bool released = !state.is_in_row(oldest->sequence);
+    const bool idle = !state.is_with_handler(oldest->sequence);
     // Due at once if this run ends here; while it goes on the handler's answer still counts.
     if (subscription.durable) {
       add(model::PutSettlement{{.subscription = subscription.record.id,
@@ -298,7 +299,7 @@ void CommitPlan::park_overdue(SubscriptionState& subscription, Priority lane) {
     state.parked_events.add(oldest->sequence);
     if (!state.mark_due_parked(oldest->sequence, in(0))) {
       subscription.parked_in_flight.insert_or_assign(
-          event, SubscriptionState::ParkedInFlight{in(0), released, false, oldest->lease});
+          event, SubscriptionState::ParkedInFlight{in(0), released, false, oldest->lease, idle});
     }
   }
 }

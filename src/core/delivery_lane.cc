@@ -95,7 +95,9 @@ bool DeliveryLane::is_taken(Ticket ticket) const noexcept {
 
 void DeliveryLane::set_lease(Ticket ticket, LeaseNumber lease) {
   HOLDFAST_ASSERT(is_taken(ticket));
-  taken_[ticket - first_ticket_].lease = lease;
+  auto& row = taken_[ticket - first_ticket_];
+  row.lease = lease;
+  row.idle = false;
 }
 
 bool DeliveryLane::is_held(Ticket ticket, LeaseNumber lease) const noexcept {
@@ -162,6 +164,11 @@ bool DeliveryLane::is_settled(Sequence sequence, Sequence offered) const noexcep
   if (std::binary_search(skip_.begin(), skip_.end(), sequence)) return true;
   const auto row = find_row(sequence);
   return row != taken_.end() && row->settled;
+}
+
+bool DeliveryLane::is_with_handler(Sequence sequence) const noexcept {
+  const auto row = find_row(sequence);
+  return row != taken_.end() && !row->settled && !row->released && !row->idle;
 }
 
 bool DeliveryLane::is_in_row(Sequence sequence) const noexcept {

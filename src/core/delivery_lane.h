@@ -89,6 +89,8 @@ class DeliveryLane {
   [[nodiscard]] bool is_full() const noexcept { return taken_.size() >= kTakenMax; }
   /// With a handler, or answered in a commit not made yet, or about to start over.
   [[nodiscard]] bool is_in_row(Sequence sequence) const noexcept;
+  /// The same, if some handler has it, or has had it.
+  [[nodiscard]] bool is_with_handler(Sequence sequence) const noexcept;
   /// There may be more urgent events on disk than any in memory: whoever wants strict order waits.
   [[nodiscard]] bool unknown() const noexcept { return !live_ && window_count_ == 0 && !has_due(); }
   [[nodiscard]] bool wants_refill() const noexcept {
@@ -135,6 +137,8 @@ class DeliveryLane {
   [[nodiscard]] bool is_taken(Ticket ticket) const noexcept;
   /// Of the row: where `sequence`, which must be in it, stands.
   [[nodiscard]] Taken taken(Sequence sequence) const noexcept;
+  /// Whoever holds it is no handler: only its answer is on its way.
+  void set_idle(Ticket ticket) { taken_[ticket - first_ticket_].idle = true; }
   /// Says which lease holds it now; 0 = none. It must be taken.
   void set_lease(Ticket ticket, LeaseNumber lease);
   [[nodiscard]] bool is_held(Ticket ticket, LeaseNumber lease) const noexcept;
@@ -155,6 +159,7 @@ class DeliveryLane {
     Sequence sequence = 0;
     bool settled = false;
     bool released = false;
+    bool idle = false;
     ChunkPtr chunk;
     LeaseNumber lease = 0;
   };

@@ -65,17 +65,18 @@ struct SubscriptionState {
     bool released = false;
     bool cleanup = false;   // it was cancelled meanwhile: as its record says
     LeaseNumber lease = 0;  // that holds it
+    bool idle = false;      // no handler has it: only its answer is on its way
   };
   std::map<EventId, ParkedInFlight> parked_in_flight;
   [[nodiscard]] bool is_parked_with_handler(EventId event) const {
     const auto found = parked_in_flight.find(event);
-    return found != parked_in_flight.end() && !found->second.released;
+    return found != parked_in_flight.end() && !found->second.released && !found->second.idle;
   }
   /// A handler has it, or had and its answer is on its way.
   [[nodiscard]] bool is_leased(EventId event) const {
     const auto& lane = lanes[event.priority];
     if (lane.is_due(event.sequence)) return false;
-    return lane.is_in_row(event.sequence) || is_parked_with_handler(event);
+    return lane.is_with_handler(event.sequence) || is_parked_with_handler(event);
   }
   /// It is owed `event`, which it may or may not want.
   [[nodiscard]] bool owes(const EventView& event, Sequence offered) const {

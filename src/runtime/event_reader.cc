@@ -113,7 +113,7 @@ EventState EventReader::state_of(const EventView& event, const Exceptions& excep
     if (!standing.has_value()) continue;
     claimed = true;
     if (*standing != core::Ledger::Standing::owed) continue;
-    const bool leased = subscription->lanes[lane].is_in_row(event.id.sequence);
+    const bool leased = subscription->lanes[lane].is_with_handler(event.id.sequence);
     const auto waits = event.not_before > wall ? EventState::scheduled : EventState::ready;
     state = std::min(state, leased ? EventState::leased : waits);
   }
@@ -316,7 +316,7 @@ Result<std::optional<StoredEvent>> EventReader::get(EventId id) const {
     if (found == standings.end()) {
       const auto standing = ledger_.standing(*subscription, view);
       if (standing != core::Ledger::Standing::owed) continue;
-      const bool leased = subscription->lanes[id.priority].is_in_row(id.sequence);
+      const bool leased = subscription->lanes[id.priority].is_with_handler(id.sequence);
       stored.standings.push_back(
           {subscription->record.name, leased ? EventState::leased : EventState::ready, 0, 0, {}});
       continue;

@@ -158,8 +158,8 @@ void CoreWorld::cancel_token(CommitPlan& plan, TokenId id) {
 void CoreWorld::pass_gate(Held& held, const EventView& view) {
   const auto id = held.lease.subscription.value;
   const auto event = held.lease.event;
-  const auto& subscription = oracle_.subscriptions.at(id);
-  const auto& owed = subscription.owed.at(event);
+  auto& subscription = oracle_.subscriptions.at(id);
+  auto& owed = subscription.owed.at(event);
   const bool cleanup = owed.cleanup || owed.started || held.lease.started;
   const auto expected =
       oracle_.is_cancelled(event, view.token)
@@ -173,7 +173,8 @@ void CoreWorld::pass_gate(Held& held, const EventView& view) {
   require(needed || verdict == Verdict::run, "the gate was passed by: " + name(id, event));
   require(held.lease.cleanup == (verdict == Verdict::clean_up) || verdict == Verdict::cancelled,
           "a handler was given what is for on_cancel, or the other way round: " + name(id, event));
-  if (verdict != Verdict::run && verdict != Verdict::clean_up) held.instead = verdict;
+  owed.idle = verdict != Verdict::run && verdict != Verdict::clean_up;
+  if (owed.idle) held.instead = verdict;
   if (verdict == Verdict::clean_up) ++counts["clean-up"];
 }
 

@@ -59,6 +59,7 @@ struct Owed {
 
   std::uint64_t holder = 0;          // the lease that may answer
   bool taken = false;                // not to be given to anybody now
+  bool idle = false;                 // taken, but no handler has it
   bool again = false;                // starts over
   std::uint32_t again_attempts = 0;  // then: a clean-up has its own
   base::BusTime again_since = 0;
@@ -264,7 +265,7 @@ class Oracle {
   [[nodiscard]] bool is_leased(EventId event) const {
     return std::any_of(subscriptions.begin(), subscriptions.end(), [&](const auto& each) {
       const auto owed = each.second.owed.find(event);
-      return owed != each.second.owed.end() && owed->second.holder != 0;
+      return owed != each.second.owed.end() && owed->second.holder != 0 && !owed->second.idle;
     });
   }
   /// As long as nobody who claimed it has gone or wants others.

@@ -29,10 +29,12 @@ class AbandonTest : public ::testing::Test {
     record.name = "s" + std::to_string(record.id.value);
     SubscriptionState* state = nullptr;
     commit([&](CommitPlan& plan) { state = &plan.create(record, {}); });
-    attach(
-        ledger_, scheduler_, *state, concurrency,
-        {.attempts_max = attempts_max, .backoff_first = std::chrono::milliseconds(7), .jitter = 0},
-        now_.bus);
+    attach(ledger_, scheduler_, *state,
+           {concurrency,
+            {.attempts_max = attempts_max,
+             .backoff_first = std::chrono::milliseconds(7),
+             .jitter = 0}},
+           now_);
     return *state;
   }
   void commit(const std::function<void(CommitPlan&)>& fill) {

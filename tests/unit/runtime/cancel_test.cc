@@ -34,7 +34,9 @@ class Cancelling : public BusTest {
     };
   }
   SubscribeOptions named(const std::string& name) {
-    return {.name = name, .on_settled = [this](EventId id, Settled how) { settled.add({id, how}); }};
+    return {.name = name, .on_settled = [this](EventId id, Settled how) {
+              settled.add({id, how});
+            }};
   }
   CancelReceipt cancel(EventId id) { return must(bus->cancel(id, "not wanted")); }
   EventId publish_under(const CancellationToken& token, std::string_view type = "a.b") {
@@ -389,8 +391,7 @@ TEST_P(Cancelling, ThereAreOnlySoManyTokens) {
   open();
   (void)must(bus->make_token());
   (void)must(bus->make_token());
-  EXPECT_TRUE(
-      fails(bus->make_token(), StatusCode::resource_exhausted, {"2", "limits.tokens_max"}));
+  EXPECT_TRUE(fails(bus->make_token(), StatusCode::resource_exhausted, {"2", "limits.tokens_max"}));
 }
 
 TEST_P(Cancelling, WaitingForACancelledEventEnds) {
@@ -444,7 +445,9 @@ class CancellingOnDisk : public DiskBusTest {
 
 TEST_F(CancellingOnDisk, CancelledStaysCancelledOverARestart) {
   open();
-  { auto s = must(bus->subscribe({.name = "s"}, [](Delivery&) {})); }
+  {
+    auto s = must(bus->subscribe({.name = "s"}, [](Delivery&) {}));
+  }
   const auto token = must(bus->make_token());
   const auto id = token.id();
   const auto first = publish("a.b").id;
@@ -464,7 +467,9 @@ TEST_F(CancellingOnDisk, CancelledStaysCancelledOverARestart) {
 
 TEST_F(CancellingOnDisk, ATokenOfAnEarlierRunCancels) {
   open();
-  { auto s = must(bus->subscribe({.name = "s"}, [](Delivery&) {})); }
+  {
+    auto s = must(bus->subscribe({.name = "s"}, [](Delivery&) {}));
+  }
   const auto id = must(bus->make_token()).id();
   const auto event = must(bus->publish({.type = "a.b", .token = id})).id;
   reopen();
@@ -482,12 +487,11 @@ TEST_F(CancellingOnDisk, OnCancelIsOwedOverARestart) {
   EventId id;
   {
     // The handler is still at it when the bus goes.
-    auto s = must(bus->subscribe({.name = "s", .on_cancel = [](Delivery&) {}},
-                                 [&](Delivery&) {
-                                   started.set();
-                                   (void)let_go.wait();
-                                   return Outcome::stopped();
-                                 }));
+    auto s = must(bus->subscribe({.name = "s", .on_cancel = [](Delivery&) {}}, [&](Delivery&) {
+      started.set();
+      (void)let_go.wait();
+      return Outcome::stopped();
+    }));
     id = publish("a.b").id;
     ASSERT_TRUE(started.wait());
     EXPECT_EQ(must(bus->cancel(id)).outcome, CancelOutcome::signalled);
@@ -496,11 +500,13 @@ TEST_F(CancellingOnDisk, OnCancelIsOwedOverARestart) {
   }
   reopen();
   must(bus->resume("s"));
-  auto s = must(bus->subscribe(
-      {.name = "s",
-       .on_cancel = [&](Delivery& delivery) { cleanups.note(delivery); },
-       .on_settled = [&](EventId event, Settled how) { settled.add({event, how}); }},
-      [&](Delivery& delivery) { runs.note(delivery); }));
+  auto s = must(bus->subscribe({.name = "s",
+                                .on_cancel = [&](Delivery& delivery) { cleanups.note(delivery); },
+                                .on_settled =
+                                    [&](EventId event, Settled how) {
+                                      settled.add({event, how});
+                                    }},
+                               [&](Delivery& delivery) { runs.note(delivery); }));
   ASSERT_TRUE(settled.wait_for_count(1));
   EXPECT_EQ(settled.all()[0], std::pair(id, Settled::cancelled));
   EXPECT_EQ(cleanups.ids(), (std::vector<EventId>{id}));
@@ -509,7 +515,9 @@ TEST_F(CancellingOnDisk, OnCancelIsOwedOverARestart) {
 
 TEST_F(CancellingOnDisk, TheTimeOutOfATokenGoesOnWhileTheBusIsClosed) {
   open();
-  { auto s = must(bus->subscribe({.name = "s"}, [](Delivery&) {})); }
+  {
+    auto s = must(bus->subscribe({.name = "s"}, [](Delivery&) {}));
+  }
   const auto id = must(bus->make_token({.timeout = milliseconds(300)})).id();
   const auto event = must(bus->publish({.type = "a.b", .token = id})).id;
   reopen();
