@@ -506,6 +506,8 @@ void CoreWorld::drain() {
       }
     });
     offer(number_);
+    // Some were put off until a time that has come meanwhile.
+    scheduler_->advance(now_);
     refill_all();
     bool found = false;
     for (int missed = 0; missed < 20;) {
