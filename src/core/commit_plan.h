@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -63,13 +64,26 @@ class CommitPlan {
   /// What a new subscription finds in a lane.
   struct Backlog {
     std::uint64_t owed = 0;
-    std::vector<Sequence> claimed;  ///< Those of them that nobody had claimed.
+    /// How many of them nobody had claimed, each from here to the next mark of retention.
+    std::map<Sequence, std::uint64_t> claimed;
   };
   SubscriptionState& create(model::SubscriptionRecord record, const PerLane<Backlog>& backlog);
   /// From now on `record` holds; `owed` is what is left of its backlog, without parked events.
   void change(SubscriptionState& subscription, model::SubscriptionRecord record,
               const PerLane<std::uint64_t>& owed);
   void remove(SubscriptionId id);
+
+  /// Where a subscription is set to.
+  struct Rewind {
+    PerLane<Sequence> from;              ///< At or above the trim.
+    PerLane<Backlog> backlog;            ///< From there on.
+    PerLane<Sequence> parked_before;     ///< Parked events below stay; at most `from`.
+    std::vector<model::DueRecord> kept;  ///< All of these.
+    std::vector<EventId> dead;           ///< Dead letters of what is owed again.
+  };
+  /// It is owed what `backlog` says, and whatever its handlers hold is stale. It must be durable
+  /// and have no handler. From now on its filter alone decides.
+  void rewind(SubscriptionState& subscription, const Rewind& to);
 
   // --- Dead letters and suspects ----------------------------------------------------------------
 
@@ -121,6 +135,7 @@ class CommitPlan {
   void park_overdue(SubscriptionState& subscription, Priority lane);
   void limit_dead_letters();
   void forget_claims();
+  void claim(Priority lane, const Backlog& backlog);
   void reroute_pending(SubscriptionState& subscription);
   void put_cursor(SubscriptionState& subscription, Priority lane);
   void touch(SubscriptionState& subscription, Priority lane);

@@ -137,9 +137,11 @@ class CoreWorld {
   void subscribe_ephemeral();
   void reattach(core::CommitPlan& plan);
   void attach(Id id);
+  void make_late(Id id);
   void detach(Id id);
   void remove(core::CommitPlan& plan);
   void redrive(core::CommitPlan& plan);
+  void rewind(core::CommitPlan& plan);
   std::optional<Id> any_subscription(const std::function<bool(const OracleSubscription&)>& which);
 
   // --- The rest of the world --------------------------------------------------------------------
