@@ -4,7 +4,7 @@
 Method: run the programs as a user would, in folders of their own, over trees with every kind of name and
 entry that a file system allows. After each test no process and no temporary file may be left behind.
 
-The programs are named by the environment: MINIMAL, INDEXER.
+The programs are named by the environment: MINIMAL, REPLAY, INDEXER.
 """
 
 import os
@@ -95,6 +95,14 @@ class Minimal(Example):
         status, output = self.run_it(os.environ["MINIMAL"])
         self.assertEqual(status, 1)
         self.assertIn("invalid_argument: ", output)
+
+
+class Replay(Example):
+    def test_replays_everything_and_rewinds_to_the_last(self):
+        cities = ("Oslo", "Lima", "Kyoto")
+        expected = [f"replay: {city}" for city in cities] + [f"first: {city}" for city in cities]
+        expected += ["owed again: 1", "again: Kyoto"]
+        self.assertEqual(self.run_it(os.environ["REPLAY"]), (0, "\n".join(expected) + "\n"))
 
 
 class Worker(Example):
