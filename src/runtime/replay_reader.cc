@@ -167,7 +167,7 @@ Result<const EventView*> ReplayReader::next() {
 }
 
 bool ReplayReader::wanted(const EventView& event) const {
-  if (const Place place{event.commit, event.index}; place < from_ || place > to_) return false;
+  if (Place{event.commit, event.index} < from_) return false;
   const auto* from = std::get_if<ReplayPoint::AtTime>(&options_.from.value);
   const auto* to = std::get_if<ReplayPoint::AtTime>(&options_.to.value);
   if (from != nullptr && event.published_at < from->at) return false;
@@ -193,6 +193,12 @@ Status ReplayReader::advance(Priority priority) {
     }
     if (lane.next >= lane.end) break;
     const auto event = chunk->event(lane.next++);
+    if (Place{event.commit, event.index} > to_) {
+      // Whatever is behind it, damage too, is not asked for.
+      lane.next = lane.end;
+      lane.failed = {};
+      break;
+    }
     if (!wanted(event)) continue;
     lane.head = event;
     return {};
