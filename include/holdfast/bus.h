@@ -17,6 +17,7 @@
 #include "holdfast/options.h"
 #include "holdfast/query.h"
 #include "holdfast/receipt.h"
+#include "holdfast/replay.h"
 #include "holdfast/result.h"
 #include "holdfast/stats.h"
 #include "holdfast/subscription.h"
@@ -240,6 +241,52 @@ class HOLDFAST_EXPORT Bus {
   /// Never blocks the committer for longer than a copy of counters.
   [[nodiscard]] Stats stats() const;
 
+  // --- Time travel ------------------------------------------------------------------------------
+
+  /// Runs journaled events again, in their total order over all lanes, into `handler`, on this
+  /// thread. Settles nothing and changes nothing. What is in the lanes is replayed: not dead
+  /// letters, nor events waiting for a retry, that have left theirs.
+  ///
+  /// Blocks; reads the disk, a few chunks a lane at a time (up to 64 KiB of each lane or one chunk
+  /// in memory). Holds no lock while the handler runs or the pace is waited for, and keeps no event
+  /// from being trimmed meanwhile: see `ReplayReceipt::missed`. The handler may call the bus, and
+  /// what it publishes is not replayed. A replay by time reads the lanes whole.
+  /// Fails with `invalid_argument` (a pattern, a priority, `speed` negative or no number, `gap_max`
+  /// negative, `from` behind `to`, a commit that does not exist, an empty handler, or one that
+  /// threw, which ends the replay), `not_found` (an event that was never published or is not in its
+  /// lane any more), `unavailable` once the bus is closed, also in a wait for the pace; stops with
+  /// `data_loss` at a damaged record, after those before it were given.
+  Result<ReplayReceipt> replay(const ReplayOptions& options, const ReplayHandler& handler) const;
+  /// Publishes the events into another bus, in the same order, each with its type, payload, content
+  /// type, priority, source, metadata and timestamp, in atomic steps of up to 256 events and 1 MiB,
+  /// each durable before the next begins. All are durable when it returns; with an error those of
+  /// the steps before it are, and the message tells how many. Ids, commits and `published_at` are
+  /// those of the other bus.
+  /// Fails as the other form, with `invalid_argument` (`into` is this bus; an event is over a limit
+  /// of the other bus), and as `publish` of the other bus.
+  Result<ReplayReceipt> replay(const ReplayOptions& options, Bus& into) const;
+
+  /// Sets a durable subscription back, or forward, to `position`: it is owed every kept event from
+  /// there on that its filter matches, settled or not, with fresh attempts, and nothing before it.
+  /// Its filter of now alone decides, whatever it was when they were published, and so they can be
+  /// older than the subscription's first start. All of it is one commit, durable when this returns.
+  ///
+  /// Retries and snoozes from the position on are owed as all others, at once; those before are
+  /// dropped, and nobody is told (`on_settled`). Where a lane is owed from its earliest kept event
+  /// on, those that are older than that and have left it stay as they are (at most 100,000, or it
+  /// is `resource_exhausted`). Dead letters stay, to be redriven, but of an event that is owed
+  /// again: that letter is erased. An answer that an earlier handler still owes is stale.
+  ///
+  /// `Start::earliest()` is everything kept, `Start::new_only()` drops what is owed. A position
+  /// that is not kept any more is the earliest kept, which the receipt tells.
+  /// Blocks for the commit and one pass over the events from the position on; nobody else waits
+  /// for that pass. Has the names of the letters to erase in memory, about 24 bytes each.
+  /// Fails with `not_found` (no subscription of that name; an event that was never published),
+  /// `conflict` (a handler is subscribed, or a cancelled event still waits for its `on_cancel`),
+  /// `invalid_argument` (an id that no event can have),
+  /// `data_loss` (an event that had to be read is damaged; nothing was changed).
+  Result<RewindReceipt> rewind(std::string_view subscription, const Start& position);
+
   // --- Ending -----------------------------------------------------------------------------------
 
   /// Stops handing out events, asks running handlers to stop, and waits for them at most `timeout`.
@@ -254,6 +301,7 @@ class HOLDFAST_EXPORT Bus {
  private:
   struct Impl;
   friend class Batch;
+  friend class JournalView;
   explicit Bus(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

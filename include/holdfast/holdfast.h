@@ -10,6 +10,7 @@
 #include "holdfast/options.h"
 #include "holdfast/query.h"
 #include "holdfast/receipt.h"
+#include "holdfast/replay.h"
 #include "holdfast/result.h"
 #include "holdfast/stats.h"
 #include "holdfast/status.h"

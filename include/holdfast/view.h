@@ -9,10 +9,13 @@
 
 #include "holdfast/export.h"
 #include "holdfast/query.h"
+#include "holdfast/replay.h"
 #include "holdfast/result.h"
 #include "holdfast/stats.h"
 
 namespace holdfast {
+
+class Bus;
 
 /// Facts about the journal as a whole.
 struct JournalInfo {
@@ -58,6 +61,11 @@ class HOLDFAST_EXPORT JournalView {
   /// A value that handlers keep; see `TxState`. Errors as for `Bus::state`.
   [[nodiscard]] Result<std::optional<std::string>> state(std::string_view name,
                                                          std::string_view key) const;
+  /// Runs the events again that were there when it was opened, as `Bus::replay` does, with its
+  /// errors. Nothing is ever missed: a view keeps what it sees.
+  Result<ReplayReceipt> replay(const ReplayOptions& options, const ReplayHandler& handler) const;
+  /// Publishes them into a bus. One that has this very journal open gets them once more.
+  Result<ReplayReceipt> replay(const ReplayOptions& options, Bus& into) const;
 
  private:
   struct Impl;

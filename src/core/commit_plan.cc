@@ -312,23 +312,30 @@ SubscriptionState& CommitPlan::create(model::SubscriptionRecord record,
   auto& subscription = ledger_.add(std::move(record), true);
   for (const auto lane : kAllPriorities) {
     subscription.lanes[lane].owed = backlog[lane].owed;
-    std::map<Sequence, model::RetentionMark> changed;
-    for (const auto sequence : backlog[lane].claimed) {
-      const auto mark = ledger_.lanes[lane].retention->claim(sequence);
-      if (mark.has_value()) changed[mark->sequence] = *mark;
-    }
-    for (const auto& [sequence, mark] : changed) add(model::PutRetentionMark{mark});
+    claim(lane, backlog[lane]);
     touch(subscription, lane);
   }
   reroute_pending(subscription);
   return subscription;
 }
 
+void CommitPlan::claim(Priority lane, const Backlog& backlog) {
+  std::map<Sequence, model::RetentionMark> changed;
+  for (const auto& [sequence, count] : backlog.claimed) {
+    const auto mark = ledger_.lanes[lane].retention->claim(sequence, count);
+    if (mark.has_value()) changed[mark->sequence] = *mark;
+  }
+  for (const auto& [sequence, mark] : changed) add(model::PutRetentionMark{mark});
+}
+
 void CommitPlan::reroute_pending(SubscriptionState& subscription) {
   const auto id = subscription.record.id;
   for (auto& offer : ledger_.pending_offers) {
+    const auto lane = offer.chunk->lane();
+    const auto floor = subscription.lanes[lane].floor(ledger_.lanes[lane].offered);
     std::erase_if(offer.routes, [&](const Route& route) { return route.subscription == id; });
-    for (auto sequence = offer.chunk->first(); sequence <= offer.chunk->last(); ++sequence) {
+    for (auto sequence = std::max(offer.chunk->first(), floor); sequence <= offer.chunk->last();
+         ++sequence) {
       if (!subscription.interest->wants(offer.chunk->event(sequence))) continue;
       if (!offer.routes.empty() && offer.routes.back().subscription == id &&
           offer.routes.back().span.end == sequence) {
@@ -366,6 +373,42 @@ void CommitPlan::remove(SubscriptionId id) {
 void CommitPlan::set_paused(SubscriptionState& subscription, bool paused) {
   if (std::exchange(subscription.record.paused, paused) == paused) return;
   add(model::PutSubscription{subscription.record});
+}
+
+void CommitPlan::rewind(SubscriptionState& subscription, const Rewind& to) {
+  const auto id = subscription.record.id;
+  auto& record = subscription.record;
+  record.earlier.clear();
+  for (const auto lane : kAllPriorities) {
+    // Never forward: what it was owed before and is not any more was wanted all the same.
+    record.start[lane] = std::min(record.start[lane], to.from[lane]);
+  }
+  add(model::PutSubscription{record});
+  ledger_.set_interest(subscription);
+  add(model::EraseParked{id, to.parked_before, to.kept});
+  for (const auto& event : to.dead) {
+    add(model::EraseDeadLetter{id, event});
+    ledger_.dead_letters.erase({id, event});
+    --subscription.lanes[event.priority].dead;
+  }
+  ++subscription.generation;
+  subscription.in_flight = 0;
+  subscription.in_flight_less_urgent = 0;
+  subscription.parked_in_flight.clear();
+  for (const auto lane : kAllPriorities) {
+    auto& state = subscription.lanes[lane];
+    state.reset(to.from[lane], {}, to.from[lane] >= ledger_.lanes[lane].offered);
+    state.leased = 0;
+    state.parked_events.clear();
+    for (const auto& each : to.kept) {
+      if (each.event.priority == lane) state.parked_events.add(each.event.sequence);
+    }
+    state.parked = state.parked_events.size();
+    state.owed = to.backlog[lane].owed + state.parked;
+    claim(lane, to.backlog[lane]);
+    touch(subscription, lane);
+  }
+  reroute_pending(subscription);
 }
 
 /// What somebody had claimed who is gone, or wants other events now, looks as if nobody had.

@@ -91,7 +91,8 @@ class CommitPlan {
   /// What a new subscription finds in a lane.
   struct Backlog {
     std::uint64_t owed = 0;
-    std::vector<Sequence> claimed;  ///< Those of them that nobody had claimed.
+    /// How many of them nobody had claimed, each from here to the next mark of retention.
+    std::map<Sequence, std::uint64_t> claimed;
   };
   SubscriptionState& create(model::SubscriptionRecord record, const PerLane<Backlog>& backlog);
   /// From now on `record` holds; `owed` is what is left of its backlog, without parked events.
@@ -100,6 +101,18 @@ class CommitPlan {
   void remove(SubscriptionId id);
   /// It gets nothing more, or something again. Says nothing when it is so already.
   void set_paused(SubscriptionState& subscription, bool paused);
+
+  /// Where a subscription is set to.
+  struct Rewind {
+    PerLane<Sequence> from;              ///< At or above the trim.
+    PerLane<Backlog> backlog;            ///< From there on.
+    PerLane<Sequence> parked_before;     ///< Parked events below stay; at most `from`.
+    std::vector<model::DueRecord> kept;  ///< All of these.
+    std::vector<EventId> dead;           ///< Dead letters of what is owed again.
+  };
+  /// It is owed what `backlog` says, and whatever its handlers hold is stale. It must be durable
+  /// and have no handler. From now on its filter alone decides.
+  void rewind(SubscriptionState& subscription, const Rewind& to);
 
   // --- Dead letters and suspects ----------------------------------------------------------------
 
@@ -169,6 +182,7 @@ class CommitPlan {
   void park_overdue(SubscriptionState& subscription, Priority lane);
   void limit_dead_letters();
   void forget_claims();
+  void claim(Priority lane, const Backlog& backlog);
   void reroute_pending(SubscriptionState& subscription);
   void put_cursor(SubscriptionState& subscription, Priority lane);
   void touch(SubscriptionState& subscription, Priority lane);

@@ -146,7 +146,8 @@ std::optional<DeliveryLane::Taken> DeliveryLane::overdue() const {
 Sequence DeliveryLane::floor(Sequence offered) const noexcept {
   if (!taken_.empty()) return taken_.front().sequence;
   if (!window_.empty()) return window_.front().next;
-  return live_ ? offered : covered_;
+  // What is not offered yet may be done with already: a rewind can go beyond it.
+  return live_ ? std::max(offered, covered_) : covered_;
 }
 
 std::vector<Sequence> DeliveryLane::ahead(Sequence floor) const {

@@ -41,8 +41,8 @@ using LeaseNumber = std::uint64_t;
 /// Settling 46 moves the floor to 48 at once. A parked event (one that failed, or held up the floor
 /// for too long) has its own record and counts as settled here; it comes back through `due`.
 ///
-/// Invariants: the floor never goes back; whatever is owed is taken, in the window, at or behind
-/// `covered`, or parked; `taken_` begins with an event that is not settled.
+/// Invariants: the floor never goes back but by `reset`; whatever is owed is taken, in the window,
+/// at or behind `covered`, or parked; `taken_` begins with an event that is not settled.
 class DeliveryLane {
  public:
   /// Where an event stands in the row of the taken: valid until it is settled or parked.

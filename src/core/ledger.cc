@@ -107,8 +107,9 @@ std::optional<Ledger::Standing> Ledger::standing(const SubscriptionState& subscr
                                                  const EventView& event) const {
   if (!subscription.interest->wants(event)) return std::nullopt;
   const auto lane = event.id.priority;
-  // What is committed and not offered yet is nobody's floor's business, and owed.
-  if (event.id.sequence >= lanes[lane].offered) return Standing::owed;
+  const auto floor = subscription.lanes[lane].floor(lanes[lane].offered);
+  // What is committed and not offered yet is owed, but where a rewind has gone beyond it.
+  if (event.id.sequence >= std::max(floor, lanes[lane].offered)) return Standing::owed;
   return subscription.lanes[lane].is_settled(event.id.sequence, lanes[lane].offered)
              ? Standing::settled
              : Standing::owed;

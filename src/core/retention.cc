@@ -86,14 +86,14 @@ std::vector<model::RetentionMark> LaneRetention::forget_claims() {
   return changed;
 }
 
-std::optional<model::RetentionMark> LaneRetention::claim(Sequence sequence) {
+std::optional<model::RetentionMark> LaneRetention::claim(Sequence sequence, std::uint64_t count) {
   const auto next = std::upper_bound(
       marks_.begin(), marks_.end(), sequence,
       [](Sequence value, const model::RetentionMark& mark) { return value < mark.sequence; });
   if (next == marks_.begin()) return std::nullopt;
   auto& mark = *std::prev(next);
   if (mark.claims_forgotten) return std::nullopt;
-  if (mark.unclaimed > 0) --mark.unclaimed;
+  mark.unclaimed -= std::min(mark.unclaimed, count);
   if (&mark == &marks_.back()) mark.counted_to = next_;
   return mark;
 }
@@ -119,6 +119,13 @@ LaneRetention::Sequence LaneRetention::at_or_before(WallTime time) const {
     sequence = mark.sequence;
   }
   return sequence;
+}
+
+std::vector<LaneRetention::Sequence> LaneRetention::marks() const {
+  std::vector<Sequence> sequences;
+  sequences.reserve(marks_.size());
+  for (const auto& mark : marks_) sequences.push_back(mark.sequence);
+  return sequences;
 }
 
 std::uint64_t LaneRetention::unclaimed() const noexcept {

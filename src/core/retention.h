@@ -54,10 +54,11 @@ class LaneRetention {
   /// The same of an event that is read again, which knows only what the wall clock said.
   void note_again(Sequence sequence, std::uint64_t bytes, WallTime published_at, bool claimed);
 
-  /// Some subscription wants the event at `sequence`, and no other that is known does. Returns the
-  /// mark to store again. An event that may have been claimed by somebody who is forgotten stays
-  /// counted as unclaimed: it is kept for longer than it need be, and never for less.
-  std::optional<model::RetentionMark> claim(Sequence sequence);
+  /// Some subscription wants the event at `sequence`, or `count` events from there to the next
+  /// mark, and no other that is known does. Returns the mark to store again. An event that may have
+  /// been claimed by somebody who is forgotten stays counted as unclaimed: it is kept for longer
+  /// than it need be, and never for less.
+  std::optional<model::RetentionMark> claim(Sequence sequence, std::uint64_t count = 1);
   /// From now on nobody knows who had claimed what is in the lane. Returns the marks to store
   /// again.
   std::vector<model::RetentionMark> forget_claims();
@@ -70,6 +71,8 @@ class LaneRetention {
   [[nodiscard]] Sequence at_or_before(WallTime time) const;
 
   [[nodiscard]] std::uint64_t unclaimed() const noexcept;
+  /// Where the marks are, ascending.
+  [[nodiscard]] std::vector<Sequence> marks() const;
 
   /// Apart enough that a lane never keeps more than about this many, but for one more each 64 MiB
   /// when it may keep more than 16 GiB.

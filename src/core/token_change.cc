@@ -22,7 +22,8 @@ bool TokenChange::ends(const EventView& event) const {
   const bool parked =
       known != nullptr && known->lanes[lane].parked_events.contains(event.id.sequence);
   const bool owed = after_.owed_from.has_value()
-                        ? wants && event.id.sequence >= (*after_.owed_from)[lane]
+                        ? (wants && event.id.sequence >= (*after_.owed_from)[lane]) ||
+                              (parked && event.id.sequence < after_.parked_before[lane])
                         : parked || (wants && !settled);
   return !owed && (claimed || wants || dead);
 }

@@ -15,9 +15,12 @@ namespace holdfast::core {
 class TokenChange {
  public:
   struct After {
-    SubscriptionId subscription;                   ///< 0 = one that is new.
-    InterestPtr interest;                          ///< Null = it is gone.
-    std::optional<PerLane<Sequence>> owed_from{};  ///< From here on all is owed again.
+    SubscriptionId subscription;  ///< 0 = one that is new.
+    InterestPtr interest;         ///< Null = it is gone.
+    /// From here on all is owed again, and before that nothing, but for what is parked before
+    /// `parked_before`.
+    std::optional<PerLane<Sequence>> owed_from{};
+    PerLane<Sequence> parked_before{};
   };
   TokenChange(const Ledger& ledger, After after) : ledger_(ledger), after_(std::move(after)) {}
 

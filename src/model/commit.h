@@ -45,6 +45,13 @@ struct EraseSettlement {
   EventId event;
   DueTime due = 0;
 };
+/// All settlements of a subscription, with their parked events, from `from` on in each lane. `kept`
+/// are those before it, in their order: all that are left.
+struct EraseParked {
+  SubscriptionId subscription;
+  PerLane<Sequence> from;
+  std::vector<DueRecord> kept;
+};
 struct PutDeadLetter {
   DeadLetterRecord record;
 };
@@ -85,7 +92,7 @@ struct EraseTombstone {
 using Operation = std::variant<Append, PutSubscription, EraseSubscription, PutCursor, PutSettlement,
                                EraseSettlement, PutDeadLetter, EraseDeadLetter, PutState,
                                EraseState, PutRetentionMark, PutLostRange, PutToken, EraseToken,
-                               PutTombstone, EraseTombstone>;
+                               PutTombstone, EraseTombstone, EraseParked>;
 
 /// One atomic step of a journal. `(epoch, number)` is how a store finds out that somebody else has
 /// written meanwhile.

@@ -166,6 +166,19 @@ Status Bus::scan_state(
   return reading->scan_state(name, prefix, visitor);
 }
 
+Result<ReplayReceipt> Bus::replay(const ReplayOptions& options,
+                                  const ReplayHandler& handler) const {
+  return impl_->engine->replay(options, handler);
+}
+
+Result<ReplayReceipt> Bus::replay(const ReplayOptions& options, Bus& into) const {
+  return impl_->engine->replay(options, *into.impl_->engine);
+}
+
+Result<RewindReceipt> Bus::rewind(std::string_view subscription, const Start& position) {
+  return impl_->engine->rewind(subscription, position);
+}
+
 Stats Bus::stats() const { return impl_->engine->stats(); }
 
 Status Bus::drain(std::chrono::nanoseconds timeout) { return impl_->engine->drain(timeout); }

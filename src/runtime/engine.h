@@ -11,6 +11,7 @@
 #include <optional>
 #include <shared_mutex>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -85,6 +86,13 @@ class Engine {
   Status wait_settled(EventId id, std::chrono::steady_clock::time_point deadline);
   Result<std::uint64_t> redrive(const DeadLetterFilter& filter);
 
+  // --- Time travel (engine_replay.cc, engine_rewind.cc) ---
+  Result<ReplayReceipt> replay(const ReplayOptions& options, const ReplayHandler& handler) const;
+  Result<ReplayReceipt> replay(const ReplayOptions& options, Engine& into) const;
+  /// As one commit, durable when it returns.
+  Status publish_step(model::EncodedEvents events);
+  Result<RewindReceipt> rewind(std::string_view name, const Start& position);
+
   // --- Looking ---
   /// The right to read the journal: closing waits for it. Empty once it is closed.
   class Reading {
@@ -158,7 +166,18 @@ class Engine {
   void cancel_expired(base::BusTime now);
 
   // engine_subscribe.cc
-  struct Backlog;
+  /// What a subscription finds when it comes, or is set back to, read in two passes: all that is
+  /// there, without stopping anybody, and then, between two commits, the little that has come
+  /// since.
+  struct Backlog {
+    model::PerLane<core::CommitPlan::Backlog> lanes;
+    /// What the others want: an event that nobody wanted until now is claimed.
+    std::vector<core::InterestPtr> others;
+    /// Settled already, ahead of the floor it is read from.
+    model::PerLane<std::vector<model::Sequence>> ahead;
+    /// Of retention, as they are when a pass begins: what is claimed is counted by them.
+    model::PerLane<std::vector<model::Sequence>> marks;
+  };
   void forget(const internal::SubscriptionHandle& handle);
   Status commit_answers();
   Request look_at_settling(EventId id, SettleWaiter& waiter, bool& wait);
@@ -171,6 +190,18 @@ class Engine {
   Result<model::PerLane<model::Sequence>> start_of(const Start& start) const;
   Status read_backlog(const core::Interest& interest, model::PerLane<model::Sequence>& from,
                       const model::PerLane<model::Sequence>& to, Backlog& backlog) const;
+
+  // engine_replay.cc
+  class Access;
+
+  // engine_rewind.cc
+  struct Rewinding;
+  Result<Start> kept_position(const Start& position, bool& trimmed) const;
+  Status begin_rewind(Rewinding& rewinding) const;
+  Status read_for_rewind(Rewinding& rewinding) const;
+  Status read_parked(Rewinding& rewinding) const;
+  Status check_no_cleanup(const Rewinding& rewinding) const;
+  Status change_rewound(core::CommitPlan& plan, Rewinding& rewinding);
 
   // engine_upkeep.cc
   void upkeep_loop();
@@ -199,6 +230,7 @@ class Engine {
   std::atomic<bool> letting_go_{false};
   std::mutex subscribe_mutex_;  // one subscribes at a time
   std::atomic<bool> closed_{false};
+  std::stop_source closing_;  // who waits outside of the bus's own threads ends
   std::mutex close_mutex_;
   std::atomic<bool> disk_low_{false};
   std::atomic<std::uint64_t> unlooked_bytes_{0};  // published since the disk was looked at

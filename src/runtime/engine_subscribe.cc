@@ -11,6 +11,7 @@
 #include "core/filter.h"
 #include "core/retry.h"
 #include "runtime/engine.h"
+#include "runtime/pins.h"
 
 namespace holdfast::runtime {
 
@@ -63,45 +64,22 @@ core::Attachment attachment_of(const SubscribeOptions& options) {
   return {options.concurrency, options.retry, static_cast<bool>(options.on_cancel)};
 }
 
-/// Keeps lanes from being trimmed while somebody reads them.
-class Pins {
- public:
-  Pins(BusState& state, const PerLane<Sequence>& from) : state_(state), from_(from) {
-    // The caller holds the lock, having read `from` under it.
-    for (const auto lane : kAllPriorities) state_.ledger.lanes[lane].pins.insert(from_[lane]);
-  }
-  ~Pins() {
-    const std::lock_guard lock(state_.mutex);
-    for (const auto lane : kAllPriorities) {
-      auto& pins = state_.ledger.lanes[lane].pins;
-      pins.erase(pins.find(from_[lane]));
-    }
-  }
-  Pins(const Pins&) = delete;
-  Pins& operator=(const Pins&) = delete;
-
- private:
-  BusState& state_;
-  const PerLane<Sequence> from_;
-};
-
 }  // namespace
-
-/// What a subscription finds when it comes, read in two passes: all that is there, without stopping
-/// anybody, and then, between two commits, the little that has come since.
-struct Engine::Backlog {
-  PerLane<core::CommitPlan::Backlog> lanes;
-  /// What the others want: an event that nobody wanted until now is claimed.
-  std::vector<core::InterestPtr> others;
-  /// Settled already, ahead of the floor it is read from.
-  PerLane<std::vector<Sequence>> ahead;
-};
 
 Status Engine::read_backlog(const core::Interest& interest, PerLane<Sequence>& from,
                             const PerLane<Sequence>& to, Backlog& backlog) const {
   for (const auto lane : kAllPriorities) {
     if (from[lane] >= to[lane]) continue;
     auto& found = backlog.lanes[lane];
+    {
+      // Whatever is read is before the next mark to come.
+      const std::lock_guard lock(state_.mutex);
+      backlog.marks[lane] = state_.ledger.lanes[lane].retention->marks();
+    }
+    const auto mark_of = [&marks = backlog.marks[lane]](Sequence sequence) {
+      const auto next = std::upper_bound(marks.begin(), marks.end(), sequence);
+      return next == marks.begin() ? sequence : *std::prev(next);
+    };
     HOLDFAST_TRY(journal_->scan(
         journal::EventRange{lane, from[lane], to[lane]}, [&](model::Record&& record) {
           const auto& chunk = *std::get<model::ChunkPtr>(record);
@@ -117,7 +95,7 @@ Status Engine::read_backlog(const core::Interest& interest, PerLane<Sequence>& f
             const bool claimed =
                 std::any_of(backlog.others.begin(), backlog.others.end(),
                             [&](const auto& other) { return other->wants(event); });
-            if (!claimed) found.claimed.push_back(sequence);
+            if (!claimed) ++found.claimed[mark_of(sequence)];
           }
           return true;
         }));
@@ -425,7 +403,7 @@ Status Engine::answer(internal::DeliveryState& delivery, const Outcome& outcome)
     if (subscription == nullptr) {
       status = {StatusCode::stale, "the subscription is gone"};
     } else if (subscription->generation != delivery.lease.generation) {
-      status = {StatusCode::stale, "the subscription was attached anew"};
+      status = {StatusCode::stale, "the subscription was attached anew, or rewound"};
     } else if (!delivery.lease.cleanup && state_.ledger.cancellations.is_cancelled(
                                               delivery.lease.event, delivery.lease.token)) {
       status = {StatusCode::cancelled, "the event was cancelled"};

@@ -202,6 +202,8 @@ Status Engine::close() {
   }
   signaller_.tell(std::move(asked));
   closed_ = true;
+  // Before the workers end, since one of them may be waiting for the pace of a replay.
+  closing_.request_stop();
   workers_->stop();
   {
     // From here on what outlives the bus (a Subscription, a Deferred) finds it gone.

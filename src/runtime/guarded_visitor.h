@@ -4,6 +4,7 @@
 #include <exception>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "holdfast/status.h"
@@ -16,9 +17,10 @@ class GuardedVisitor {
  public:
   using Visitor = std::function<bool(Arguments...)>;
 
-  /// `visitor` must outlive this.
-  explicit GuardedVisitor(const Visitor& visitor) : visitor_(visitor) {
-    if (!visitor_) status_ = {StatusCode::invalid_argument, "the visitor is empty"};
+  /// `visitor` must outlive this. `what` it is called is static.
+  explicit GuardedVisitor(const Visitor& visitor, std::string_view what = "visitor")
+      : visitor_(visitor), what_(what) {
+    if (!visitor_) status_ = failed("is empty");
   }
   /// Whether to go on.
   bool operator()(Arguments... arguments) {
@@ -26,10 +28,9 @@ class GuardedVisitor {
     try {
       return visitor_(std::forward<Arguments>(arguments)...);
     } catch (const std::exception& error) {
-      status_ = {StatusCode::invalid_argument, std::string("the visitor threw: ") + error.what()};
+      status_ = failed(std::string("threw: ") + error.what());
     } catch (...) {
-      status_ = {StatusCode::invalid_argument,
-                 "the visitor threw something that is no std::exception"};
+      status_ = failed("threw something that is no std::exception");
     }
     return false;
   }
@@ -37,11 +38,17 @@ class GuardedVisitor {
   [[nodiscard]] const Status& status() const noexcept { return status_; }
 
  private:
+  [[nodiscard]] Status failed(const std::string& how) const {
+    return {StatusCode::invalid_argument, "the " + std::string(what_) + " " + how};
+  }
+
   const Visitor& visitor_;
+  std::string_view what_;
   Status status_;
 };
 
 template <typename... Arguments>
-GuardedVisitor(const std::function<bool(Arguments...)>&) -> GuardedVisitor<Arguments...>;
+GuardedVisitor(const std::function<bool(Arguments...)>&, std::string_view = {})
+    -> GuardedVisitor<Arguments...>;
 
 }  // namespace holdfast::runtime

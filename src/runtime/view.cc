@@ -1,24 +1,38 @@
 // SPDX-License-Identifier: MIT
 #include "holdfast/view.h"
 
+#include <algorithm>
 #include <mutex>
 #include <utility>
 
 #include "base/status_or.h"
 #include "core/ledger.h"
 #include "journal/open.h"
+#include "runtime/bus_impl.h"
 #include "runtime/event_reader.h"
 #include "runtime/recover.h"
+#include "runtime/replay.h"
 
 namespace holdfast {
 
-struct JournalView::Impl {
+struct JournalView::Impl : runtime::ReplayAccess {
   explicit Impl(std::unique_ptr<journal::JournalReader> opened)
       : journal(std::move(opened)),
         ledger(core::LedgerSettings{}),
         reader(*journal, ledger, mutex, clock) {
     const auto& state = journal->state();
     clock.set_offset(base::bus_offset(state.last_written_at, clock.now(), state.rebooted));
+  }
+
+  // A view does not change, so there is nothing to pin.
+  [[nodiscard]] End end() const override {
+    return {journal->state().last_commit, journal->state().next};
+  }
+  [[nodiscard]] model::Sequence trim(Priority lane) const override {
+    return journal->state().trim[lane];
+  }
+  Status read(Priority lane, model::Sequence from, const Read& read) const override {
+    return read(*journal, std::max(from, trim(lane)));
   }
 
   std::unique_ptr<journal::JournalReader> journal;
@@ -78,6 +92,15 @@ Status JournalView::scan_dead_letters(const DeadLetterFilter& filter,
 
 Result<std::vector<DeadLetter>> JournalView::dead_letters(const DeadLetterFilter& filter) const {
   return impl_->reader.dead_letters(filter);
+}
+
+Result<ReplayReceipt> JournalView::replay(const ReplayOptions& options,
+                                          const ReplayHandler& handler) const {
+  return runtime::replay(*impl_, options, {}, handler);
+}
+
+Result<ReplayReceipt> JournalView::replay(const ReplayOptions& options, Bus& into) const {
+  return runtime::replay(*impl_, options, {}, *into.impl_->engine);
 }
 
 Result<std::optional<std::string>> JournalView::state(std::string_view name,

@@ -360,6 +360,49 @@ TEST_P(Records, ErasingASettlementTakesItsParkedEventAlong) {
   });
 }
 
+TEST_P(Records, ErasingWhatIsParkedLeavesWhatIsBeforeAndTheDueTimesOfThatAlone) {
+  const EventId kept{Priority::normal, 5};
+  const EventId first{Priority::normal, 6};
+  const EventId other_lane{Priority::low, 1};
+  ASSERT_TRUE(writer_
+                  ->commit({park(1, kept, 50), park(1, first, 10),
+                            park(1, {Priority::normal, ~std::uint64_t{0}}, 90),
+                            park(1, other_lane, 50), park(2, first, 10), bury(1, first)})
+                  .ok());
+  model::EraseParked erase{{1}, {}, {{{1}, kept, 50, 1, false}}};
+  erase.from[Priority::normal] = 6;
+  ASSERT_TRUE(writer_->commit({erase, park(1, {Priority::high, 3}, 70)}).ok());
+  const auto events = [&](std::uint32_t id) {
+    std::vector<EventId> found;
+    for (const auto& record :
+         scan_all<model::SettlementRecord>(*journal_, Settlements{.subscription = {{id}}})) {
+      EXPECT_TRUE(find<model::ParkedEvent>(ParkedRef{{id}, record.event}));
+      found.push_back(record.event);
+    }
+    return found;
+  };
+  const auto due = [&](std::uint32_t id, Priority lane) {
+    std::vector<std::pair<base::BusTime, model::Sequence>> times;
+    for (const auto& record : scan_all<model::DueRecord>(*journal_, DueTimes{{id}, lane})) {
+      times.emplace_back(record.due, record.event.sequence);
+    }
+    return times;
+  };
+  using Times = std::vector<std::pair<base::BusTime, model::Sequence>>;
+  now_and_after_reopening([&] {
+    EXPECT_EQ(events(1), (std::vector<EventId>{{Priority::high, 3}, kept}));
+    EXPECT_FALSE(find<model::ParkedEvent>(ParkedRef{{1}, first}));
+    EXPECT_FALSE(find<model::ParkedEvent>(ParkedRef{{1}, {Priority::normal, ~std::uint64_t{0}}}));
+    EXPECT_FALSE(find<model::ParkedEvent>(ParkedRef{{1}, other_lane}));
+    EXPECT_EQ(due(1, Priority::high), (Times{{70, 3}}));
+    EXPECT_EQ(due(1, Priority::normal), (Times{{50, 5}}));
+    EXPECT_EQ(due(1, Priority::low), Times{});
+    EXPECT_EQ(events(2), (std::vector<EventId>{first}));
+    EXPECT_EQ(due(2, Priority::normal), (Times{{10, 6}}));
+    EXPECT_TRUE(find<model::DeadLetterRecord>(DeadLetterRef{{1}, first}));
+  });
+}
+
 TEST_P(Records, ADeadLetterKeepsItsEvent) {
   const EventId event{Priority::normal, 5};
   ASSERT_TRUE(writer_->commit({bury(1, event), bury(2, event), bury(2, {Priority::high, 9})}).ok());

@@ -4,7 +4,7 @@
 Method: run the programs as a user would, in folders of their own, over trees with every kind of name and
 entry that a file system allows. After each test no process and no temporary file may be left behind.
 
-The programs are named by the environment: MINIMAL, PRIORITIES, INDEXER.
+The programs are named by the environment: MINIMAL, PRIORITIES, REPLAY, INDEXER.
 """
 
 import os
@@ -103,6 +103,14 @@ class Priorities(Example):
             "strict:   critical high normal low\n"
             "ageing:   critical low high normal\n"
             "reserved: a critical event was handled while a low one was\n")))
+
+
+class Replay(Example):
+    def test_replays_everything_and_rewinds_to_the_last(self):
+        cities = ("Oslo", "Lima", "Kyoto")
+        expected = [f"replay: {city}" for city in cities] + [f"first: {city}" for city in cities]
+        expected += ["owed again: 1", "again: Kyoto"]
+        self.assertEqual(self.run_it(os.environ["REPLAY"]), (0, "\n".join(expected) + "\n"))
 
 
 class Worker(Example):

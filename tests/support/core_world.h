@@ -144,6 +144,7 @@ class CoreWorld {
   void subscribe_ephemeral();
   void reattach(core::CommitPlan& plan);
   void attach(Id id);
+  void make_late(Id id);
   void detach(Id id);
   void remove(core::CommitPlan& plan);
   void redrive(core::CommitPlan& plan);
@@ -163,6 +164,7 @@ class CoreWorld {
   void compare_cancellations();
   void show_tokens(core::TokenChange& change);
   std::optional<TokenId> any_token();
+  void rewind(core::CommitPlan& plan);
   std::optional<Id> any_subscription(const std::function<bool(const OracleSubscription&)>& which);
 
   // --- The rest of the world --------------------------------------------------------------------

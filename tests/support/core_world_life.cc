@@ -49,13 +49,17 @@ std::optional<CoreWorld::Id> CoreWorld::any_subscription(
   return found[below(found.size())];
 }
 
-void CoreWorld::attach(Id id) {
-  // What earlier handlers hold may still be answered, and must change nothing.
+/// What earlier handlers hold may still be answered, and must change nothing.
+void CoreWorld::make_late(Id id) {
   std::erase_if(held_, [&](const Held& each) {
     if (each.lease.subscription.value != id) return false;
     note_late(each);
     return true;
   });
+}
+
+void CoreWorld::attach(Id id) {
+  make_late(id);
   const auto concurrency = profile_.crowded ? 200U : pick({1U, 2U, 3U, 8U});
   const bool on_cancel = chance(60);
   core::attach(*ledger_, *scheduler_, state_of(id), {concurrency, kRetry, on_cancel}, now_);
@@ -95,7 +99,7 @@ void CoreWorld::subscribe(CommitPlan& plan) {
             ledger_->subscriptions.begin(), ledger_->subscriptions.end(), [&](const auto& each) {
               return each.second->durable && each.second->interest->wants(event);
             });
-        if (!claimed) backlog[lane].claimed.push_back(sequence);
+        if (!claimed) ++backlog[lane].claimed[sequence];
       }
     }
   }
@@ -167,11 +171,7 @@ void CoreWorld::remove(CommitPlan& plan) {
   const auto id =
       any_subscription([this](const auto& each) { return !profile_.steady || !each.durable; });
   if (!id.has_value()) return;
-  std::erase_if(held_, [&](const Held& each) {
-    if (each.lease.subscription.value != *id) return false;
-    note_late(each);
-    return true;
-  });
+  make_late(*id);
   detach(*id);
   if (!oracle_.subscriptions.at(*id).durable) {
     ledger_->erase(SubscriptionId{*id});
@@ -247,6 +247,73 @@ void CoreWorld::flood() {
     });
   }
   ++counts["flood"];
+}
+
+void CoreWorld::rewind(CommitPlan& plan) {
+  const auto id = any_subscription([](const auto& each) { return each.durable; });
+  if (!id.has_value()) return;
+  make_late(*id);
+  detach(*id);
+  auto& state = state_of(*id);
+  // What waits for its clean-up would be forgotten.
+  for (const auto& [event, owed] : oracle_.subscriptions.at(*id).owed) {
+    if (owed.cleanup) return;
+  }
+  CommitPlan::Rewind to;
+  PerLane<bool> keeps;
+  auto record = state.record;
+  record.earlier.clear();
+  const auto where = below(4);
+  for (const auto lane : kAllPriorities) {
+    const auto& bus_lane = ledger_->lanes[lane];
+    to.from[lane] = where == 0   ? bus_lane.trim
+                    : where == 1 ? bus_lane.next
+                                 : bus_lane.trim + below(bus_lane.next - bus_lane.trim + 1);
+    record.start[lane] = std::min(record.start[lane], to.from[lane]);
+    keeps[lane] = to.from[lane] == bus_lane.trim && chance(80);
+    to.parked_before[lane] = keeps[lane] ? bus_lane.trim : 0;
+  }
+  const core::Interest interest(record);
+  for (const auto lane : kAllPriorities) {
+    for (const auto& [first, chunk] : store_.chunks[lane]) {
+      for (auto sequence = std::max(first, to.from[lane]); sequence <= chunk->last(); ++sequence) {
+        const auto event = chunk->event(sequence);
+        if (!interest.wants(event)) continue;
+        ++to.backlog[lane].owed;
+        const bool claimed = std::any_of(
+            ledger_->subscriptions.begin(), ledger_->subscriptions.end(), [&](const auto& each) {
+              return each.second->durable && each.second->interest->wants(event);
+            });
+        if (!claimed) ++to.backlog[lane].claimed[sequence];
+      }
+    }
+  }
+  for (const auto& [name, each] : store_.settlements) {
+    const auto& [owner, event] = name;
+    if (owner.value != *id || event.sequence >= to.parked_before[event.priority]) continue;
+    to.kept.push_back(
+        {owner, event, each.due, each.attempts, each.suspect, each.started, each.cleanup});
+    ++counts["rewind keeps a retry"];
+  }
+  for (const auto& [name, letter] : store_.dead) {
+    const auto& [owner, event] = name;
+    if (owner.value != *id || event.sequence < to.from[event.priority] ||
+        !interest.wants(letter.chunk->event(event.sequence))) {
+      continue;
+    }
+    to.dead.push_back(event);
+    expected_redrives_.insert(name);
+    ++counts["rewind erases a dead letter"];
+  }
+  core::TokenChange tokens(
+      *ledger_, {state.record.id, std::make_shared<const core::Interest>(interest), to.from,
+                 to.parked_before});
+  show_tokens(tokens);
+  plan.shift_ended(tokens.ended());
+  plan.rewind(state, to);
+  ++oracle_.subscriptions.at(*id).generation;
+  fact([id = *id, from = to.from, keeps](Oracle& oracle) { oracle.rewind(id, from, keeps); });
+  ++counts["rewind"];
 }
 
 // --- Life and death of the process --------------------------------------------------------------
@@ -452,6 +519,13 @@ void CoreWorld::step() {
     ++counts["housekeeping"];
   } else if (what < 979) {
     if (!profile_.crowded || chance(20)) crash();
+  } else if (what < 984) {
+    if (profile_.crowded && !chance(10)) return;
+    commit([this](CommitPlan& plan) {
+      rewind(plan);
+      if (chance(70)) answer_some(plan);
+      if (chance(45)) publish(plan);
+    });
   } else if (what < 997) {
     if (profile_.crowded && !chance(10)) return;
     compare();

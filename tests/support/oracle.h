@@ -128,6 +128,29 @@ class Oracle {
       return !each.second.parked && !wants(subscription.wish, each.first, events.at(each.first));
     });
   }
+  /// It is owed what it wants from there on, and nothing else but, where `keeps` says so, what is
+  /// parked and older.
+  void rewind(Id id, const model::PerLane<model::Sequence>& from,
+              const model::PerLane<bool>& keeps) {
+    auto& subscription = subscriptions.at(id);
+    std::erase_if(subscription.owed, [&](const auto& each) {
+      const auto lane = each.first.priority;
+      return !each.second.parked || !keeps[lane] || each.first.sequence >= from[lane];
+    });
+    for (auto& [event, owed] : subscription.owed) {
+      owed.holder = 0;
+      owed.taken = owed.again = false;
+    }
+    for (auto& [event_id, event] : events) {
+      if (event_id.sequence < from[event_id.priority] ||
+          !wants(subscription.wish, event_id, event)) {
+        continue;
+      }
+      subscription.owed[event_id] = {};
+      subscription.dead.erase(event_id);
+      event.ever_claimed = true;
+    }
+  }
   void remove(Id id) { subscriptions.erase(id); }
   void settle(Id id, EventId event) {
     if (auto* subscription = find(id)) subscription->owed.erase(event);

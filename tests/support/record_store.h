@@ -101,6 +101,19 @@ class RecordStore {
     parked.erase({each.subscription, each.event});
     due_times.erase(due_name({each.subscription, each.event}, each.due));
   }
+  void put(const model::EraseParked& each, const model::Commit&) {
+    const auto is_gone = [&](const Name& name) {
+      return name.first == each.subscription &&
+             name.second.sequence >= each.from[name.second.priority];
+    };
+    std::erase_if(settlements, [&](const auto& entry) { return is_gone(entry.first); });
+    std::erase_if(parked, [&](const auto& entry) { return is_gone(entry.first); });
+    std::erase_if(due_times,
+                  [&](const auto& entry) { return std::get<0>(entry.first) == each.subscription; });
+    for (const auto& kept : each.kept) {
+      due_times.insert_or_assign(due_name({kept.subscription, kept.event}, kept.due), kept);
+    }
+  }
   void put(const model::PutDeadLetter& each, const model::Commit&) {
     dead.insert_or_assign({each.record.subscription, each.record.event}, each.record);
   }

@@ -91,6 +91,21 @@ class Apply {
     const auto& [id, event, due] = erase;
     tables_.due_times.erase({id, event.priority, due, event.sequence});
   }
+  void operator()(const model::EraseParked& erase) {
+    const auto is_gone = [&](const auto& entry) {
+      const auto& [id, event] = entry.first;
+      return id == erase.subscription && event.sequence >= erase.from[event.priority];
+    };
+    std::erase_if(tables_.settlements, is_gone);
+    std::erase_if(tables_.parked, is_gone);
+    std::erase_if(tables_.due_times, [&](const auto& entry) {
+      return std::get<SubscriptionId>(entry.first) == erase.subscription;
+    });
+    for (const auto& kept : erase.kept) {
+      tables_.due_times[{kept.subscription, kept.event.priority, kept.due, kept.event.sequence}] =
+          kept;
+    }
+  }
   void operator()(const model::PutDeadLetter& put) {
     tables_.dead_letters[{put.record.subscription, put.record.event}] = put.record;
   }

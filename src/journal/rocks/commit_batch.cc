@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "journal/rocks/commit_batch.h"
 
+#include <limits>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -57,6 +58,20 @@ class Encoder {
     erase(keys::settlement(settlement.subscription, settlement.event));
     erase(keys::parked(settlement.subscription, settlement.event));
     erase(keys::due(settlement.subscription, settlement.event, settlement.due));
+  }
+  void operator()(const model::EraseParked& parked) {
+    const auto id = parked.subscription;
+    for (const auto lane : kAllPriorities) {
+      const EventId first{lane, parked.from[lane]};
+      const EventId last{lane, std::numeric_limits<model::Sequence>::max()};
+      check(batch_.DeleteRange(keys::settlement(id, first),
+                               keys::end_of(keys::settlement(id, last))));
+      check(batch_.DeleteRange(keys::parked(id, first), keys::end_of(keys::parked(id, last))));
+    }
+    // These are sorted by due time, so those that stay are in between the others.
+    const auto due = keys::of_subscription(keys::Table::due, id);
+    check(batch_.DeleteRange(due, keys::end_of(due)));
+    for (const auto& kept : parked.kept) encode_to(keys::due(id, kept.event, kept.due), kept);
   }
   void operator()(const model::PutDeadLetter& dead) {
     encode_to(keys::dead_letter(dead.record.subscription, dead.record.event), dead.record);
