@@ -348,6 +348,60 @@ TEST_P(Records, ASettlementHasOneDueTimeAndTakesItAlongWhenItGoes) {
   now_and_after_reopening([&] { EXPECT_EQ(due(), std::vector<base::BusTime>{}); });
 }
 
+TEST_P(Records, CancellationMarksAreFoundUntilTheyAreErased) {
+  const EventId event{Priority::high, 7};
+  model::TokenRecord token;
+  token.id = {42};
+  token.made_at = 1;
+  token.used_at = 2;
+  token.deadline = 3;
+  token.first[Priority::low] = 4;
+  token.last[Priority::low] = 5;
+  token.published = 6;
+  token.ended = 2;
+  token.cancelled_in = {9};
+  token.cancelled_at = 10;
+  token.reason = "why";
+  ASSERT_TRUE(
+      writer_->commit({model::PutToken{token}, model::PutTombstone{{event, 11, "gone"}}}).ok());
+  std::vector<model::Record> tokens;
+  std::vector<model::Record> tombstones;
+  const auto read = [&] {
+    tokens.clear();
+    tombstones.clear();
+    const auto into = [](auto& records) {
+      return [&records](model::Record&& record) {
+        records.push_back(std::move(record));
+        return true;
+      };
+    };
+    ASSERT_TRUE(journal_->scan(Tokens{}, into(tokens)).ok());
+    ASSERT_TRUE(journal_->scan(Tombstones{}, into(tombstones)).ok());
+  };
+  read();
+  ASSERT_EQ(tokens.size(), 1U);
+  const auto& found = std::get<model::TokenRecord>(tokens[0]);
+  EXPECT_EQ(found.id, token.id);
+  EXPECT_EQ(found.made_at, 1);
+  EXPECT_EQ(found.used_at, 2);
+  EXPECT_EQ(found.deadline, 3);
+  EXPECT_EQ(found.first, token.first);
+  EXPECT_EQ(found.last, token.last);
+  EXPECT_EQ(found.published, 6U);
+  EXPECT_EQ(found.ended, 2U);
+  EXPECT_EQ(found.cancelled_in, token.cancelled_in);
+  EXPECT_EQ(found.cancelled_at, 10);
+  EXPECT_EQ(found.reason, "why");
+  ASSERT_EQ(tombstones.size(), 1U);
+  EXPECT_EQ(std::get<model::TombstoneRecord>(tombstones[0]).event, event);
+  const auto one = journal_->find(TombstoneRef{event});
+  ASSERT_TRUE(one.ok() && one->has_value());
+  EXPECT_EQ(std::get<model::TombstoneRecord>(**one).reason, "gone");
+  ASSERT_TRUE(writer_->commit({model::EraseToken{{42}}, model::EraseTombstone{event}}).ok());
+  read();
+  EXPECT_TRUE(tokens.empty() && tombstones.empty());
+}
+
 TEST_P(Records, ErasingASettlementTakesItsParkedEventAlong) {
   const EventId event{Priority::normal, 5};
   const EventId other{Priority::normal, 6};

@@ -533,5 +533,59 @@ TEST_F(Recovering, HandlerWhoseEventAnotherHasAckedMeanwhileAccusesNobody) {
   EXPECT_EQ(state_of({Priority::normal, 1}), EventState::settled);
 }
 
+// --- Cancelled ----------------------------------------------------------------------------------
+
+// Cancels one event that waits, one that its handler holds, and a token, and is killed while the
+// handler still has it.
+const ChildRole kCancel("recover-cancel", [](const ChildArguments& given) {
+  const auto bus = must(Bus::open(given.values.at(0), single_worker()));
+  Signal started;
+  const auto s = must(bus->subscribe({.name = "s", .on_cancel = [](Delivery&) {}}, [&](Delivery&) {
+    started.set();
+    wait_to_be_killed();
+  }));
+  const auto running = must(bus->publish({.type = "a.b", .payload = "running"})).id;
+  started.wait();
+  const auto waiting = must(bus->publish({.type = "a.b", .payload = "waiting"})).id;
+  const auto token = must(bus->make_token());
+  must(bus->publish({.type = "a.b", .payload = "token", .token = token}));
+  must(bus->publish({.type = "a.b", .payload = "innocent"}));
+  must(bus->cancel(running, "one"));
+  must(bus->cancel(waiting, "two"));
+  must(bus->cancel(token, "three"));
+  tell(given, "ready");
+  wait_to_be_killed();
+  return 0;
+});
+
+TEST_F(Recovering, WhatWasCancelledStaysSoAndIsCleanedUp) {
+  run_until_ready("recover-cancel");
+  open();
+  EXPECT_EQ(state_of({Priority::normal, 1}), EventState::cancelled);
+  EXPECT_EQ(state_of({Priority::normal, 2}), EventState::cancelled);
+  EXPECT_EQ(state_of({Priority::normal, 3}), EventState::cancelled);
+  Runs runs;
+  Runs cleanups;
+  Settlements settled;
+  const auto s =
+      must(bus->subscribe({.name = "s",
+                           .on_cancel = [&](Delivery& delivery) { cleanups.note(delivery); },
+                           .on_settled =
+                               [&](EventId id, Settled how) {
+                                 settled.add({id, how});
+                               }},
+                          [&](Delivery& delivery) { runs.note(delivery); }));
+  ASSERT_TRUE(settled.wait_for_count(4));
+  EXPECT_EQ(runs.payloads(), (std::vector<std::string>{"innocent"}));
+  // Of those only one had been begun.
+  EXPECT_EQ(cleanups.payloads(), (std::vector<std::string>{"running"}));
+  std::map<EventId, Settled> ended;
+  for (const auto& [id, how] : settled.all()) ended[id] = how;
+  EXPECT_EQ(ended, (std::map<EventId, Settled>{{{Priority::normal, 1}, Settled::cancelled},
+                                               {{Priority::normal, 2}, Settled::cancelled},
+                                               {{Priority::normal, 3}, Settled::cancelled},
+                                               {{Priority::normal, 4}, Settled::acked}}));
+}
+
 }  // namespace
 }  // namespace holdfast::testing

@@ -252,13 +252,13 @@ void CoreWorld::flood() {
 void CoreWorld::rewind(CommitPlan& plan) {
   const auto id = any_subscription([](const auto& each) { return each.durable; });
   if (!id.has_value()) return;
-  make_late(*id);
-  detach(*id);
-  auto& state = state_of(*id);
   // What waits for its clean-up would be forgotten.
   for (const auto& [event, owed] : oracle_.subscriptions.at(*id).owed) {
     if (owed.cleanup) return;
   }
+  make_late(*id);
+  detach(*id);
+  auto& state = state_of(*id);
   CommitPlan::Rewind to;
   PerLane<bool> keeps;
   auto record = state.record;

@@ -161,7 +161,7 @@ class MemoryJournal final : public Journal {
  public:
   MemoryJournal() {
     state_.uuid = random_uuid();
-    state_.format = 1;
+    state_.format = 2;
     state_.epoch = 1;
     state_.created = true;
   }

@@ -19,7 +19,7 @@
 
 namespace holdfast::journal::keys {
 
-inline constexpr std::uint32_t kFormat = 1;
+inline constexpr std::uint32_t kFormat = 2;
 
 enum class Table : char {
   cursor = 'c',
@@ -79,7 +79,7 @@ struct Parsed {
   std::string_view name;  ///< Of a user state.
   std::string_view key;
 };
-/// Nothing for a key that no table of format 1 has.
+/// Nothing for a key that no table of this format has.
 std::optional<Parsed> parse(std::string_view key);
 /// The same for the two kinds of meta record that have a lane and a sequence.
 std::optional<EventId> parse_lost_range(std::string_view key);
