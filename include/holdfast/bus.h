@@ -41,8 +41,8 @@ namespace holdfast {
 /// `poisoned` (a write or sync failed earlier: reopen), `fenced` (another writer went on with the
 /// journal), `indeterminate` (this very write failed; whether it is in the journal is known after
 /// reopening), `conflict` (it would wait for a commit inside a callback, `done` of a publish or
-/// `on_settled`, and so for itself; nothing was changed). Calls that read can return `unavailable`
-/// and `data_loss`.
+/// cancel, `on_settled` or a stop callback, and so for itself; nothing was changed). Calls that
+/// read can return `unavailable` and `data_loss`.
 class HOLDFAST_EXPORT Bus {
  public:
   /// Opens the journal in folder `path`, created (mode 0700) when missing, and recovers what a
@@ -79,7 +79,8 @@ class HOLDFAST_EXPORT Bus {
   ///
   /// Survives: `durable` power loss, `os` a crash of this process.
   /// Fails with `invalid_argument` (a limit; nothing written), `resource_exhausted` (intake full
-  /// under `IntakePolicy::reject` or inside a handler, or disk reserve reached; nothing written).
+  /// under `IntakePolicy::reject` or inside a handler, or disk reserve reached; nothing written),
+  /// `cancelled` or `not_found` (the token it is published under; nothing written).
   Result<Receipt> publish(const Event& event, const PublishOptions& options = {});
 
   /// The short form: normal priority, source system.
@@ -98,8 +99,9 @@ class HOLDFAST_EXPORT Bus {
                                                             const PublishOptions& options = {});
 
   /// Publishes `events` as one atomic commit: after any crash all of them are there or none. One
-  /// bad event and nothing is written; the error names its index and why. Blocks as `publish`. At
-  /// most 100,000 events and 64 MiB encoded; an empty span is `invalid_argument`.
+  /// bad event, or one whose token is cancelled, and nothing is written; the error names its index
+  /// and why. Blocks and fails as `publish`. At most 100,000 events and 64 MiB encoded; an empty
+  /// span is `invalid_argument`.
   Result<BatchReceipt> publish_batch(std::span<const OwnedEvent> events,
                                      const BatchOptions& options = {});
   /// `publish_batch` without waiting: encodes `events`, which only have to live for the call, and
@@ -123,15 +125,17 @@ class HOLDFAST_EXPORT Bus {
   /// A token for any number of events (`Event::token`). Durable when it returns: it is found again
   /// by its id after a restart. It is forgotten by itself once nothing is left of what was
   /// published under it, and 24 hours (of the journal's own time) after something was, or at once
-  /// when it is cancelled. Blocks for one commit. Fails with `invalid_argument` (the time-out),
-  /// `resource_exhausted` (`Limits::tokens_max`).
+  /// when it is cancelled. Its time-out begins with this call. Blocks for one commit. Fails with
+  /// `invalid_argument` (the time-out), `resource_exhausted` (`Limits::tokens_max`; 4,294,967,295
+  /// tokens made since the bus was opened).
   Result<CancellationToken> make_token(const TokenOptions& options = {});
   /// The token of this id, of an earlier run as well. May read the disk. Fails with `not_found`
   /// when it was never made, or is forgotten: it is never taken for one that could still cancel.
   [[nodiscard]] Result<CancellationToken> token(TokenId id) const;
   /// Publishes `event` so that it can be cancelled by itself: the receipt's token stands for this
-  /// one event, and costs nothing. With `Event::token` it is published under that one. Otherwise as
-  /// `publish`; any event can be cancelled by its id as well.
+  /// one event, and costs nothing; nothing else can be published under it. With `Event::token` it
+  /// is published under that one. Otherwise as `publish`; any event can be cancelled by its id as
+  /// well.
   Result<CancellableReceipt> publish_cancellable(const Event& event,
                                                  const PublishOptions& options = {});
 
@@ -143,13 +147,18 @@ class HOLDFAST_EXPORT Bus {
   /// had ended before is *too late*. An event that nobody has claimed yet can be cancelled too.
   /// Publishing under a cancelled token fails with `cancelled`.
   ///
-  /// Blocks for one commit, whatever the number of events. `reason` is kept, its first
-  /// `kReasonBytesMax` bytes. Cancelling again changes nothing and says how it stands.
-  /// Fails with `not_found` (no such event or token, or not kept any more), `invalid_argument` (no
-  /// event can have this id; the empty token), `data_loss` (the event is damaged).
+  /// Blocks for one commit, whatever the number of events, after reading what the receipt lists (at
+  /// most 4 MiB of events). Stop callbacks run on this thread before it returns, the first of them
+  /// before the commit: should the ack of such a handler still be the first, it counts, and the
+  /// receipt says so. `reason` is kept, its first `kReasonBytesMax` bytes. Cancelling again changes
+  /// nothing and says how it stands. May be called from inside a handler, for its own event as
+  /// well. Fails with `not_found` (no such event or token, or not kept any more),
+  /// `invalid_argument` (no event can have this id; the empty token), `data_loss` (the event is
+  /// damaged).
   Result<CancelReceipt> cancel(TokenId token, std::string_view reason = {});
   Result<CancelReceipt> cancel(EventId id, std::string_view reason = {});
-  /// `cancel` without waiting; `done` as for `publish_async`.
+  /// `cancel` without waiting for the commit; stop callbacks run as there. `done` as for
+  /// `publish_async`, with what `cancel` would have returned.
   Status cancel_async(TokenId token, std::string_view reason,
                       std::function<void(Result<CancelReceipt>)> done);
   Status cancel_async(EventId id, std::string_view reason,
@@ -187,7 +196,9 @@ class HOLDFAST_EXPORT Bus {
   Status resume(std::string_view subscription);
 
   /// Blocks until every durable subscription that was owed `id` has settled it durably: acked it,
-  /// given up on it (a dead letter) or skipped it; see `Settled`. An unclaimed event is owed to
+  /// given up on it (a dead letter) or skipped it; see `Settled`. Or until the event is cancelled
+  /// or expired, which ends it for all of them: not for a handler that still has it, nor for
+  /// `on_cancel` (`on_settled` tells of each). An unclaimed event is owed to
   /// nobody yet, so this waits; so it is with one whose last subscription has let go of it, by
   /// another filter or by being removed. Fails with `not_found` (never published),
   /// `invalid_argument` (no event can have this id), `deadline_exceeded`, and at once when the bus

@@ -27,7 +27,7 @@ struct DeliveryState;
 /// Why a run was asked to stop. The first reason holds: what comes later changes nothing.
 enum class StopReason : std::uint8_t {
   none = 0,       ///< It was not.
-  cancelled = 1,  ///< Its event was cancelled.
+  cancelled = 1,  ///< Its event is cancelled, by itself or by its token, or is being cancelled.
   timed_out = 2,  ///< It is over `SubscribeOptions::timeout` (or `abandon_after`).
   shutdown = 3,   ///< The bus drains or closes, or the subscription ends.
 };
@@ -57,8 +57,9 @@ class Outcome {
   [[nodiscard]] static Outcome reject(std::string reason) {
     return Outcome(Kind::reject, std::nullopt, std::move(reason));
   }
-  /// "I stopped because I was asked to": at shutdown the event stays pending, uncounted. After a
-  /// time-out, and without a stop request, it counts as a failed attempt.
+  /// "I stopped because I was asked to": after a cancel nothing more is owed but `on_cancel`; at
+  /// shutdown the event stays pending, uncounted. After a time-out, and without a stop request, it
+  /// counts as a failed attempt.
   [[nodiscard]] static Outcome stopped() { return Outcome(Kind::stopped); }
 
   [[nodiscard]] Kind kind() const noexcept { return kind_; }
@@ -119,7 +120,8 @@ class HOLDFAST_EXPORT TxState {
 /// Threads: as `TxState`. Does not block, except for reads of state.
 class HOLDFAST_EXPORT Tx {
  public:
-  /// Publishes `event` with the ack. The first error sticks and fails the ack.
+  /// Publishes `event` with the ack. The first error sticks and fails the ack. A token that is
+  /// cancelled (or unknown) at the ack fails it as well.
   void publish(const Event& event);
   /// The state named as this subscription is; an ephemeral one has none (its writes fail the tx).
   [[nodiscard]] TxState state();
@@ -141,15 +143,18 @@ class HOLDFAST_EXPORT Tx {
 class HOLDFAST_EXPORT Delivery {
  public:
   [[nodiscard]] const EventView& event() const;
-  /// From 1. Snoozed and stopped runs, and runs of a refused tx, are not counted.
+  /// From 1. Snoozed runs, runs of a refused tx, and those that stopped at shutdown are not
+  /// counted. `SubscribeOptions::on_cancel` counts its own, from 1.
   [[nodiscard]] std::uint32_t attempt() const;
   /// The name of the subscription; empty for an ephemeral one.
   [[nodiscard]] std::string_view subscription() const;
-  /// Asks this run to stop: when it is over its `SubscribeOptions::timeout`, at shutdown (`drain`,
-  /// `close`) and when its subscription ends. Nothing forces the handler to: an ack that comes late
-  /// still counts. Stop callbacks run on the thread that asks (who drains, closes or ends a
-  /// subscription) or on one of the bus's own that only does this, and for other handlers too, so
-  /// they must be quick; inside of them calls that wait for a commit answer `conflict`.
+  /// Asks this run to stop: when its event is cancelled, when it is over its
+  /// `SubscribeOptions::timeout`, at shutdown (`drain`, `close`) and when its subscription ends.
+  /// Nothing forces the handler to. What it answers late still counts, but for an event that is
+  /// cancelled: then its answer and its tx are refused. Stop callbacks run on the thread that asks
+  /// (who cancels, drains, closes or ends a subscription) or on one of the bus's own that only does
+  /// this, and for other handlers too, so they must be quick; inside of them calls that wait for a
+  /// commit answer `conflict`.
   [[nodiscard]] std::stop_token stop_token() const;
   /// Why, from the moment on that it is asked to; it may be known shortly before the token tells.
   [[nodiscard]] StopReason stop_reason() const noexcept;
@@ -196,7 +201,8 @@ class HOLDFAST_EXPORT Deferred {
   [[nodiscard]] Tx tx();
   /// Gives the answer. Does not wait for it to be durable (see `SubscribeOptions::on_settled`).
   /// Fails with `stale` when there is nothing (any more) to answer, as after
-  /// `SubscribeOptions::abandon_after`, and with `unavailable` after close.
+  /// `SubscribeOptions::abandon_after`, with `cancelled` when its event is (this handle is settled
+  /// then, its tx dropped, and `on_cancel` comes next), and with `unavailable` after close.
   Status settle(Outcome outcome);
 
  private:

@@ -60,7 +60,8 @@ struct Payload {
 /// Limits (each with an error that states the value and the limit): `type` 255 bytes, dotted tokens
 /// of [A-Za-z0-9_-]; `payload` 1 MiB (`Limits::payload_bytes_max`, at most 64 MiB); `content_type`
 /// and the source's name 255 bytes; `metadata` 64 pairs and 16 KiB together, keys 1 to 255 bytes;
-/// `ordering_key` and `idempotency_key` 255 bytes.
+/// `ordering_key` and `idempotency_key` 255 bytes; `timestamp`, `not_before` and `expires_at` are
+/// not before 1970.
 struct Event {
   std::string_view type{};          ///< Dotted name, e.g. "order.placed".
   Payload payload{};                ///< Opaque to the bus.
@@ -70,12 +71,14 @@ struct Event {
   std::span<const MetadataPair> metadata{};  ///< Ordered; keys may repeat. `traceparent` and
                                              ///< `correlation_id` pass through.
   WallTime timestamp = 0;                    ///< When it happened; 0 = now.
-  /// No handler is given it before this moment of the wall clock; 0 = at once. It is in the journal
-  /// and can be cancelled meanwhile.
+  /// No handler is given it before this moment of the wall clock; 0, or one that is over, = at
+  /// once. It is in the journal, and can be cancelled meanwhile. Waiting is no attempt, holds up no
+  /// other event, and goes on over restarts: what became due while the process was down is given
+  /// out after the next open.
   WallTime not_before = 0;
   /// No handler starts on it from this moment of the wall clock on: whoever is owed it then ends it
-  /// as `Settled::expired`. A handler that runs already goes on. 0 = never; otherwise later than
-  /// `not_before`.
+  /// as `Settled::expired`; retries and snoozes as well. A handler that runs already goes on, and
+  /// what it answers counts. 0 = never; otherwise later than `not_before`. May be over already.
   WallTime expires_at = 0;
   /// Events of one key are given to a subscription one at a time, in the order of their commits,
   /// over all lanes, also over retries. Empty = no order but that of the lanes.
@@ -83,7 +86,9 @@ struct Event {
   /// Published once: as long as the bus remembers the key (`Limits`), another event with it is not
   /// written, and its publisher gets the first one's receipt. Empty = none.
   std::string_view idempotency_key{};
-  /// The cancellation token it is published under (`Bus::make_token`); none by default.
+  /// The cancellation token it is published under (`Bus::make_token`); none by default. Publishing
+  /// fails with `cancelled` when it is, and with `not_found` when it is forgotten or is that of a
+  /// single event (`Bus::publish_cancellable`).
   TokenId token{};
 };
 

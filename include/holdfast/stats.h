@@ -18,7 +18,8 @@ namespace holdfast {
 struct LaneStats {
   std::uint64_t ready = 0;      ///< Owed and waiting for a worker.
   std::uint64_t leased = 0;     ///< With a handler or a `Deferred` now.
-  std::uint64_t scheduled = 0;  ///< Waiting for a retry or the end of a snooze.
+  std::uint64_t scheduled = 0;  ///< Waiting for a retry, the end of a snooze, or, once its turn has
+                                ///< come, `Event::not_before`.
   std::uint64_t dead = 0;       ///< Dead letters kept.
 };
 
@@ -27,7 +28,7 @@ struct SubscriptionStats {
   bool attached = false;  ///< A handler is subscribed now.
   bool paused = false;    ///< By `Bus::pause`, until `Bus::resume`.
   std::array<LaneStats, kLaneCount> lanes{};
-  std::uint64_t acked = 0;  ///< Since the bus was opened, as the next five.
+  std::uint64_t acked = 0;  ///< Since the bus was opened, as the next six.
   std::uint64_t skipped = 0;
   std::uint64_t cancelled = 0;  ///< Ended because they were cancelled.
   std::uint64_t expired = 0;    ///< Ended because their time was over.
@@ -43,7 +44,7 @@ struct SubscriptionStats {
 /// a handler without one, for longer than `Options::stuck_after`. At most `kRunningToldMax` are
 /// told.
 struct StuckHandler {
-  std::string subscription;
+  std::string subscription;  ///< Empty for an ephemeral one.
   EventId event;
   std::uint32_t attempt = 0;
   std::chrono::nanoseconds running_for{};
@@ -85,7 +86,7 @@ struct Stats {
       0;                        ///< Over `Limits::dead_letters_max`, since it was opened.
   CommitNumber commit;          ///< Newest written.
   CommitNumber durable_commit;  ///< Newest fsynced.
-  std::uint64_t commits = 0;    ///< Since the bus was opened, as the next three.
+  std::uint64_t commits = 0;    ///< Since the bus was opened, as the next four.
   std::uint64_t syncs = 0;
   std::uint64_t events_published = 0;
   std::uint64_t publishes_refused = 0;  ///< Intake full or disk reserve reached.

@@ -66,7 +66,8 @@ enum class Settled : std::uint8_t {
   acked = 0,
   dead = 1,
   skipped = 2,
-  cancelled = 3,  ///< It was cancelled before, and `on_cancel`, where one was owed, has acked.
+  cancelled = 3,  ///< It was cancelled before, and `on_cancel`, where one was owed, has acked. An
+                  ///< `on_cancel` that gives up makes it `dead`.
   expired = 4,    ///< `Event::expires_at` came before a handler did.
 };
 
@@ -134,9 +135,10 @@ struct SubscribeOptions {
   /// Cleans up what the handler had begun on an event that was cancelled: called once the handler
   /// has returned, or after the next open, with a `Delivery` of its own, whose `tx` commits with
   /// its ack. Only for events that a handler has seen: others just end. Fails, and is tried again,
-  /// as `retry` says; dead after the last attempt. Of an event that was waiting for a retry when
-  /// its token was cancelled it is called when that wait is over. Without it such an event ends at
-  /// once. Threads as for the handler.
+  /// as `retry` says, with attempts of its own; dead after the last one. `timeout` and
+  /// `abandon_after` hold for it as for the handler; no cancel asks it to stop. Of an event that
+  /// was waiting for a retry when its token was cancelled it is called when that wait is over.
+  /// Without it such an event ends at once. Threads as for the handler, of which it takes the slot.
   Handler on_cancel{};
   /// Told once the commit that carries an outcome is durable. Runs on a thread that others wait
   /// for, of the bus or of a publisher that waits: be quick, take no lock that is held around a

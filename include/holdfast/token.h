@@ -68,7 +68,8 @@ class HOLDFAST_EXPORT CancellationToken {
 struct TokenOptions {
   /// After so long it cancels itself, with the reason "timed out". Measured in the journal's own
   /// time, which goes on while the process is down and which setting the clock does not move. 0 =
-  /// never; at most 365 days.
+  /// never; at most 365 days, and not negative. It cancels soon after that, not at the nanosecond:
+  /// what is published under it in between is cancelled with the rest.
   std::chrono::nanoseconds timeout{0};
 };
 
@@ -76,6 +77,7 @@ struct TokenOptions {
 enum class CancelOutcome : std::uint8_t {
   prevented = 0,  ///< No handler has it, and none will start on it any more.
   signalled = 1,  ///< Some handler has it: it is asked to stop, and its answer will be refused.
+                  ///< Handlers of other subscriptions will not start on it.
   too_late = 2,   ///< Everyone who was owed it had ended it before. Nothing is changed by it.
 };
 [[nodiscard]] HOLDFAST_EXPORT std::string_view to_string(CancelOutcome outcome) noexcept;
@@ -87,9 +89,10 @@ struct CancelReceipt {
   /// Over all its events: signalled if any is, else prevented if any is, else too late. Of a token
   /// without events: prevented.
   CancelOutcome outcome = CancelOutcome::prevented;
-  CommitNumber commit;             ///< The deciding one; durable.
+  CommitNumber commit;             ///< The deciding one; durable. Of a cancel that changed
+                                   ///< nothing: the newest before it.
   bool already_cancelled = false;  ///< By an earlier cancel or time-out; nothing was changed.
-  std::uint64_t prevented = 0;     ///< Events.
+  std::uint64_t prevented = 0;     ///< Events, as the next two.
   std::uint64_t signalled = 0;
   std::uint64_t too_late = 0;
 

@@ -4,7 +4,7 @@
 Method: run the programs as a user would, in folders of their own, over trees with every kind of name and
 entry that a file system allows. After each test no process and no temporary file may be left behind.
 
-The programs are named by the environment: MINIMAL, PRIORITIES, REPLAY, INDEXER.
+The programs are named by the environment, as tests/examples/CMakeLists.txt does it: MINIMAL and so on.
 """
 
 import os
@@ -111,6 +111,64 @@ class Replay(Example):
         expected = [f"replay: {city}" for city in cities] + [f"first: {city}" for city in cities]
         expected += ["owed again: 1", "again: Kyoto"]
         self.assertEqual(self.run_it(os.environ["REPLAY"]), (0, "\n".join(expected) + "\n"))
+
+
+class Cancel(Example):
+    def test_cancels_events_and_tokens_and_cleans_up(self):
+        self.assertEqual(self.run_it(os.environ["CANCEL"]), (0, (
+            "photo: too late\n"
+            "song: prevented\n"
+            "film: signalled\n"
+            "film.part is gone\n"
+            "trip: 3 bookings prevented\n"
+            "boat: cancelled\n"
+            "reply: timed out\n")))
+
+
+class Schedule(Example):
+    def test_gives_events_out_in_their_time_and_not_after_it(self):
+        self.assertEqual(self.run_it(os.environ["SCHEDULE"]), (0, (
+            "nap: prevented\n"
+            "put the kettle on\n"
+            "soup: expired\n"
+            "the tea is ready\n")))
+
+
+class Timeout(Example):
+    def test_asks_a_slow_handler_to_stop_while_others_go_on(self):
+        self.assertEqual(self.run_it(os.environ["TIMEOUT"]), (0, (
+            "running: reports, 50 % (page 5 of 10), over its time\n"
+            "mail: sent meanwhile\n"
+            "attempt 1: over its time\n"
+            "attempt 2: done\n")))
+
+
+class Batch(Example):
+    def test_writes_all_or_nothing(self):
+        status, output = self.run_it(os.environ["BATCH"])
+        self.assertEqual(status, 0, output)
+        error, *rest = output.splitlines()
+        self.assertRegex(error, "^invalid_argument: event 1 of the batch: type ")
+        self.assertEqual(rest, [
+            "0 events", "2 events, 2 receipts", "kettles: 6", "kettles: 6", "picked: 2"])
+
+
+class Migration(Example):
+    """Its text is held to docs/migration.md by tests/lint/docs.py; here each part does what it says."""
+
+    def test_both_buses_do_the_same_and_ours_does_more(self):
+        status, output = self.run_it(os.environ["MIGRATION"])
+        self.assertEqual(status, 0, output)
+        before, after = output.split("--\n")
+        self.assertEqual(before.splitlines(), [
+            "mail: one kettle", "bell: kitchen", "mail: three spoons", "orders: 1", "book: flight",
+            "remind: tea"])
+        self.assertEqual(after.splitlines(), [
+            "mail: one kettle", "not published: invalid_argument", "bell: kitchen",
+            "mail: one kettle", "mail: two cups", "mail: three spoons",
+            "given up: normal:4, an order of nothing", "orders: 1",
+            "trip: 2 prevented, 0 asked to stop, 0 too late", "picked: 2", "remind: tea",
+            "sync: done"])
 
 
 class Worker(Example):
