@@ -50,9 +50,11 @@ int main() try {
   // The answer is durable: what was prevented stays so, whatever happens to this process.
   tell("photo", unwrap(bus->cancel(photo)));  // it was acked before
   tell("song", unwrap(bus->cancel(song, "wrong song")));
-  tell("film", unwrap(bus->cancel(film, "no space")));  // its handler is asked to stop
+  // Its handler is asked to stop, before this returns. The receipt says signalled, or prevented
+  // where the handler has stopped by then: `on_cancel` cleans up in either case.
+  unwrap(bus->cancel(film, "no space"));
   cleaned_up.get_future().wait();
-  std::cout << "film.part is " << (std::ifstream("film.part") ? "there" : "gone") << '\n';
+  std::cout << "film: film.part is " << (std::ifstream("film.part") ? "there" : "gone") << '\n';
 
   // One token for many events, a million if need be: cancelling it is a single small commit. Keep
   // its id, and the next run gets it back from `bus->token(id)`.
@@ -66,7 +68,7 @@ int main() try {
   std::cout << "boat: " << to_string(late.status().code()) << '\n';
 
   // Cancels itself, also when nobody is there to do it: the time goes on while no process runs.
-  const auto offer = unwrap(bus->make_token({.timeout = milliseconds(50)}));
+  const auto offer = unwrap(bus->make_token({.timeout = milliseconds(300)}));
   const auto reply = unwrap(bus->publish({.type = "reply", .token = offer})).id;
   unwrap(bus->wait_settled(reply, seconds(30)));
   std::cout << "reply: " << unwrap(bus->get(reply))->cancelled->reason << '\n';

@@ -72,7 +72,6 @@ void calls_after() {
   // [/errors-after]
 }
 
-/// With urgent events and others in two queues of the program's own.
 void priorities_before() {
   plain::Bus bus;
   // [priorities-before]

@@ -118,8 +118,7 @@ class Cancel(Example):
         self.assertEqual(self.run_it(os.environ["CANCEL"]), (0, (
             "photo: too late\n"
             "song: prevented\n"
-            "film: signalled\n"
-            "film.part is gone\n"
+            "film: film.part is gone\n"
             "trip: 3 bookings prevented\n"
             "boat: cancelled\n"
             "reply: timed out\n")))
