@@ -60,7 +60,7 @@ struct Payload {
 /// Limits (each with an error that states the value and the limit): `type` 255 bytes, dotted tokens
 /// of [A-Za-z0-9_-]; `payload` 1 MiB (`Limits::payload_bytes_max`, at most 64 MiB); `content_type`
 /// and the source's name 255 bytes; `metadata` 64 pairs and 16 KiB together, keys 1 to 255 bytes;
-/// `ordering_key` and `idempotency_key` 255 bytes; `timestamp`, `not_before` and `expires_at` are
+/// `timestamp`, `not_before` and `expires_at` are
 /// not before 1970.
 struct Event {
   std::string_view type{};          ///< Dotted name, e.g. "order.placed".
@@ -80,12 +80,6 @@ struct Event {
   /// as `Settled::expired`; retries and snoozes as well. A handler that runs already goes on, and
   /// what it answers counts. 0 = never; otherwise later than `not_before`. May be over already.
   WallTime expires_at = 0;
-  /// Events of one key are given to a subscription one at a time, in the order of their commits,
-  /// over all lanes, also over retries. Empty = no order but that of the lanes.
-  std::string_view ordering_key{};
-  /// Published once: as long as the bus remembers the key (`Limits`), another event with it is not
-  /// written, and its publisher gets the first one's receipt. Empty = none.
-  std::string_view idempotency_key{};
   /// The cancellation token it is published under (`Bus::make_token`); none by default. Publishing
   /// fails with `cancelled` when it is, and with `not_found` when it is forgotten or is that of a
   /// single event (`Bus::publish_cancellable`).
@@ -104,8 +98,6 @@ struct OwnedEvent {
   WallTime timestamp = 0;
   WallTime not_before = 0;
   WallTime expires_at = 0;
-  std::string ordering_key{};
-  std::string idempotency_key{};
   TokenId token{};
 };
 
@@ -144,10 +136,8 @@ struct HOLDFAST_EXPORT EventView {
   std::string_view content_type;
   Source source;
   MetadataView metadata;
-  WallTime not_before = 0;  ///< 0 = none, as for an `Event`; so are the next four.
+  WallTime not_before = 0;  ///< 0 = none, as for an `Event`; so are the next two.
   WallTime expires_at = 0;
-  std::string_view ordering_key;
-  std::string_view idempotency_key;
   TokenId token;
 
   [[nodiscard]] Priority priority() const noexcept { return id.priority; }

@@ -70,7 +70,10 @@ void CommitPlan::note_published(TokenId id, EventId event) {
 void CommitPlan::note_ended(const SubscriptionState& subscription, const Lease& lease) {
   if (lease.token.value == 0 || !subscription.durable || lease.chunk == nullptr) return;
   auto* token = ledger_.cancellations.find(lease.token);
-  if (token == nullptr || !ledger_.is_ended(lease.chunk->event(lease.event.sequence))) return;
+  // What a cancel has counted stands.
+  if (token == nullptr || token->cancelled() ||
+      !ledger_.is_ended(lease.chunk->event(lease.event.sequence)))
+    return;
   ++token->record.ended;
   touch_token(*token);
 }
@@ -78,7 +81,7 @@ void CommitPlan::note_ended(const SubscriptionState& subscription, const Lease& 
 void CommitPlan::shift_ended(const std::map<TokenId, std::int64_t>& ended) {
   for (const auto& [id, change] : ended) {
     auto* token = ledger_.cancellations.find(id);
-    if (token == nullptr || change == 0) continue;
+    if (token == nullptr || token->cancelled() || change == 0) continue;
     auto& count = token->record.ended;
     count = change < 0
                 ? count - std::min(count, static_cast<std::uint64_t>(-change))
@@ -182,7 +185,8 @@ Result<CommitPlan::Cancelled> CommitPlan::cancel(TokenId id, const std::string& 
   for (const auto& member : members) {
     if (receipt.events.size() == kCancelEventsListed) break;
     const auto event = member.chunk->event(member.next);
-    if (running.contains(event.id)) continue;
+    // Of an earlier cancel only the counts are known.
+    if (receipt.already_cancelled || running.contains(event.id)) continue;
     receipt.events.push_back(
         {event.id, ledger_.is_ended(event) ? CancelOutcome::too_late : CancelOutcome::prevented});
   }

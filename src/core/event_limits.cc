@@ -73,12 +73,6 @@ Status check_state_value(std::string_view value) {
 namespace {
 
 Status check_conditions(const Event& event) {
-  if (event.ordering_key.size() > kNameBytesMax) {
-    return over("ordering key", event.ordering_key.size(), kNameBytesMax, "bytes");
-  }
-  if (event.idempotency_key.size() > kNameBytesMax) {
-    return over("idempotency key", event.idempotency_key.size(), kNameBytesMax, "bytes");
-  }
   if (event.not_before < 0 || event.expires_at < 0) {
     return {StatusCode::invalid_argument,
             std::string(event.not_before < 0 ? "not_before" : "expires_at") + " is before 1970"};
@@ -132,8 +126,6 @@ Event borrow(const OwnedEvent& owned, std::vector<MetadataPair>& pairs) {
           .timestamp = owned.timestamp,
           .not_before = owned.not_before,
           .expires_at = owned.expires_at,
-          .ordering_key = owned.ordering_key,
-          .idempotency_key = owned.idempotency_key,
           .token = owned.token};
 }
 

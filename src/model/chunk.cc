@@ -74,16 +74,10 @@ void EncodedEvents::add(const Event& event, WallTime timestamp) {
   entry.checksum = base::checksum32(record);
   entry.lane = event.priority;
   entry.conditional = is_conditional_event(record);
-  if (event.token.value != 0 || !event.ordering_key.empty() || !event.idempotency_key.empty()) {
-    admissions_.push_back({event.token, std::string(event.ordering_key),
-                           std::string(event.idempotency_key), std::nullopt});
+  if (event.token.value != 0) {
+    admissions_.push_back({event.token});
     entry.admission = static_cast<std::uint32_t>(admissions_.size());
   }
-}
-
-void EncodedEvents::expect_last(EventId last) {
-  HOLDFAST_ASSERT(!entries_.empty() && entries_.back().admission != 0);
-  admissions_.back().expect_last = last;
 }
 
 void EncodedEvents::remove_last() {

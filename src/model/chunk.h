@@ -4,9 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -31,15 +29,10 @@ class EncodedEvents {
   /// What must hold for an event to be let into the journal; looked at in the order of commits.
   struct Admission {
     TokenId token;
-    std::string ordering_key;
-    std::string idempotency_key;
-    std::optional<EventId> expect_last;
   };
 
   /// Adds `event`, which must be within its limits; `timestamp` stands in for one that is 0.
   void add(const Event& event, WallTime timestamp);
-  /// The last one is let in only if the newest event of its ordering key is `last`.
-  void expect_last(EventId last);
 
   /// Takes out the last one, which must be there.
   void remove_last();

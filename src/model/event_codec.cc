@@ -52,8 +52,6 @@ OwnedEvent EventView::to_owned() const {
                    .timestamp = timestamp,
                    .not_before = not_before,
                    .expires_at = expires_at,
-                   .ordering_key = std::string(ordering_key),
-                   .idempotency_key = std::string(idempotency_key),
                    .token = token};
   owned.metadata.reserve(metadata.size());
   for (std::size_t i = 0; i < metadata.size(); ++i) owned.metadata.emplace_back(metadata[i]);
@@ -75,9 +73,6 @@ std::string_view encode_event(const Event& event, WallTime timestamp) {
   if (!pairs.empty()) metadata = builder.CreateVector(pairs);
   const auto content_type = event.content_type.empty() ? 0 : put_text(builder, event.content_type);
   const auto source_name = event.source.name.empty() ? 0 : put_text(builder, event.source.name);
-  const auto ordering = event.ordering_key.empty() ? 0 : put_text(builder, event.ordering_key);
-  const auto idempotency =
-      event.idempotency_key.empty() ? 0 : put_text(builder, event.idempotency_key);
   const auto type = put_text(builder, event.type);
   const auto payload = put_aligned_bytes(builder, event.payload.bytes);
 
@@ -92,8 +87,6 @@ std::string_view encode_event(const Event& event, WallTime timestamp) {
   // What is left at its default is not stored.
   out.add_not_before(event.not_before);
   out.add_expires_at(event.expires_at);
-  if (!event.ordering_key.empty()) out.add_ordering_key(ordering);
-  if (!event.idempotency_key.empty()) out.add_idempotency_key(idempotency);
   out.add_token(event.token.value);
   builder.Finish(out.Finish());
   return finished(builder);
@@ -120,8 +113,6 @@ EventView read_event(std::string_view record) noexcept {
   view.metadata = EventViewAccess::metadata(event);
   view.not_before = event->not_before();
   view.expires_at = event->expires_at();
-  view.ordering_key = text_of(event->ordering_key());
-  view.idempotency_key = text_of(event->idempotency_key());
   view.token = {event->token()};
   return view;
 }
@@ -132,8 +123,7 @@ std::string_view read_event_type(std::string_view record) noexcept {
 
 bool is_conditional_event(std::string_view record) noexcept {
   const auto* event = flatbuffers::GetRoot<schema::Event>(record.data());
-  return event->not_before() != 0 || event->expires_at() != 0 || event->token() != 0 ||
-         event->operation() != 0 || event->ordering_key() != nullptr;
+  return event->not_before() != 0 || event->expires_at() != 0 || event->token() != 0;
 }
 
 }  // namespace model

@@ -17,7 +17,7 @@ namespace holdfast::model {
 /// What the publisher said. `record` must have been verified, or just been encoded.
 [[nodiscard]] EventView read_event(std::string_view record) noexcept;
 [[nodiscard]] std::string_view read_event_type(std::string_view record) noexcept;
-/// Whether anything in it can keep it from being handed out (a time, a key, a token, an operation).
+/// Whether anything in it can keep it from being handed out (a time, a token).
 [[nodiscard]] bool is_conditional_event(std::string_view record) noexcept;
 
 }  // namespace holdfast::model

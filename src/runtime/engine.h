@@ -152,17 +152,20 @@ class Engine {
   Result<Committed> run(Request& request);
 
   // engine_cancel.cc
-  using CancelledPtr = std::shared_ptr<core::CommitPlan::Cancelled>;
-  Request cancel_request(EventId id, const std::string& reason, const CancelledPtr& cancelled);
-  Request cancel_request(TokenId id, const std::string& reason, const CancelledPtr& cancelled);
+  struct Cancelling {
+    CancelReceipt receipt;
+    Signaller::Runs told;  ///< Whose handlers are asked to stop.
+  };
+  using CancellingPtr = std::shared_ptr<Cancelling>;
+  Request cancel_request(EventId id, const std::string& reason, const CancellingPtr& cancelling);
+  Request cancel_request(TokenId id, const std::string& reason, const CancellingPtr& cancelling);
   Result<Request> cancel_request(const CancelTarget& target, const std::string& reason,
-                                 const CancelledPtr& cancelled);
+                                 const CancellingPtr& cancelling);
   Status read_members(TokenId id, std::vector<core::Span>& members) const;
   /// Shows `change` what it has to see: in `prepare`, while nothing else commits.
   Status read_token_change(core::TokenChange& change, model::SubscriptionId parked_of) const;
   void tell_waiters(std::optional<EventId> event);
-  void signal_cancelled(const core::CommitPlan::Cancelled& cancelled);
-  void signal_early(const CancelTarget& target);
+  void decided(core::CommitPlan::Cancelled&& cancelled, Cancelling& cancelling);
   void cancel_expired(base::BusTime now);
 
   // engine_subscribe.cc

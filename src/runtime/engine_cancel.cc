@@ -78,43 +78,18 @@ Result<CancellableReceipt> Engine::publish_cancellable(const Event& event,
 
 // --- Cancelling ---------------------------------------------------------------------------------
 
-/// Under the lock. The handlers that hold what was cancelled are told by a thread of their own.
-void Engine::signal_cancelled(const core::CommitPlan::Cancelled& cancelled) {
-  Signaller::Runs runs;
+/// Under the lock. The handlers that hold what was cancelled are told at once, by a thread of their
+/// own: not before it is decided, or what they do then could decide it.
+void Engine::decided(core::CommitPlan::Cancelled&& cancelled, Cancelling& cancelling) {
   for (const auto& [subscription, event] : cancelled.running) {
     state_.outstanding.for_each(event, [&, id = subscription](internal::DeliveryState& run) {
       if (run.lease.subscription == id && run.stop.note(StopReason::cancelled)) {
-        runs.push_back(run.shared_from_this());
+        cancelling.told.push_back(run.shared_from_this());
       }
     });
   }
-  signaller_.signal(std::move(runs));
-}
-
-/// Tells the handlers that hold it now, on the caller's own thread, without waiting for the commit
-/// that decides: what they do until then they would do in vain. Should their acks be first all the
-/// same, they count.
-void Engine::signal_early(const CancelTarget& target) {
-  Signaller::Runs runs;
-  {
-    const std::lock_guard lock(state_.mutex);
-    const auto ask = [&](internal::DeliveryState& run) {
-      if (!run.lease.cleanup && run.stop.note(StopReason::cancelled)) {
-        runs.push_back(run.shared_from_this());
-      }
-    };
-    if (const auto* event = std::get_if<EventId>(&target); event != nullptr) {
-      state_.outstanding.for_each(*event, ask);
-    } else if (const auto* token = state_.ledger.cancellations.find(std::get<TokenId>(target));
-               token != nullptr && !token->cancelled()) {
-      for (const auto& [held, subscription] : token->running) {
-        state_.outstanding.for_each(held, [&, id = subscription](internal::DeliveryState& run) {
-          if (run.lease.subscription == id) ask(run);
-        });
-      }
-    }
-  }
-  signaller_.tell(std::move(runs));
+  cancelling.receipt = std::move(cancelled.receipt);
+  signaller_.signal(cancelling.told);
 }
 
 /// Whoever waits for something that this cancel has ended has nothing to wait for any more.
@@ -125,7 +100,7 @@ void Engine::tell_waiters(std::optional<EventId> event) {
 }
 
 Request Engine::cancel_request(EventId id, const std::string& reason,
-                               const std::shared_ptr<core::CommitPlan::Cancelled>& cancelled) {
+                               const CancellingPtr& cancelling) {
   const auto chunk = std::make_shared<model::ChunkPtr>();
   Request request;
   request.prepare = [this, chunk, id]() -> Status {
@@ -134,12 +109,11 @@ Request Engine::cancel_request(EventId id, const std::string& reason,
     return {StatusCode::not_found,
             "event " + to_string(id) + " was never published, or is not kept any more"};
   };
-  request.decide = [this, chunk, id, cancelled,
+  request.decide = [this, chunk, id, cancelling,
                     reason = std::string(internal::cut(reason, kReasonBytesMax))](
                        core::CommitPlan& plan) -> Status {
     const auto event = (*chunk)->event(id.sequence);
-    *cancelled = plan.cancel(event, reason);
-    signal_cancelled(*cancelled);
+    decided(plan.cancel(event, reason), *cancelling);
     tell_waiters(id);
     return {};
   };
@@ -228,15 +202,15 @@ Status Engine::read_token_change(core::TokenChange& change, model::SubscriptionI
 }
 
 Request Engine::cancel_request(TokenId id, const std::string& reason,
-                               const std::shared_ptr<core::CommitPlan::Cancelled>& cancelled) {
+                               const CancellingPtr& cancelling) {
   const auto members = std::make_shared<std::vector<core::Span>>();
   Request request;
   request.prepare = [this, id, members] { return read_members(id, *members); };
-  request.decide = [this, id, members, cancelled,
+  request.decide = [this, id, members, cancelling,
                     reason = std::string(internal::cut(reason, kReasonBytesMax))](
                        core::CommitPlan& plan) -> Status {
-    HOLDFAST_ASSIGN(*cancelled, plan.cancel(id, reason, *members));
-    signal_cancelled(*cancelled);
+    HOLDFAST_ASSIGN(auto cancelled, plan.cancel(id, reason, *members));
+    decided(std::move(cancelled), *cancelling);
     tell_waiters(std::nullopt);
     return {};
   };
@@ -244,38 +218,38 @@ Request Engine::cancel_request(TokenId id, const std::string& reason,
 }
 
 Result<Request> Engine::cancel_request(const CancelTarget& target, const std::string& reason,
-                                       const std::shared_ptr<core::CommitPlan::Cancelled>& out) {
+                                       const CancellingPtr& cancelling) {
   HOLDFAST_TRY(check_open());
   const auto* token = std::get_if<TokenId>(&target);
   const auto event = token != nullptr ? core::single_event(*token) : std::get<EventId>(target);
   if (event.has_value()) {
     HOLDFAST_TRY(core::check_event_id(*event));
-    signal_early(*event);
-    return cancel_request(*event, reason, out);
+    return cancel_request(*event, reason, cancelling);
   }
   if (token->value == 0) return Status(StatusCode::invalid_argument, "the token is empty");
-  signal_early(*token);
-  return cancel_request(*token, reason, out);
+  return cancel_request(*token, reason, cancelling);
 }
 
 Result<CancelReceipt> Engine::cancel(const CancelTarget& target, const std::string& reason) {
-  const auto cancelled = std::make_shared<core::CommitPlan::Cancelled>();
-  HOLDFAST_ASSIGN(auto request, cancel_request(target, reason, cancelled));
+  const auto cancelling = std::make_shared<Cancelling>();
+  HOLDFAST_ASSIGN(auto request, cancel_request(target, reason, cancelling));
   HOLDFAST_ASSIGN(const auto committed, run(request));
-  cancelled->receipt.commit = committed.commit;
-  return std::move(cancelled->receipt);
+  cancelling->receipt.commit = committed.commit;
+  // The other thread may still be about to tell them.
+  signaller_.tell(std::move(cancelling->told));
+  return std::move(cancelling->receipt);
 }
 
 Status Engine::cancel_async(const CancelTarget& target, const std::string& reason,
                             std::function<void(Result<CancelReceipt>)> done) {
-  const auto cancelled = std::make_shared<core::CommitPlan::Cancelled>();
-  HOLDFAST_ASSIGN(auto request, cancel_request(target, reason, cancelled));
-  request.done = [this, cancelled, done = std::move(done)](Result<Committed> committed) {
+  const auto cancelling = std::make_shared<Cancelling>();
+  HOLDFAST_ASSIGN(auto request, cancel_request(target, reason, cancelling));
+  request.done = [this, cancelling, done = std::move(done)](Result<Committed> committed) {
     if (!committed.ok()) {
       return tell(log_, done, Result<CancelReceipt>(committed.status()), "a cancel");
     }
-    cancelled->receipt.commit = committed->commit;
-    tell(log_, done, Result<CancelReceipt>(std::move(cancelled->receipt)), "a cancel");
+    cancelling->receipt.commit = committed->commit;
+    tell(log_, done, Result<CancelReceipt>(std::move(cancelling->receipt)), "a cancel");
   };
   return committer_->submit(request, may_block());
 }
@@ -292,7 +266,7 @@ void Engine::cancel_expired(base::BusTime now) {
     }
   }
   for (const auto id : expired) {
-    auto request = cancel_request(id, "timed out", std::make_shared<core::CommitPlan::Cancelled>());
+    auto request = cancel_request(id, "timed out", std::make_shared<Cancelling>());
     // Nobody is given its outcome, so nobody need be told which events it meant.
     request.prepare = nullptr;
     (void)committer_->submit(request, false);

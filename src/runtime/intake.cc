@@ -14,7 +14,7 @@ std::size_t Intake::bytes_of(const Request& request) {
 
 bool Intake::has_room(const Request& request) const {
   if (queue_.empty() || request.events.empty()) return true;
-  const bool critical = request.has_urgent_event();
+  const bool critical = request.is_urgent();
   if (reserved_ != nullptr && reserved_ != &request && !critical) return false;
   const auto most = [&](std::size_t limit) {
     return critical ? limit : limit - limit / kCriticalShare;

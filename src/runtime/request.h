@@ -38,7 +38,9 @@ struct Request {
   /// Called once, with no lock held.
   std::function<void(Result<Committed>)> done;
 
-  [[nodiscard]] bool has_urgent_event() const noexcept {
+  /// It is not to wait until a group is large enough, or a sync over.
+  [[nodiscard]] bool is_urgent() const noexcept {
+    if (decide) return true;
     for (std::size_t i = 0; i < events.size(); ++i) {
       if (events.entry(i).lane == Priority::critical) return true;
     }
