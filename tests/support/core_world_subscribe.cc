@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MIT
+// The part of the world in which subscriptions come, go, pause and are set back.
+#include <algorithm>
+#include <utility>
+
+#include "support/core_world.h"
+
+namespace holdfast::testing {
+
+using core::CommitPlan;
+using model::PerLane;
+using model::Sequence;
+using model::SubscriptionId;
+
+namespace {
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+const RetryPolicy kRetry{.attempts_max = 3,
+                         .backoff_first = std::chrono::milliseconds(100),
+                         .backoff_max = std::chrono::milliseconds(5'000)};
+const std::vector<MetadataPair> kFloodColor{{"color", "red"}};
+
+}  // namespace
+
+// --- Subscriptions ------------------------------------------------------------------------------
+
+Wish CoreWorld::any_wish() {
+  Wish wish;
+  for (auto left = below(3); left > 0; --left)
+    wish.types.emplace_back(pick({"a.*", ">", "b.>", "c", "*.x", "a.x", "*.*.z"}));
+  if (chance(20)) wish.priorities = {any_lane(), any_lane()};
+  if (chance(20)) wish.color = pick({"red", "blue"});
+  return wish;
+}
+
+model::FilterRecord CoreWorld::filter_of(const Wish& wish) {
+  model::FilterRecord filter{wish.types, {.priorities = wish.priorities}};
+  if (wish.color.has_value()) filter.match.metadata_equals.emplace_back("color", *wish.color);
+  return filter;
+}
+
+std::optional<CoreWorld::Id> CoreWorld::any_subscription(
+    const std::function<bool(const OracleSubscription&)>& which) {
+  std::vector<Id> found;
+  for (const auto& [id, subscription] : oracle_.subscriptions) {
+    if (which(subscription)) found.push_back(id);
+  }
+  if (found.empty()) return std::nullopt;
+  return found[below(found.size())];
+}
+
+/// What earlier handlers hold may still be answered, and must change nothing.
+void CoreWorld::make_late(Id id) {
+  std::erase_if(held_, [&](const Held& each) {
+    if (each.lease.subscription.value != id) return false;
+    note_late(each);
+    return true;
+  });
+}
+
+void CoreWorld::attach(Id id) {
+  make_late(id);
+  const auto concurrency = profile_.crowded ? 200U : pick({1U, 2U, 3U, 8U});
+  const bool on_cancel = chance(60);
+  core::attach(*ledger_, *scheduler_, state_of(id), {concurrency, kRetry, on_cancel}, now_);
+  oracle_.attach(id, concurrency, on_cancel, now_.bus);
+}
+
+void CoreWorld::detach(Id id) {
+  core::detach(*ledger_, state_of(id));
+  oracle_.subscriptions.at(id).attached = false;
+  ++counts["detach"];
+}
+
+void CoreWorld::subscribe(CommitPlan& plan) {
+  model::SubscriptionRecord record;
+  record.id = ledger_->next_id();
+  record.name = "s" + std::to_string(++names_);
+  const auto wish = any_wish();
+  record.filter = filter_of(wish);
+  record.attempts_max = kRetry.attempts_max;
+  const auto from = below(3);
+  for (const auto lane : kAllPriorities) {
+    const auto& bus_lane = ledger_->lanes[lane];
+    record.start[lane] = from == 0   ? bus_lane.trim
+                         : from == 1 ? bus_lane.next
+                                     : bus_lane.trim + below(bus_lane.next - bus_lane.trim + 1);
+  }
+  const core::Interest interest(record);
+  PerLane<CommitPlan::Backlog> backlog;
+  for (const auto lane : kAllPriorities) {
+    for (const auto& [first, chunk] : store_.chunks[lane]) {
+      for (auto sequence = std::max(first, record.start[lane]); sequence <= chunk->last();
+           ++sequence) {
+        const auto event = chunk->event(sequence);
+        if (!interest.wants(event)) continue;
+        ++backlog[lane].owed;
+        const bool claimed = std::any_of(
+            ledger_->subscriptions.begin(), ledger_->subscriptions.end(), [&](const auto& each) {
+              return each.second->durable && each.second->interest->wants(event);
+            });
+        if (!claimed) ++backlog[lane].claimed[sequence];
+      }
+    }
+  }
+  const auto id = record.id.value;
+  const auto start = record.start;
+  core::TokenChange tokens(*ledger_, {{}, std::make_shared<const core::Interest>(record)});
+  show_tokens(tokens);
+  plan.shift_ended(tokens.ended());
+  plan.create(std::move(record), backlog);
+  fact([=](Oracle& oracle) { oracle.create(id, wish, true, kRetry.attempts_max, start); });
+  attach(id);
+  ++counts["subscribe"];
+}
+
+void CoreWorld::subscribe_ephemeral() {
+  model::SubscriptionRecord record;
+  record.id = ledger_->next_id();
+  const auto wish = any_wish();
+  record.filter = filter_of(wish);
+  for (const auto lane : kAllPriorities) record.start[lane] = ledger_->lanes[lane].next;
+  const auto id = record.id.value;
+  ledger_->add(std::move(record), false);
+  oracle_.create(id, wish, false, kRetry.attempts_max, {});
+  attach(id);
+  ++counts["ephemeral"];
+}
+
+void CoreWorld::reattach(CommitPlan& plan) {
+  const auto id = any_subscription([](const auto& each) { return each.durable; });
+  if (!id.has_value()) return;
+  auto& state = state_of(*id);
+  if (state.attached && chance(80)) detach(*id);
+  if (!profile_.steady && chance(40)) {
+    PerLane<Sequence> floor;
+    PerLane<Sequence> next;
+    for (const auto lane : kAllPriorities) {
+      const auto& bus_lane = ledger_->lanes[lane];
+      floor[lane] = std::max(state.lanes[lane].floor(bus_lane.offered), bus_lane.trim);
+      next[lane] = bus_lane.next;
+    }
+    const auto wish = any_wish();
+    const auto record = core::with_filter(state.record, filter_of(wish), floor, next);
+    const core::Interest interest(record);
+    PerLane<std::uint64_t> owed;
+    for (const auto lane : kAllPriorities) {
+      const auto ahead = state.lanes[lane].ahead(floor[lane]);
+      for (const auto& [first, chunk] : store_.chunks[lane]) {
+        for (auto sequence = std::max(first, floor[lane]); sequence <= chunk->last(); ++sequence) {
+          if (interest.wants(chunk->event(sequence)) &&
+              !std::binary_search(ahead.begin(), ahead.end(), sequence)) {
+            ++owed[lane];
+          }
+        }
+      }
+    }
+    core::TokenChange tokens(*ledger_, {record.id, std::make_shared<const core::Interest>(record)});
+    show_tokens(tokens);
+    plan.shift_ended(tokens.ended());
+    plan.change(state, record, owed);
+    fact([=, id = *id](Oracle& oracle) { oracle.change(id, wish, kRetry.attempts_max); });
+    claims_forgotten_ = true;
+    ++counts["change filter"];
+  }
+  attach(*id);
+  ++counts["attach again"];
+}
+
+void CoreWorld::remove(CommitPlan& plan) {
+  const auto id =
+      any_subscription([this](const auto& each) { return !profile_.steady || !each.durable; });
+  if (!id.has_value()) return;
+  make_late(*id);
+  detach(*id);
+  if (!oracle_.subscriptions.at(*id).durable) {
+    ledger_->erase(SubscriptionId{*id});
+    oracle_.remove(*id);
+    return;
+  }
+  core::TokenChange tokens(*ledger_, {SubscriptionId{*id}, nullptr});
+  show_tokens(tokens);
+  plan.shift_ended(tokens.ended());
+  plan.remove(SubscriptionId{*id});
+  fact([id = *id](Oracle& oracle) { oracle.remove(id); });
+  claims_forgotten_ = true;
+  ++counts["remove"];
+}
+
+void CoreWorld::redrive(CommitPlan& plan) {
+  const auto id = any_subscription([](const auto& each) { return !each.dead.empty(); });
+  if (!id.has_value()) return;
+  const auto& dead = oracle_.subscriptions.at(*id).dead;
+  const auto event =
+      std::next(dead.begin(), static_cast<std::ptrdiff_t>(below(dead.size())))->first;
+  const RecordStore::Name letter{SubscriptionId{*id}, event};
+  require(store_.dead.contains(letter), "a dead letter is missing: " + name(*id, event));
+  plan.redrive(store_.dead.at(letter));
+  expected_redrives_.insert(letter);
+  expected_settlements_.insert(letter);
+  fact([=, id = *id, now = now_](Oracle& oracle) { oracle.redrive(id, event, now); });
+  ++counts["redrive"];
+}
+
+void CoreWorld::set_paused(CommitPlan& plan, Id id, bool paused) {
+  auto& state = state_of(id);
+  if (state.record.paused == paused) return;
+  plan.set_paused(state, paused);
+  fact([=](Oracle& oracle) { oracle.subscriptions.at(id).paused = paused; });
+  if (paused) {
+    core::pause(state);
+  } else {
+    core::resume(*scheduler_, state, now_);
+    oracle_.subscriptions.at(id).ready_from = now_.bus;
+  }
+  ++counts[paused ? "pause" : "resume"];
+}
+
+void CoreWorld::pause_or_resume(CommitPlan& plan) {
+  const auto id = any_subscription([](const auto& each) { return each.durable; });
+  // Seldom for long, or nothing would be delivered any more.
+  if (id.has_value()) set_paused(plan, *id, !oracle_.subscriptions.at(*id).paused && chance(40));
+}
+
+/// More critical events than anybody gets through, and a worker that takes one after the other.
+void CoreWorld::flood() {
+  advance(30 * kSecond);
+  for (int i = 0; i < 40; ++i) {
+    commit([this](CommitPlan& plan) {
+      auto& events = encoded_.emplace_back();
+      for (int each = 0; each < 2; ++each) {
+        events.add(
+            {.type = "a.x", .payload = "", .priority = Priority::critical, .metadata = kFloodColor},
+            now_.wall);
+      }
+      std::vector<EventId> ids;
+      plan.publish(events, false, ids);
+      note_published(events, ids, plan.number().value);
+    });
+    offer(number_);
+    scheduler_->advance(now_);
+    if (!take(Priority::low)) continue;
+    commit([this](CommitPlan& plan) {
+      const auto held = held_.back();
+      held_.pop_back();
+      answer(plan, held);
+    });
+  }
+  ++counts["flood"];
+}
+
+void CoreWorld::rewind(CommitPlan& plan) {
+  const auto id = any_subscription([](const auto& each) { return each.durable; });
+  if (!id.has_value()) return;
+  // What waits for its clean-up would be forgotten.
+  for (const auto& [event, owed] : oracle_.subscriptions.at(*id).owed) {
+    if (owed.cleanup) return;
+  }
+  make_late(*id);
+  detach(*id);
+  auto& state = state_of(*id);
+  CommitPlan::Rewind to;
+  PerLane<bool> keeps;
+  auto record = state.record;
+  record.earlier.clear();
+  const auto where = below(4);
+  for (const auto lane : kAllPriorities) {
+    const auto& bus_lane = ledger_->lanes[lane];
+    to.from[lane] = where == 0   ? bus_lane.trim
+                    : where == 1 ? bus_lane.next
+                                 : bus_lane.trim + below(bus_lane.next - bus_lane.trim + 1);
+    record.start[lane] = std::min(record.start[lane], to.from[lane]);
+    keeps[lane] = to.from[lane] == bus_lane.trim && chance(80);
+    to.parked_before[lane] = keeps[lane] ? bus_lane.trim : 0;
+  }
+  const core::Interest interest(record);
+  for (const auto lane : kAllPriorities) {
+    for (const auto& [first, chunk] : store_.chunks[lane]) {
+      for (auto sequence = std::max(first, to.from[lane]); sequence <= chunk->last(); ++sequence) {
+        const auto event = chunk->event(sequence);
+        if (!interest.wants(event)) continue;
+        ++to.backlog[lane].owed;
+        const bool claimed = std::any_of(
+            ledger_->subscriptions.begin(), ledger_->subscriptions.end(), [&](const auto& each) {
+              return each.second->durable && each.second->interest->wants(event);
+            });
+        if (!claimed) ++to.backlog[lane].claimed[sequence];
+      }
+    }
+  }
+  for (const auto& [name, each] : store_.settlements) {
+    const auto& [owner, event] = name;
+    if (owner.value != *id || event.sequence >= to.parked_before[event.priority]) continue;
+    to.kept.push_back(
+        {owner, event, each.due, each.attempts, each.suspect, each.started, each.cleanup});
+    ++counts["rewind keeps a retry"];
+  }
+  for (const auto& [name, letter] : store_.dead) {
+    const auto& [owner, event] = name;
+    if (owner.value != *id || event.sequence < to.from[event.priority] ||
+        !interest.wants(letter.chunk->event(event.sequence))) {
+      continue;
+    }
+    to.dead.push_back(event);
+    expected_redrives_.insert(name);
+    ++counts["rewind erases a dead letter"];
+  }
+  core::TokenChange tokens(
+      *ledger_, {state.record.id, std::make_shared<const core::Interest>(interest), to.from,
+                 to.parked_before});
+  show_tokens(tokens);
+  plan.shift_ended(tokens.ended());
+  plan.rewind(state, to);
+  ++oracle_.subscriptions.at(*id).generation;
+  fact([id = *id, from = to.from, keeps](Oracle& oracle) { oracle.rewind(id, from, keeps); });
+  ++counts["rewind"];
+}
+
+}  // namespace holdfast::testing

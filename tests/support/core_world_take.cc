@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+// The part of the world in which events are handed out, and backlogs read.
+#include <algorithm>
+#include <utility>
+
+#include "support/core_world.h"
+
+namespace holdfast::testing {
+
+// --- Taking -------------------------------------------------------------------------------------
+
+bool CoreWorld::take() {
+  return take(
+      pick({Priority::critical, Priority::high, Priority::normal, Priority::low, Priority::low}));
+}
+
+bool CoreWorld::take(Priority worker_class) {
+  if (profile_.refills_at_once) refill_all();
+  auto lease = scheduler_->take(worker_class);
+  if (!lease.has_value()) {
+    if (profile_.refills_at_once && (!profile_.crowded || chance(2))) {
+      check_nothing_to_take(worker_class);
+    }
+    return false;
+  }
+  require(lease->event.priority <= worker_class, "a worker was given a lane that is not for it");
+  check_taken(*lease, worker_class);
+
+  const auto id = lease->subscription.value;
+  auto& subscription = oracle_.subscriptions.at(id);
+  auto& owed = subscription.owed.at(lease->event);
+  if (lease->chunk == nullptr) {
+    const auto copy = store_.parked.find({lease->subscription, lease->event});
+    require(copy != store_.parked.end(),
+            "the copy of a parked event is missing: " + name(id, lease->event));
+    lease->chunk = copy->second;
+  }
+  const auto view = lease->chunk->event(lease->event.sequence);
+  require(view.id == lease->event, "another event was delivered: " + name(id, lease->event));
+  require(view.priority() == lease->event.priority, "another event was delivered");
+  const auto known = oracle_.events.find(lease->event);
+  require(known == oracle_.events.end() || view.type == known->second.type,
+          "another event was delivered");
+
+  owed.taken = true;
+  owed.again = false;
+  owed.holder = ++serial_;
+  ++subscription.in_flight;
+  if (lease->event.priority != Priority::critical) ++subscription.in_flight_less_urgent;
+  if (subscription.concurrency > 1 && subscription.in_flight == subscription.concurrency)
+    ++counts["critical slot"];
+  if (lease->suspect) {
+    suspect_running_ = true;
+    suspect_serial_ = serial_;
+    ++counts["suspect taken"];
+  }
+  held_.push_back({*lease, serial_, number_, false, std::nullopt, view.not_before});
+  pass_gate(held_.back(), view);
+  ++counts["take"];
+  return true;
+}
+
+void CoreWorld::check_taken(const core::Lease& lease, Priority worker_class) {
+  const auto id = lease.subscription.value;
+  const auto event = lease.event;
+  const auto what = name(id, event);
+  auto* subscription = oracle_.find(id);
+  require(subscription != nullptr && subscription->is_served(), "given to nobody: " + what);
+  require(lease.generation == subscription->generation, "a new lease is stale: " + what);
+  const auto found = subscription->owed.find(event);
+  require(found != subscription->owed.end(), "delivered though it is not owed: " + what);
+  const auto& owed = found->second;
+  require(!owed.taken, "delivered twice at once: " + what);
+  require((owed.again ? owed.again_attempts : owed.attempts) + 1 == lease.attempt,
+          "attempts are counted wrong: " + what);
+  require(owed.suspect == lease.suspect, "not the one that is suspect: " + what);
+  require(!lease.suspect || !suspect_running_, "two suspects run at once: " + what);
+  require(Oracle::has_slot(*subscription, event.priority),
+          "more at once than concurrency allows: " + what);
+
+  // In a crowd the oracle's long walks are only sometimes worth their time.
+  if (profile_.crowded && !chance(2)) {
+    for (auto& count : since_turn_) ++count;  // may be one
+    return;
+  }
+  const auto ready = oracle_.ready(*subscription, event.priority, now_, offered_);
+  const bool is_due = owed.again || (owed.parked && Oracle::is_due(owed, now_));
+  // What was due before the clock was set back comes too early, and is put off again.
+  const bool was_due =
+      profile_.clock_jumps && owed.parked && model::clock_of(owed.due) == model::DueClock::wall;
+  if (suspect_may_run(*subscription, ready.out_of_turn)) {
+    // With little memory, those that are due longest come first.
+    // But for what has aged behind one that has just become due.
+    // With little memory, which one that is cannot be told.
+    const auto level = level_of(*subscription, event, 0);
+    const bool aged_more =
+        ready.in_turn == event &&
+        level > (has_little_memory() ? 0 : level_of(*subscription, *ready.out_of_turn, 1));
+    if (aged_more) ++counts["aged before due"];
+    require(ready.out_of_turn == event || aged_more || suspects_fill_memory() || was_due ||
+                (ready.maybe_hidden && profile_.clock_jumps) || (has_little_memory() && is_due),
+            "passed over " + to_string(*ready.out_of_turn) + ": " + what);
+  } else {
+    require(ready.in_turn == event || was_due || (has_little_memory() && is_due),
+            "out of order, or before it was offered, or not due: " + what);
+  }
+  check_order(lease, worker_class);
+  check_turns(lease, worker_class);
+}
+
+void CoreWorld::check_nothing_to_take(Priority worker_class) {
+  if (suspects_fill_memory()) return;
+  ++counts["idle check"];
+  for (const auto& [id, subscription] : oracle_.subscriptions) {
+    if (!subscription.is_served() || gets_no_more(subscription)) continue;
+    for (const auto lane : kAllPriorities) {
+      if (lane > worker_class) break;
+      if (!Oracle::has_slot(subscription, lane)) continue;
+      const auto ready = oracle_.ready(subscription, lane, now_, offered_);
+      const bool due = suspect_may_run(subscription, ready.out_of_turn);
+      if (!due && !ready.in_turn.has_value()) continue;
+      throw Violation("a worker found nothing though there is " +
+                      name(id, due ? *ready.out_of_turn : *ready.in_turn));
+    }
+  }
+}
+
+// --- Reading the backlog ------------------------------------------------------------------------
+
+void CoreWorld::read_backlog(const core::Scheduler::Refill& refill) {
+  std::vector<core::Span> spans;
+  auto reached = std::max(refill.from, refill.to);
+  const auto most =
+      chance(50) ? std::min<std::size_t>(refill.events_max, 1 + below(40)) : refill.events_max;
+  std::size_t events = 0;
+  std::size_t bytes = 0;
+  const auto& kept = store_.chunks[refill.lane];
+  auto at = kept.upper_bound(refill.from);
+  if (at != kept.begin() && std::prev(at)->second->contains(refill.from)) --at;
+  for (; at != kept.end() && at->first < refill.to; ++at) {
+    const auto chunk = ledger_->metered(at->second);
+    if (events >= most || (bytes > 0 && bytes + chunk->bytes().size() > refill.bytes_max)) {
+      reached = std::max(at->first, refill.from);
+      break;
+    }
+    bytes += chunk->bytes().size();
+    for (auto sequence = std::max(chunk->first(), refill.from);
+         sequence <= chunk->last() && sequence < refill.to; ++sequence) {
+      if (events >= most) {
+        reached = sequence;
+        scheduler_->refilled(refill, std::move(spans), reached);
+        return;
+      }
+      if (!refill.interest->wants(chunk->event(sequence))) continue;
+      ++events;
+      if (!spans.empty() && spans.back().chunk == chunk && spans.back().end == sequence) {
+        ++spans.back().end;
+      } else {
+        spans.push_back({chunk, sequence, sequence + 1});
+      }
+    }
+  }
+  scheduler_->refilled(refill, std::move(spans), reached);
+}
+
+void CoreWorld::refill_all() {
+  while (!refills_.empty()) {
+    const auto refill = refills_.back();
+    refills_.pop_back();
+    const auto* subscription = oracle_.find(refill.subscription.value);
+    ++counts[subscription != nullptr &&
+                     state_of(refill.subscription.value).reading == refill.reading
+                 ? "late refill"
+                 : "stale refill"];
+    read_backlog(refill);
+  }
+  for (const auto& read : std::exchange(parked_reads_, {})) {
+    ++counts["late due times"];
+    scheduler_->refilled(read.refill, read.records, read.reached);
+  }
+  while (const auto refill = scheduler_->next_parked_refill(Priority::low)) {
+    const auto read = read_due_times(*refill);
+    scheduler_->refilled(read.refill, read.records, read.reached);
+  }
+  while (const auto refill = scheduler_->next_refill(Priority::low)) read_backlog(*refill);
+}
+
+CoreWorld::ParkedRead CoreWorld::read_due_times(const core::Scheduler::ParkedRefill& refill) {
+  ParkedRead read{refill, {}, {}};
+  const RecordStore::DueName from{refill.subscription, refill.lane, refill.from.due,
+                                  refill.from.sequence};
+  for (auto at = store_.due_times.lower_bound(from); at != store_.due_times.end(); ++at) {
+    const auto& record = at->second;
+    if (record.subscription != refill.subscription || record.event.priority != refill.lane ||
+        record.due > model::last_due(refill.clock)) {
+      break;
+    }
+    if (read.records.size() == refill.events_max) {
+      read.reached = {record.due, record.event.sequence};
+      ++counts["more due times"];
+      break;
+    }
+    read.records.push_back(record);
+  }
+  return read;
+}
+
+void CoreWorld::offer(std::uint64_t commit) {
+  for (auto each = offered_ + 1; each <= commit; ++each) oracle_.offered_at[each] = now_.bus;
+  offered_ = commit;
+  scheduler_->offer({commit});
+}
+
+void CoreWorld::advance(std::int64_t nanoseconds) {
+  now_.boot += nanoseconds;
+  now_.bus += nanoseconds;
+  now_.wall += nanoseconds;
+  scheduler_->advance(now_);
+}
+
+}  // namespace holdfast::testing
