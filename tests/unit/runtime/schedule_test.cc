@@ -56,7 +56,9 @@ TEST_P(Scheduling, AnEventThatWaitsIsToldAsScheduledAndCanBeCancelled) {
                                     }},
                                noting()));
   const auto id = publish_at(from_now(hours(1)));
-  // Also while a worker is finding out that it has to wait.
+  // A worker has found out that it has to wait, and nobody takes it before its time.
+  const auto lane = static_cast<std::size_t>(Priority::normal);
+  while (stats_of("s").lanes[lane].scheduled == 0) std::this_thread::yield();
   EXPECT_EQ(state_of(id), EventState::scheduled);
   EXPECT_EQ(must(bus->cancel(id)).outcome, CancelOutcome::prevented);
   EXPECT_EQ(state_of(id), EventState::cancelled);
