@@ -58,10 +58,9 @@ struct Payload {
 /// What is published. Borrows everything: it only has to live for the call, which encodes it.
 ///
 /// Limits (each with an error that states the value and the limit): `type` 255 bytes, dotted tokens
-/// of [A-Za-z0-9_-]; `payload` 1 MiB (`Limits::payload_bytes_max`, at most 64 MiB); `content_type`
-/// and the source's name 255 bytes; `metadata` 64 pairs and 16 KiB together, keys 1 to 255 bytes;
-/// `timestamp`, `not_before` and `expires_at` are
-/// not before 1970.
+/// of [A-Za-z0-9_-]; `payload` 1 MiB (`Limits::payload_bytes_max`, at most 64 MiB); `content_type`,
+/// the source's name and both keys 255 bytes; `metadata` 64 pairs and 16 KiB together, keys 1 to
+/// 255 bytes; `timestamp`, `not_before` and `expires_at` are not before 1970.
 struct Event {
   std::string_view type{};          ///< Dotted name, e.g. "order.placed".
   Payload payload{};                ///< Opaque to the bus.
@@ -84,6 +83,16 @@ struct Event {
   /// fails with `cancelled` when it is, and with `not_found` when it is forgotten or is that of a
   /// single event (`Bus::publish_cancellable`).
   TokenId token{};
+  /// Events with the same key are handled one at a time and in the order of their commits, whatever
+  /// their lanes, by each subscription for itself: the next is given out once the one before it is
+  /// settled, also over its retries, snoozes, `not_before` and `on_cancel`. A dead letter is
+  /// settled; redriven, it goes before what is not settled yet. So an urgent event waits for a less
+  /// urgent one of its key. Events of other keys go by; with 65,536 events of keys waiting
+  /// (`kKeyedWaitingMax`, shared by all subscriptions) a lane stands still at the next that would
+  /// have to. Empty = none.
+  std::string_view ordering_key{};
+  /// Published twice under the same key, an event is in the journal once. Empty = none.
+  std::string_view idempotency_key{};
 };
 
 /// An event that owns its strings: for collections, and for events that outlive their origin.
@@ -99,6 +108,8 @@ struct OwnedEvent {
   WallTime not_before = 0;
   WallTime expires_at = 0;
   TokenId token{};
+  std::string ordering_key{};
+  std::string idempotency_key{};
 };
 
 /// The metadata of a stored event, read in place.
@@ -139,6 +150,8 @@ struct HOLDFAST_EXPORT EventView {
   WallTime not_before = 0;  ///< 0 = none, as for an `Event`; so are the next two.
   WallTime expires_at = 0;
   TokenId token;
+  std::string_view ordering_key;
+  std::string_view idempotency_key;
 
   [[nodiscard]] Priority priority() const noexcept { return id.priority; }
   [[nodiscard]] std::string_view payload_text() const noexcept { return as_text(payload); }

@@ -127,6 +127,7 @@ inline constexpr std::chrono::milliseconds kMaxWaitMax = std::chrono::hours(30 *
 inline constexpr std::chrono::milliseconds kHandlerTimeoutMax = std::chrono::hours(24 * 30);
 inline constexpr std::size_t kProgressNoteBytesMax = 255;
 inline constexpr std::uint32_t kReplacedWorkersMax = 1'024;
+inline constexpr std::size_t kKeyedWaitingMax = 65'536;  ///< See `Event::ordering_key`.
 
 /// How a bus is opened. Every member has a default that is safe.
 struct Options {

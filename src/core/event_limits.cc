@@ -105,6 +105,12 @@ Status check_event(const Event& event, std::size_t payload_bytes_max) {
   if (event.source.name.size() > kNameBytesMax) {
     return over("source name", event.source.name.size(), kNameBytesMax, "bytes");
   }
+  if (event.ordering_key.size() > kNameBytesMax) {
+    return over("ordering key", event.ordering_key.size(), kNameBytesMax, "bytes");
+  }
+  if (event.idempotency_key.size() > kNameBytesMax) {
+    return over("idempotency key", event.idempotency_key.size(), kNameBytesMax, "bytes");
+  }
   if (event.source.kind == SourceKind::plugin && event.source.name.empty()) {
     return {StatusCode::invalid_argument, "source is a plug-in without a name"};
   }
@@ -126,7 +132,9 @@ Event borrow(const OwnedEvent& owned, std::vector<MetadataPair>& pairs) {
           .timestamp = owned.timestamp,
           .not_before = owned.not_before,
           .expires_at = owned.expires_at,
-          .token = owned.token};
+          .token = owned.token,
+          .ordering_key = owned.ordering_key,
+          .idempotency_key = owned.idempotency_key};
 }
 
 }  // namespace holdfast::core

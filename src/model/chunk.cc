@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "model/chunk.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -23,7 +25,8 @@ struct Header {
   std::uint64_t commit;
   std::int64_t published_at;
   std::uint8_t lane;
-  std::uint8_t reserved[7];
+  std::uint8_t keyed;  // 1 = ordering keys lie behind the records; since format 3
+  std::uint8_t reserved[6];
   std::uint64_t checksum;  // of everything before it and of the table
 };
 struct TableEntry {
@@ -32,7 +35,18 @@ struct TableEntry {
   std::uint32_t index;
   std::uint32_t batch;  // 1 + index of the batch's first event in its commit; 0 = published alone
 };
+// Since format 3. Behind the entries the sequences that each comes after, in the order of lanes.
+struct KeysHeader {
+  std::uint32_t count;
+  std::uint32_t checksum;  // of what follows
+};
+struct KeyEntry {
+  std::uint64_t hash;
+  std::uint32_t position;  // of the event in the chunk
+  std::uint32_t lanes;     // a bit for each lane in which it comes after something
+};
 static_assert(sizeof(Header) == 48 && sizeof(TableEntry) == 16);
+static_assert(sizeof(KeysHeader) == 8 && sizeof(KeyEntry) == 16);
 static_assert(std::endian::native == std::endian::little, "the journal is little-endian");
 
 constexpr std::uint32_t kMagic = 0x31434648;  // "HFC1"
@@ -54,10 +68,75 @@ Status damaged(EventId place, std::string_view what) {
   return {StatusCode::data_loss, "chunk " + to_string(place) + ": " + std::string(what)};
 }
 
+using Keys = std::vector<std::pair<std::uint32_t, OrderKey>>;
+
+std::string encode_keys(const Keys& keys) {
+  std::string out(sizeof(KeysHeader), '\0');
+  const auto put = [&out](const auto& value) {
+    out.append(reinterpret_cast<const char*>(&value), sizeof(value));
+  };
+  for (const auto& [position, key] : keys) {
+    std::uint32_t lanes = 0;
+    for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
+      if (key.after.values[lane] != 0) lanes |= 1U << lane;
+    }
+    put(KeyEntry{key.hash, position, lanes});
+  }
+  for (const auto& [position, key] : keys) {
+    for (const auto sequence : key.after) {
+      if (sequence != 0) put(sequence);
+    }
+  }
+  const KeysHeader header{
+      static_cast<std::uint32_t>(keys.size()),
+      base::checksum32(std::string_view(out).substr(sizeof(KeysHeader)), keys.size())};
+  std::memcpy(out.data(), &header, sizeof(header));
+  return out;
+}
+
+/// None when `bytes` is no whole key section of a chunk of `count` events.
+std::optional<Keys> decode_keys(std::string_view bytes, std::uint32_t count) {
+  KeysHeader header{};
+  if (bytes.size() < sizeof(header)) return std::nullopt;
+  std::memcpy(&header, bytes.data(), sizeof(header));
+  auto rest = bytes.substr(sizeof(header));
+  if (base::checksum32(rest, header.count) != header.checksum || header.count == 0 ||
+      header.count > count || header.count > rest.size() / sizeof(KeyEntry)) {
+    return std::nullopt;
+  }
+  auto sequences = rest.substr(header.count * sizeof(KeyEntry));
+  Keys keys(header.count);
+  std::uint32_t next = 0;
+  for (auto& [position, key] : keys) {
+    KeyEntry entry{};
+    std::memcpy(&entry, rest.data(), sizeof(entry));
+    rest.remove_prefix(sizeof(entry));
+    if (entry.hash == 0 || entry.position < next || entry.position >= count ||
+        entry.lanes >= (1U << kLaneCount)) {
+      return std::nullopt;
+    }
+    position = entry.position;
+    next = position + 1;
+    key.hash = entry.hash;
+    for (std::size_t lane = 0; lane < kLaneCount; ++lane) {
+      if ((entry.lanes & (1U << lane)) == 0) continue;
+      if (sequences.size() < sizeof(Sequence)) return std::nullopt;
+      std::memcpy(&key.after.values[lane], sequences.data(), sizeof(Sequence));
+      sequences.remove_prefix(sizeof(Sequence));
+    }
+  }
+  if (!sequences.empty()) return std::nullopt;
+  return keys;
+}
+
 constexpr unsigned kBatchIndexBits = 20;
 static_assert(kBatchEventsMax <= (1U << kBatchIndexBits));
 
 }  // namespace
+
+std::uint64_t hash_key(std::string_view key) noexcept {
+  return std::max<std::uint64_t>(base::checksum(key), 1);
+}
 
 BatchId make_batch_id(CommitNumber commit, std::uint32_t first_index) {
   return {(commit.value << kBatchIndexBits) | (first_index + 1)};
@@ -74,8 +153,13 @@ void EncodedEvents::add(const Event& event, WallTime timestamp) {
   entry.checksum = base::checksum32(record);
   entry.lane = event.priority;
   entry.conditional = is_conditional_event(record);
-  if (event.token.value != 0) {
-    admissions_.push_back({event.token});
+  if (event.token.value != 0 || !event.ordering_key.empty() || !event.idempotency_key.empty()) {
+    auto& admission = admissions_.emplace_back();
+    admission.token = event.token;
+    if (!event.ordering_key.empty()) admission.order_key = hash_key(event.ordering_key);
+    if (!event.idempotency_key.empty()) {
+      admission.idempotency_key = hash_key(event.idempotency_key);
+    }
     entry.admission = static_cast<std::uint32_t>(admissions_.size());
   }
 }
@@ -88,7 +172,8 @@ void EncodedEvents::remove_last() {
 }
 
 void ChunkBuilder::add(std::string_view record, const EncodedEvents::Entry& entry,
-                       std::uint32_t index, BatchId batch) {
+                       std::uint32_t index, BatchId batch, const OrderKey& key) {
+  if (key.hash != 0) keys_.emplace_back(count(), key);
   entries_.push_back({record, entry.checksum, index, batch});
   conditional_ = conditional_ || entry.conditional;
   record_bytes_ += padded(record.size());
@@ -99,7 +184,9 @@ ChunkPtr ChunkBuilder::finish(EventId first, CommitNumber commit, WallTime publi
   const auto count = static_cast<std::uint32_t>(entries_.size());
   const auto table_bytes = count * sizeof(TableEntry);
   auto chunk = std::shared_ptr<Chunk>(new Chunk());
-  chunk->size_ = sizeof(Header) + table_bytes + record_bytes_;
+  chunk->keys_ = std::exchange(keys_, {});
+  const auto keys = chunk->keys_.empty() ? std::string() : encode_keys(chunk->keys_);
+  chunk->size_ = sizeof(Header) + table_bytes + record_bytes_ + keys.size();
   chunk->data_ = std::make_unique_for_overwrite<std::byte[]>(chunk->size_);
   auto* data = chunk->data_.get();
 
@@ -115,12 +202,14 @@ ChunkPtr ChunkBuilder::finish(EventId first, CommitNumber commit, WallTime publi
     std::memset(out + length, 0, padded(length) - length);
     out += padded(length);
   }
+  std::memcpy(out, keys.data(), keys.size());
   Header header{.magic = kMagic,
                 .count = count,
                 .first = first.sequence,
                 .commit = commit.value,
                 .published_at = published_at,
                 .lane = static_cast<std::uint8_t>(first.priority),
+                .keyed = static_cast<std::uint8_t>(keys.empty() ? 0 : 1),
                 .reserved = {},
                 .checksum = 0};
   std::memcpy(data, &header, sizeof(header));
@@ -180,7 +269,13 @@ Result<ChunkPtr> Chunk::decode(std::string_view bytes, EventId place) {
     chunk->conditional_ = chunk->conditional_ || is_conditional_event(own);
     offset += padded(entry.length);
   }
-  if (offset != bytes.size()) return damaged(place, "has bytes behind its last record");
+  if (header.keyed != 0) {
+    auto keys = decode_keys(bytes.substr(offset), header.count);
+    if (!keys.has_value()) return damaged(place, "its ordering keys are malformed");
+    chunk->keys_ = *std::move(keys);
+  } else if (offset != bytes.size()) {
+    return damaged(place, "has bytes behind its last record");
+  }
   chunk->read_header();
   return ChunkPtr(std::move(chunk));
 }
@@ -202,6 +297,14 @@ EventView Chunk::event(Sequence sequence) const noexcept {
   return view;
 }
 
+OrderKey Chunk::order_key(Sequence sequence) const noexcept {
+  const auto position = static_cast<std::uint32_t>(sequence - first_);
+  const auto found =
+      std::lower_bound(keys_.begin(), keys_.end(), position,
+                       [](const auto& each, std::uint32_t value) { return each.first < value; });
+  return found != keys_.end() && found->first == position ? found->second : OrderKey{};
+}
+
 std::string_view Chunk::type(Sequence sequence) const noexcept {
   return read_event_type(record(static_cast<std::uint32_t>(sequence - first_)));
 }
@@ -218,7 +321,7 @@ ChunkPtr Chunk::extract(Sequence sequence) const {
   EncodedEvents::Entry one;
   one.checksum = entry.checksum;
   one.conditional = conditional_ && is_conditional_event(record(position));
-  builder.add(record(position), one, entry.index, {entry.batch});
+  builder.add(record(position), one, entry.index, {entry.batch}, order_key(sequence));
   return builder.finish({lane_, sequence}, commit_, published_at_);
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "holdfast/event.h"
@@ -26,9 +27,14 @@ class EncodedEvents {
     bool conditional = false;     ///< `is_conditional_event`.
     std::uint32_t admission = 0;  ///< 1 + its place among `Admission`s; 0 = always let in.
   };
-  /// What must hold for an event to be let into the journal; looked at in the order of commits.
+  /// What must hold for an event to be let into the journal, and what it comes after there; looked
+  /// at in the order of commits.
   struct Admission {
     TokenId token;
+    std::uint64_t order_key = 0;  ///< `hash_key` of its ordering key; 0 = it has none.
+    /// The newest event of that key in each lane, as far as it was stored when this was encoded.
+    PerLane<Sequence> stored_last{};
+    std::uint64_t idempotency_key = 0;  ///< Likewise.
   };
 
   /// Adds `event`, which must be within its limits; `timestamp` stands in for one that is 0.
@@ -46,6 +52,8 @@ class EncodedEvents {
     const auto at = entries_[index].admission;
     return at == 0 ? nullptr : &admissions_[at - 1];
   }
+  /// Of the last event, which must have one.
+  [[nodiscard]] Admission& last_admission() noexcept { return admissions_.back(); }
   [[nodiscard]] std::string_view record(std::size_t index) const noexcept {
     return {reinterpret_cast<const char*>(arena_.data()) + entries_[index].offset,
             entries_[index].length};
@@ -62,13 +70,25 @@ class EncodedEvents {
   std::vector<Admission> admissions_;
 };
 
+/// Stands for an ordering or idempotency key in memory; never 0. Two keys with the same hash are
+/// taken for one where that does no harm. On disk since format 3.
+[[nodiscard]] std::uint64_t hash_key(std::string_view key) noexcept;
+
+/// Where an event stands in the order of its key.
+struct OrderKey {
+  std::uint64_t hash = 0;  ///< 0 = it has none.
+  /// It comes after the events of its key up to these, in the other lanes; 0 = after none there.
+  PerLane<Sequence> after{};
+  friend bool operator==(const OrderKey&, const OrderKey&) = default;
+};
+
 class Chunk;
 using ChunkPtr = std::shared_ptr<const Chunk>;
 
 /// A run of consecutive events of one lane, written by one commit: the unit that is stored, read,
 /// verified and kept in memory. Immutable; what it returns lives as long as it does.
 ///
-///     header | one table entry an event | records, each at a multiple of 8
+///     header | one table entry an event | records, each at a multiple of 8 | ordering keys
 ///
 /// docs/journal-format.md has the bytes. Threads: any.
 class Chunk : public std::enable_shared_from_this<Chunk> {
@@ -90,6 +110,9 @@ class Chunk : public std::enable_shared_from_this<Chunk> {
   }
   /// Something can keep one of its events from being handed out, so each must be looked at.
   [[nodiscard]] bool conditional() const noexcept { return conditional_; }
+  /// Some of its events have an ordering key.
+  [[nodiscard]] bool keyed() const noexcept { return !keys_.empty(); }
+  [[nodiscard]] OrderKey order_key(Sequence sequence) const noexcept;
   [[nodiscard]] bool contains(Sequence sequence) const noexcept {
     return sequence >= first_ && sequence - first_ < count_;
   }
@@ -116,6 +139,7 @@ class Chunk : public std::enable_shared_from_this<Chunk> {
   WallTime published_at_ = 0;
   std::vector<std::uint32_t> offsets_;  // of each record, and the end
   bool conditional_ = false;
+  std::vector<std::pair<std::uint32_t, OrderKey>> keys_;  // with their positions, ascending
 };
 
 /// Names an atomic batch by its commit and the place of its first event there.
@@ -132,7 +156,7 @@ class ChunkBuilder {
   /// `index` is the event's place in its commit, `batch` its atomic batch or 0. What `record`
   /// points to must live until `finish`.
   void add(std::string_view record, const EncodedEvents::Entry& entry, std::uint32_t index,
-           BatchId batch);
+           BatchId batch, const OrderKey& key = {});
   [[nodiscard]] std::uint32_t count() const noexcept {
     return static_cast<std::uint32_t>(entries_.size());
   }
@@ -154,6 +178,7 @@ class ChunkBuilder {
   std::vector<Pending> entries_;
   std::size_t record_bytes_ = 0;
   bool conditional_ = false;
+  std::vector<std::pair<std::uint32_t, OrderKey>> keys_;
 };
 
 }  // namespace holdfast::model

@@ -52,7 +52,9 @@ OwnedEvent EventView::to_owned() const {
                    .timestamp = timestamp,
                    .not_before = not_before,
                    .expires_at = expires_at,
-                   .token = token};
+                   .token = token,
+                   .ordering_key = std::string(ordering_key),
+                   .idempotency_key = std::string(idempotency_key)};
   owned.metadata.reserve(metadata.size());
   for (std::size_t i = 0; i < metadata.size(); ++i) owned.metadata.emplace_back(metadata[i]);
   return owned;
@@ -73,6 +75,9 @@ std::string_view encode_event(const Event& event, WallTime timestamp) {
   if (!pairs.empty()) metadata = builder.CreateVector(pairs);
   const auto content_type = event.content_type.empty() ? 0 : put_text(builder, event.content_type);
   const auto source_name = event.source.name.empty() ? 0 : put_text(builder, event.source.name);
+  const auto ordering_key = event.ordering_key.empty() ? 0 : put_text(builder, event.ordering_key);
+  const auto idempotency_key =
+      event.idempotency_key.empty() ? 0 : put_text(builder, event.idempotency_key);
   const auto type = put_text(builder, event.type);
   const auto payload = put_aligned_bytes(builder, event.payload.bytes);
 
@@ -88,6 +93,8 @@ std::string_view encode_event(const Event& event, WallTime timestamp) {
   out.add_not_before(event.not_before);
   out.add_expires_at(event.expires_at);
   out.add_token(event.token.value);
+  if (!event.ordering_key.empty()) out.add_ordering_key(ordering_key);
+  if (!event.idempotency_key.empty()) out.add_idempotency_key(idempotency_key);
   builder.Finish(out.Finish());
   return finished(builder);
 }
@@ -114,6 +121,8 @@ EventView read_event(std::string_view record) noexcept {
   view.not_before = event->not_before();
   view.expires_at = event->expires_at();
   view.token = {event->token()};
+  view.ordering_key = text_of(event->ordering_key());
+  view.idempotency_key = text_of(event->idempotency_key());
   return view;
 }
 

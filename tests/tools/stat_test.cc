@@ -58,7 +58,7 @@ TEST_F(StatTest, TellsPeopleTheSame) {
               HasSubstr("lane      ready  leased  scheduled  dead  unclaimed  published\n"
                         "critical      0       0          0     1          0          1\n"));
   EXPECT_THAT(result.out, HasSubstr("mailer"));
-  EXPECT_THAT(result.out, HasSubstr("format 2"));
+  EXPECT_THAT(result.out, HasSubstr("format 3"));
 }
 
 TEST_F(StatTest, TellsWhichSubscriptionsArePaused) {

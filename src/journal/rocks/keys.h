@@ -19,7 +19,7 @@
 
 namespace holdfast::journal::keys {
 
-inline constexpr std::uint32_t kFormat = 2;
+inline constexpr std::uint32_t kFormat = 3;
 
 enum class Table : char {
   cursor = 'c',

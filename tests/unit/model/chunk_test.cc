@@ -185,6 +185,59 @@ TEST(Chunk, AnExtractOfOneIsTheChunkItselfAndOutlivesItsOwner) {
   EXPECT_EQ(alone->event(41).type, "a.b");
 }
 
+/// Of five events the second and the last have a key.
+ChunkPtr make_keyed_chunk() {
+  EncodedEvents events;
+  for (int i = 0; i < 5; ++i) {
+    events.add({.type = "t",
+                .payload = std::to_string(i),
+                .priority = Priority::high,
+                .ordering_key = i == 1 || i == 4 ? "order 7" : ""},
+               5);
+  }
+  ChunkBuilder builder;
+  for (std::uint32_t i = 0; i < 5; ++i) {
+    const auto* admission = events.admission(i);
+    OrderKey key{admission == nullptr ? 0 : admission->order_key, {}};
+    if (i == 4) key.after = {{0, 0, 17, 99}};
+    builder.add(events.record(i), events.entry(i), i, {}, key);
+  }
+  return builder.finish(kPlace, {1}, 55);
+}
+
+TEST(Chunk, KnowsWhatItsEventsWithAKeyComeAfter) {
+  const auto chunk = make_keyed_chunk();
+  const auto decoded = Chunk::decode(chunk->bytes(), kPlace);
+  ASSERT_TRUE(decoded.ok()) << decoded.status().to_string();
+  const auto hash = hash_key("order 7");
+  for (const auto& each : {chunk, *decoded}) {
+    EXPECT_TRUE(each->keyed());
+    EXPECT_EQ(each->order_key(41), OrderKey{});
+    EXPECT_EQ(each->order_key(42), (OrderKey{hash, {}}));
+    EXPECT_EQ(each->event(42).ordering_key, "order 7");
+    EXPECT_EQ(each->order_key(44), OrderKey{});
+    EXPECT_EQ(each->order_key(45), (OrderKey{hash, {{0, 0, 17, 99}}}));
+    EXPECT_EQ(each->extract(45)->order_key(45), each->order_key(45));
+    EXPECT_FALSE(each->extract(44)->keyed());
+  }
+  EXPECT_FALSE(make_chunk(kPlace, 2)->keyed());
+}
+
+TEST(Chunk, AFlippedBitOrACutInItsKeysIsFound) {
+  const auto whole = bytes_of(make_keyed_chunk());
+  const auto keys = whole.size() - (8 + 2 * 16 + 2 * 8);
+  for (auto byte = keys; byte < whole.size(); ++byte) {
+    EXPECT_TRUE(Chunk::decode(whole.substr(0, byte), kPlace).status() == StatusCode::data_loss);
+    for (int bit = 0; bit < 8; ++bit) {
+      auto damaged = whole;
+      damaged[byte] = static_cast<char>(damaged[byte] ^ (1 << bit));
+      EXPECT_TRUE(Chunk::decode(damaged, kPlace).status() == StatusCode::data_loss) << byte;
+    }
+  }
+  EXPECT_TRUE(Chunk::decode(whole + std::string(8, '\0'), kPlace).status() ==
+              StatusCode::data_loss);
+}
+
 TEST(ChunkBuilder, IsFullAtItsCountOfEvents) {
   // No event is this small; a builder takes what it is given.
   constexpr std::string_view kRecord = "8 bytes!";

@@ -156,8 +156,9 @@ TEST_F(SchedulingOnDisk, ManyScheduledEventsDoNotSitInMemory) {
   }
   const auto lane = static_cast<std::size_t>(Priority::normal);
   while (stats_of("s").lanes[lane].scheduled < kMany) std::this_thread::yield();
-  // They are 50 MB; an eighth of the budget is for events on their way.
-  EXPECT_LE(bus->stats().resident_bytes, options.memory_budget / 8);
+  // They are 50 MB; an eighth of the budget is for events on their way. What is being committed as
+  // parked when the last one is counted is let go once that commit is written.
+  EXPECT_TRUE(eventually([&] { return bus->stats().resident_bytes <= options.memory_budget / 8; }));
 }
 
 }  // namespace
