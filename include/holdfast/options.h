@@ -164,6 +164,11 @@ struct Options {
 struct PublishOptions {
   /// Unset = as the bus was opened.
   std::optional<Durability> durability{};
+  /// Publishes only if this is the last event of `Event::ordering_key` so far, as decided in the
+  /// order of commits; otherwise `conflict`, naming the one that is, and nothing is written. With
+  /// sequence 0: only if there is none. An event that is not kept any more (`Options::retention`)
+  /// counts as none.
+  std::optional<EventId> expect_last{};
 };
 
 }  // namespace holdfast

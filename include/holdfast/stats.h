@@ -35,6 +35,8 @@ struct SubscriptionStats {
   std::uint64_t retried = 0;
   std::uint64_t rejected = 0;    ///< Put into the dead letters.
   std::uint64_t refused_tx = 0;  ///< Runs repeated because state that was read had changed.
+  std::uint64_t held = 0;        ///< Now: taken from their lanes, waiting for an earlier event of
+                                 ///< their `Event::ordering_key`.
   std::string last_error;        ///< Reason of the newest failed attempt.
   /// Not empty: delivery of a lane stands still, and why (damage found).
   std::string blocked;

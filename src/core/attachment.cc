@@ -16,6 +16,7 @@ void attach(Ledger& ledger, Scheduler& scheduler, SubscriptionState& subscriptio
     lane.leased = 0;
     lane.refilling = false;
     lane.damaged = false;
+    lane.stalled = false;
     for (const auto clock : model::kDueClocks) {
       lane.delayed[clock].open(subscription.durable && lane.parked > 0, model::first_due(clock));
     }
@@ -32,6 +33,9 @@ void attach(Ledger& ledger, Scheduler& scheduler, SubscriptionState& subscriptio
   subscription.in_flight = 0;
   subscription.in_flight_less_urgent = 0;
   subscription.parked_in_flight.clear();
+  subscription.keys.reset([&](EventId event) {
+    return subscription.lanes[event.priority].parked_events.contains(event.sequence);
+  });
   subscription.blocked.clear();
   scheduler.advance(now);
   scheduler.refresh(subscription);

@@ -23,13 +23,13 @@ CommitPlan::CommitPlan(Ledger& ledger, const Place& place, base::Now now,
 // --- Publishing ---------------------------------------------------------------------------------
 
 void CommitPlan::append(std::string_view record, const model::EncodedEvents::Entry& entry,
-                        BatchId batch) {
+                        BatchId batch, const model::OrderKey& key) {
   const auto lane = entry.lane;
   auto& chunk = chunks_[lane];
   if (chunk.builder.full_for(record.size())) close_chunk(lane);
   const auto sequence = ledger_.lanes[lane].next++;
   if (chunk.builder.count() == 0) chunk.first = sequence;
-  chunk.builder.add(record, entry, index_++, batch);
+  chunk.builder.add(record, entry, index_++, batch, key);
 }
 
 void CommitPlan::publish(const model::EncodedEvents& events, bool atomic_batch,
@@ -39,10 +39,9 @@ void CommitPlan::publish(const model::EncodedEvents& events, bool atomic_batch,
   for (std::size_t i = 0; i < events.size(); ++i) {
     const auto& entry = events.entry(i);
     ids.push_back({entry.lane, ledger_.lanes[entry.lane].next});
-    append(events.record(i), entry, batch);
-    if (const auto* admission = events.admission(i); admission != nullptr) {
-      note_published(admission->token, ids.back());
-    }
+    const auto* admission = events.admission(i);
+    append(events.record(i), entry, batch, order_key(events, i, ids.back()));
+    if (admission != nullptr) note_published(admission->token, ids.back());
   }
 }
 
@@ -121,6 +120,8 @@ void CommitPlan::settle(SubscriptionState& subscription, const Lease& lease) {
   --lane.owed;
   touch(subscription, lease.event.priority);
   note_ended(subscription, lease);
+  subscription.keys.erase(lease.event);
+  note_key_change(subscription);
 }
 
 void CommitPlan::park(SubscriptionState& subscription, const Lease& lease, Parking parking) {
@@ -134,7 +135,8 @@ void CommitPlan::park(SubscriptionState& subscription, const Lease& lease, Parki
                               .suspect = false,
                               .last_error = std::move(parking.error),
                               .started = parking.started,
-                              .cleanup = parking.cleanup},
+                              .cleanup = parking.cleanup,
+                              .place = subscription.keys.place(lease.event)},
                              lease.parked ? nullptr : lease.chunk->extract(lease.event.sequence),
                              lease.due});
   }
@@ -152,6 +154,8 @@ void CommitPlan::park(SubscriptionState& subscription, const Lease& lease, Parki
   wait_until(due, subscription, lease.event,
              {parking.attempts, false, parking.started, parking.cleanup, std::move(copy)});
   touch(subscription, lease.event.priority);
+  subscription.keys.set_waiting(lease.event);
+  note_key_change(subscription);
 }
 
 void CommitPlan::wait_until(model::DueTime due, SubscriptionState& subscription, EventId event,
@@ -262,6 +266,7 @@ CommitPlan::Settlement CommitPlan::answer(Answer& answer) {
       } else {
         subscription->lanes[lease.event.priority].release(lease.ticket);
       }
+      subscription->keys.set_waiting(lease.event);
       return {Effect::released, {}, {}};
   }
   return {Effect::stale, {}, {}};
@@ -291,13 +296,15 @@ void CommitPlan::park_overdue(SubscriptionState& subscription, Priority lane) {
                                 .suspect = false,
                                 .last_error = {},
                                 .started = true,
-                                .cleanup = false},
+                                .cleanup = false,
+                                .place = subscription.keys.place(event)},
                                oldest->chunk->extract(oldest->sequence)});
     }
     state.settle(oldest->ticket);
     ++state.parked;
     state.parked_events.add(oldest->sequence);
-    if (!state.mark_due_parked(oldest->sequence, in(0))) {
+    if (!state.mark_due_parked(oldest->sequence, in(0)) &&
+        !subscription.keys.mark_parked(event, in(0), subscription.durable)) {
       subscription.parked_in_flight.insert_or_assign(
           event, SubscriptionState::ParkedInFlight{in(0), released, false, oldest->lease, idle});
     }
@@ -408,6 +415,9 @@ void CommitPlan::rewind(SubscriptionState& subscription, const Rewind& to) {
     claim(lane, to.backlog[lane]);
     touch(subscription, lane);
   }
+  subscription.keys.reset([&](EventId event) {
+    return subscription.lanes[event.priority].parked_events.contains(event.sequence);
+  });
   reroute_pending(subscription);
 }
 
@@ -428,6 +438,7 @@ void CommitPlan::redrive(const model::DeadLetterRecord& letter) {
   if (ledger_.cancellations.find(view.token) != nullptr && ledger_.is_ended(view)) {
     shift_ended({{view.token, -1}});
   }
+  const auto place = reached_place(*letter.chunk, letter.event);
   add(model::EraseDeadLetter{letter.subscription, letter.event});
   add(model::PutSettlement{{.subscription = letter.subscription,
                             .event = letter.event,
@@ -436,8 +447,10 @@ void CommitPlan::redrive(const model::DeadLetterRecord& letter) {
                             .suspect = false,
                             .last_error = letter.reason,
                             .started = true,
-                            .cleanup = false},
+                            .cleanup = false,
+                            .place = place},
                            letter.chunk});
+  if (place.key.hash != 0) subscription->keys.add(letter.event, place);
   ledger_.dead_letters.erase({letter.subscription, letter.event});
   --lane.dead;
   ++lane.owed;
@@ -461,6 +474,8 @@ bool CommitPlan::accuse(const Suspect& suspect) {
     lane.settle_ahead(suspect.event.sequence);
     ++lane.parked;
     lane.parked_events.add(suspect.event.sequence);
+    const auto place = reached_place(*suspect.chunk, suspect.event);
+    if (place.key.hash != 0) subscription->keys.add(suspect.event, place);
   }
   touch(*subscription, suspect.event.priority);
   if (attempts >= subscription->record.attempts_max) {
@@ -482,7 +497,8 @@ bool CommitPlan::accuse(const Suspect& suspect) {
        .suspect = true,
        .last_error = kReason,
        .started = true,
-       .cleanup = suspect.cleanup || newly_cancelled},
+       .cleanup = suspect.cleanup || newly_cancelled,
+       .place = subscription->keys.place(suspect.event)},
       suspect.parked ? nullptr : suspect.chunk->extract(suspect.event.sequence),
       suspect.due});
   return false;
@@ -557,6 +573,7 @@ const model::Commit& CommitPlan::finish() {
     if (token == nullptr || !std::exchange(token->dirty, false)) continue;
     add(model::PutToken{token->record});
   }
+  write_keys();
   for (const auto lane : kAllPriorities) {
     commit_.next[lane] = ledger_.lanes[lane].next;
     commit_.trim[lane] = ledger_.lanes[lane].trim;

@@ -66,6 +66,13 @@ class CommitPlan {
   /// afterwards.
   Settlement abandon(const Lease& lease, std::string reason);
 
+  /// Ok, or `conflict`: `expected` is not the newest event of this ordering key; sequence 0 = there
+  /// is none. `stored` is the one in the journal.
+  [[nodiscard]] Status check_last(std::string_view ordering_key, EventId expected,
+                                  EventId stored) const;
+  /// Forgets a key, unless something that was published under it is kept.
+  void forget_key(const model::OrderingKeyRecord& record);
+
   // --- Cancellation (commit_plan_cancel.cc) -----------------------------------------------------
 
   /// Ok, or why event `index` of `events` cannot be let in now: `cancelled` or `not_found` (its
@@ -149,7 +156,8 @@ class CommitPlan {
   const model::Commit& finish();
 
  private:
-  void append(std::string_view record, const model::EncodedEvents::Entry& entry, BatchId batch);
+  void append(std::string_view record, const model::EncodedEvents::Entry& entry, BatchId batch,
+              const model::OrderKey& key);
   void close_chunk(Priority lane);
   void route(const ChunkPtr& chunk);
   bool holds(SubscriptionState& subscription, Answer& answer) const;
@@ -175,8 +183,14 @@ class CommitPlan {
   Settlement refuse_cancelled(SubscriptionState& subscription, const Answer& answer);
   Settlement end(SubscriptionState& subscription, const Lease& lease, Settled how);
   void keep_for_cleanup(SubscriptionState& subscription, EventId event);
+  /// Where `event` of `chunk`, in which it is alone or not, stands in the order of its key, once
+  /// all that it comes after has been taken.
+  [[nodiscard]] static model::KeyPlace reached_place(const model::Chunk& chunk, EventId event);
+  void note_key_change(SubscriptionState& subscription);
+  model::OrderKey order_key(const model::EncodedEvents& events, std::size_t index, EventId event);
   void touch_token(Cancellations::Token& token);
   void note_published(TokenId token, EventId event);
+  void write_keys();
   void note_ended(const SubscriptionState& subscription, const Lease& lease);
   void reclaim_cancellations();
   void park_overdue(SubscriptionState& subscription, Priority lane);
@@ -205,6 +219,7 @@ class CommitPlan {
   PerLane<OpenChunk> chunks_;
   std::vector<std::pair<SubscriptionId, Priority>> touched_;
   std::vector<TokenId> touched_tokens_;
+  std::map<std::string, model::OrderingKeyRecord, std::less<>> keys_;  // published under
   bool trimmed_ = false;
 };
 

@@ -104,7 +104,8 @@ void CommitPlan::keep_for_cleanup(SubscriptionState& subscription, EventId event
                                  .suspect = false,
                                  .last_error = {},
                                  .started = true,
-                                 .cleanup = true};
+                                 .cleanup = true,
+                                 .place = subscription.keys.place(event)};
   LeaseNumber lease = 0;
   const auto parked = subscription.parked_in_flight.find(event);
   if (parked != subscription.parked_in_flight.end()) {
@@ -225,6 +226,8 @@ CommitPlan::Settlement CommitPlan::refuse_cancelled(SubscriptionState& subscript
     // It is in the journal as it has to be: it only begins to wait for its turn.
     subscription.parked_in_flight.erase(parked);
     wait_until(lease.due, subscription, lease.event, {0, false, true, true, nullptr});
+    subscription.keys.set_waiting(lease.event);
+    note_key_change(subscription);
   } else {
     park(subscription, lease, {0, in(0), {}, /*started=*/true, /*cleanup=*/true});
   }

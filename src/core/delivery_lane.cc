@@ -144,7 +144,10 @@ std::optional<DeliveryLane::Taken> DeliveryLane::overdue() const {
 }
 
 Sequence DeliveryLane::floor(Sequence offered) const noexcept {
-  if (!taken_.empty()) return taken_.front().sequence;
+  return taken_.empty() ? frontier(offered) : taken_.front().sequence;
+}
+
+Sequence DeliveryLane::frontier(Sequence offered) const noexcept {
   if (!window_.empty()) return window_.front().next;
   // What is not offered yet may be done with already: a rewind can go beyond it.
   return live_ ? std::max(offered, covered_) : covered_;

@@ -109,7 +109,9 @@ class DeliveryLane {
   void drop_window();
   /// What is due as well: of what is owed nothing that waits is in memory any more.
   void drop_waiting();
-  /// When the next of the window was offered; it must not be empty.
+  /// The next of the window and those behind it in its chunk; it must not be empty.
+  [[nodiscard]] const Span& window_front() const noexcept { return window_.front(); }
+  /// When it was offered.
   [[nodiscard]] base::BusTime window_since() const noexcept { return window_.front().since; }
 
   void put_due(Sequence sequence, Due due) { due_.insert_or_assign(sequence, std::move(due)); }
@@ -146,6 +148,8 @@ class DeliveryLane {
   /// Everything below is settled, parked or never wanted. `offered` is the end of what the lane
   /// offers.
   [[nodiscard]] Sequence floor(Sequence offered) const noexcept;
+  /// Everything below was taken, is settled, or was never wanted.
+  [[nodiscard]] Sequence frontier(Sequence offered) const noexcept;
   /// Settled or parked above `floor`, ascending.
   [[nodiscard]] std::vector<Sequence> ahead(Sequence floor) const;
   [[nodiscard]] bool is_settled(Sequence sequence, Sequence offered) const noexcept;

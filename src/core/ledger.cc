@@ -166,6 +166,19 @@ std::size_t Ledger::parked_in_memory_max() const noexcept {
   return std::min(std::max(share, kFew), settings.parked_per_lane_max);
 }
 
+std::size_t Ledger::keyed_waiting_max() const noexcept {
+  constexpr std::size_t kFew = 16;
+  return std::max(settings.keyed_max / std::max<std::size_t>(attached_count, 1), kFew);
+}
+
+PerLane<Sequence> Ledger::frontier(const SubscriptionState& subscription) const noexcept {
+  PerLane<Sequence> frontier;
+  for (const auto lane : kAllPriorities) {
+    frontier[lane] = subscription.lanes[lane].frontier(lanes[lane].offered);
+  }
+  return frontier;
+}
+
 void Ledger::fill(Stats& stats) const {
   for (const auto priority : kAllPriorities) {
     const auto& lane = lanes[priority];
@@ -190,6 +203,7 @@ void Ledger::fill(Stats& stats) const {
     out.retried = subscription->retried;
     out.rejected = subscription->rejected;
     out.refused_tx = subscription->refused_tx;
+    out.held = subscription->keys.held_count();
     out.last_error = subscription->last_error;
     out.blocked = subscription->blocked;
     for (const auto priority : kAllPriorities) {

@@ -39,6 +39,9 @@ struct LedgerSettings {
   /// each are always allowed.
   std::size_t parked_per_lane_max = 4'096;
   std::size_t parked_max = 65'536;
+  /// Events with an ordering key that were taken and are not settled, of all subscriptions
+  /// together.
+  std::size_t keyed_max = kKeyedWaitingMax;
   Ageing ageing{};
 };
 
@@ -135,6 +138,9 @@ class Ledger {
   Router router;
   StateVersions state_versions;
   DeadLetterIndex dead_letters;
+  KeyMarks key_marks;
+  /// Subscriptions in which the turn of an ordering key may have changed (`Scheduler::answered`).
+  std::vector<SubscriptionId> key_changes;
   Cancellations cancellations;
   std::uint64_t expired_unclaimed = 0;
   std::uint64_t dropped_dead_letters = 0;  ///< Over `dead_letters_max`.
@@ -160,6 +166,9 @@ class Ledger {
   void set_timer(SubscriptionState& subscription, Priority lane);
   /// How many parked events a subscription may have in memory for a lane now.
   [[nodiscard]] std::size_t parked_in_memory_max() const noexcept;
+  /// How many events with an ordering key a subscription may have taken and not settled now.
+  [[nodiscard]] std::size_t keyed_waiting_max() const noexcept;
+  [[nodiscard]] PerLane<Sequence> frontier(const SubscriptionState& subscription) const noexcept;
   std::size_t attached_count = 0;
 
  private:

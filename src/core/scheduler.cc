@@ -113,7 +113,8 @@ bool Scheduler::due_may_run(const DeliveryLane& lane) const {
 }
 
 bool Scheduler::window_may_run(const SubscriptionState& subscription, Priority lane) const {
-  return subscription.lanes[lane].window_count() > 0 && !is_full(subscription, lane);
+  const auto& state = subscription.lanes[lane];
+  return state.window_count() > 0 && !state.stalled && !is_full(subscription, lane);
 }
 
 bool Scheduler::can_take(const SubscriptionState& subscription, Priority lane,
@@ -154,6 +155,7 @@ SubscriptionState* Scheduler::find_front(const Place& place, Priority effective)
       unlist_front(place, nullptr);
       continue;
     }
+    if (has_keys(*subscription, place.lane)) hold_back(*subscription, place.lane);
     if (place.level > 0 &&
         ageing_.level(place.lane, ready_since(*subscription, place.lane), now_.bus) < place.level) {
       // It was attached anew, or what had aged was taken for another reason.
@@ -181,19 +183,32 @@ Lease Scheduler::take_front(const Place& place, SubscriptionState& subscription)
   list(subscription, place.lane);
   want_refill(subscription, place.lane);
   want_parked_refill(subscription, place.lane);
+  give_turns(subscription);
   return lease;
+}
+
+std::optional<Scheduler::Place> Scheduler::first_place(Priority worker_class) {
+  for (const auto lane : kAllPriorities) {
+    if (lane > worker_class) break;
+    const Place place{lane, 0};
+    if (find_front(place) != nullptr) return place;
+  }
+  return std::nullopt;
 }
 
 std::optional<Lease> Scheduler::take(Priority worker_class) {
   if (stopped_) return std::nullopt;
-  if (now_.bus >= next_move_) move_up();
-  if (aged_ > 0) return take_with_aged(worker_class);
-  for (const auto lane : kAllPriorities) {
-    if (lane > worker_class) break;
-    const Place place{lane, 0};
-    if (auto* subscription = find_front(place)) return take_front(place, *subscription);
+  while (true) {
+    if (now_.bus >= next_move_) move_up();
+    const auto turns = turns_given_;
+    const bool aged = aged_ > 0;
+    const auto place = aged ? place_with_aged(worker_class) : first_place(worker_class);
+    // Looking for it has made something ready that may go before it.
+    if (turns != turns_given_) continue;
+    if (!place.has_value()) return std::nullopt;
+    if (aged) count_turn(worker_class, *place);
+    return take_front(*place, *ledger_.find(front(*place).subscription));
   }
-  return std::nullopt;
 }
 
 Lease Scheduler::take_from(SubscriptionState& subscription, const Place& place) {
@@ -229,6 +244,7 @@ Lease Scheduler::take_from(SubscriptionState& subscription, const Place& place) 
     lease.ticket = taken.ticket;
     state.set_lease(lease.ticket, lease.number);
   }
+  note_running(subscription, lease);
   ++state.leased;
   ++subscription.in_flight;
   if (lane != Priority::critical) ++subscription.in_flight_less_urgent;
@@ -263,12 +279,9 @@ bool Scheduler::has_aged(Priority lane) const noexcept {
   return !ready_[lane][1].empty() || !ready_[lane][2].empty();
 }
 
-std::optional<Lease> Scheduler::take_with_aged(Priority worker_class) {
-  auto place = place_whose_turn_it_is(worker_class);
-  if (!place.has_value()) place = most_urgent_place(worker_class);
-  if (!place.has_value()) return std::nullopt;
-  count_turn(worker_class, *place);
-  return take_front(*place, *ledger_.find(front(*place).subscription));
+std::optional<Scheduler::Place> Scheduler::place_with_aged(Priority worker_class) {
+  const auto place = place_whose_turn_it_is(worker_class);
+  return place.has_value() ? place : most_urgent_place(worker_class);
 }
 
 std::optional<Scheduler::Place> Scheduler::place_whose_turn_it_is(Priority worker_class) {
@@ -361,10 +374,15 @@ void Scheduler::run_again(const Lease& lease) {
                                        .chunk = lease.chunk,
                                        .ticket = lease.ticket,
                                        .since = now_.bus});
+  subscription->keys.set_waiting(lease.event);
+  give_turns(*subscription);
   refresh(*subscription);
 }
 
 void Scheduler::answered() {
+  for (const auto id : std::exchange(ledger_.key_changes, {})) {
+    if (auto* subscription = ledger_.find(id); subscription != nullptr) give_turns(*subscription);
+  }
   for (const auto& [id, lane] : std::exchange(full_rows_, {})) {
     auto* subscription = ledger_.find(id);
     if (subscription == nullptr) continue;

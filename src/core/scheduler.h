@@ -18,7 +18,8 @@ namespace holdfast::core {
 /// The rule: the most urgent lane first; inside a lane, subscriptions in turn; inside a
 /// subscription, by sequence, retries that are due before. A worker of class p takes only lanes at
 /// least as urgent as p. Of a subscription with two slots or more, one is kept for critical events.
-/// Events that may have killed the last process run one at a time.
+/// Events that may have killed the last process run one at a time. What waits for an earlier event
+/// of its ordering key is put aside when it comes to the front (scheduler_keys.cc).
 ///
 /// With ageing a lane goes before others by what has waited longest in it: see `AgeingRule`. Then
 /// those rows of it (subscriptions) take turns which are urgent enough to go before the others; and
@@ -60,6 +61,12 @@ class Scheduler {
   /// Answers were planned: lanes that had too much taken may go on.
   void answered();
 
+  /// Since the last call something has been put aside for an earlier event of its key, which may
+  /// have been answered already: what was answered should be committed now.
+  [[nodiscard]] bool take_waits_for_answers() noexcept {
+    return std::exchange(waits_for_answers_, false);
+  }
+
   /// Something of this subscription may have become ready.
   void refresh(SubscriptionState& subscription);
 
@@ -82,6 +89,7 @@ class Scheduler {
     std::size_t events_max = 0;
     std::size_t bytes_max = 0;  ///< Of chunks; one is always allowed.
   };
+  [[nodiscard]] bool wants_to_read() const noexcept;
   /// A part of a backlog that should be read from the journal now, for lanes that a worker of this
   /// class may take.
   std::optional<Refill> next_refill(Priority worker_class);
@@ -146,15 +154,25 @@ class Scheduler {
   SubscriptionState* find_front(const Place& place, Priority effective);
   SubscriptionState* find_front(const Place& place) { return find_front(place, place.effective()); }
   const Row& front(const Place& place) { return ready_[place.lane][place.level].front(); }
+  /// The most urgent place there is, as long as nothing has aged.
+  std::optional<Place> first_place(Priority worker_class);
   void unlist_front(const Place& place, SubscriptionState* subscription);
   Lease take_front(const Place& place, SubscriptionState& subscription);
   Lease take_from(SubscriptionState& subscription, const Place& place);
 
   // While something has aged.
   void move_up();
-  std::optional<Lease> take_with_aged(Priority worker_class);
+  std::optional<Place> place_with_aged(Priority worker_class);
   std::optional<Place> place_whose_turn_it_is(Priority worker_class);
   std::optional<Place> most_urgent_place(Priority worker_class);
+  // --- Ordering keys (scheduler_keys.cc) ---
+  [[nodiscard]] bool has_keys(const SubscriptionState& subscription, Priority lane) const;
+  /// What is in front in `lane` and may not run yet is put aside, or the lane stands still there.
+  void hold_back(SubscriptionState& subscription, Priority lane);
+  /// Those whose turn has come are ready.
+  void give_turns(SubscriptionState& subscription);
+  void note_running(SubscriptionState& subscription, const Lease& lease);
+
   /// The level of `lane` that is most urgent and has something.
   std::optional<Place> best_of(Priority lane);
   void count_turn(Priority worker_class, const Place& taken);
@@ -184,6 +202,8 @@ class Scheduler {
   LeaseNumber last_lease_ = 0;
   bool suspect_running_ = false;
   bool stopped_ = false;
+  bool waits_for_answers_ = false;  // something was put aside: see `take_waits_for_answers`
+  std::uint64_t turns_given_ = 0;
 };
 
 }  // namespace holdfast::core

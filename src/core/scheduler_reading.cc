@@ -31,6 +31,12 @@ void Scheduler::want_parked_refill(SubscriptionState& subscription, Priority lan
   }
 }
 
+bool Scheduler::wants_to_read() const noexcept {
+  return std::any_of(kAllPriorities.begin(), kAllPriorities.end(), [this](Priority lane) {
+    return !refills_[lane].empty() || !parked_refills_[lane].empty();
+  });
+}
+
 std::optional<Scheduler::Refill> Scheduler::next_refill(Priority worker_class) {
   for (const auto lane : kAllPriorities) {
     if (lane > worker_class) break;
@@ -70,6 +76,7 @@ void Scheduler::refilled(const Refill& refill, std::vector<Span> spans, Sequence
   const auto& offer_times = ledger_.lanes[refill.lane].offer_times;
   for (auto& span : spans) span.since = offer_times.since(span.end - 1);
   state.refill(std::move(spans), reached, reached >= ledger_.lanes[refill.lane].offered);
+  give_turns(*subscription);
   refresh(*subscription);
 }
 
@@ -118,7 +125,8 @@ void Scheduler::refilled(const ParkedRefill& refill, const std::vector<model::Du
   }
   auto& state = subscription->lanes[refill.lane];
   state.delayed[refill.clock].refilled(refill.from, records, reached, [&](EventId event) {
-    return subscription->parked_in_flight.contains(event) || state.is_due(event.sequence);
+    return subscription->parked_in_flight.contains(event) || state.is_due(event.sequence) ||
+           subscription->keys.is_held(event);
   });
   ledger_.set_timer(*subscription, refill.lane);
   advance(now_);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -8,6 +9,7 @@
 
 #include "core/delivery_lane.h"
 #include "core/interest.h"
+#include "core/key_order.h"
 #include "core/parked_window.h"
 #include "core/retry.h"
 #include "core/sequence_set.h"
@@ -55,8 +57,15 @@ struct SubscriptionState {
     bool dirty = false;              // its cursor goes into the commit being made
     Sequence stored_as_of = 1;       // of the cursor as it is on disk
     bool damaged = false;
+    bool stalled = false;  // the next of its window waits for its key, and is not taken for that
   };
   PerLane<Lane> lanes;
+  KeyOrder keys;
+  /// Something that waits for the turn of its key may have it now.
+  [[nodiscard]] bool awaits_turns() const {
+    return keys.has_changed() ||
+           std::any_of(lanes.begin(), lanes.end(), [](const Lane& lane) { return lane.stalled; });
+  }
 
   /// Parked events that are with a handler, or answered in a commit not made yet, or were given
   /// back: these wait for the next attachment.

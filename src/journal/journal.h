@@ -77,8 +77,11 @@ struct StateRef {
 struct TombstoneRef {
   EventId event;
 };
-using RecordRef =
-    std::variant<EventRef, SettlementRef, ParkedRef, DeadLetterRef, StateRef, TombstoneRef>;
+struct OrderingKeyRef {
+  std::string key;
+};
+using RecordRef = std::variant<EventRef, SettlementRef, ParkedRef, DeadLetterRef, StateRef,
+                               TombstoneRef, OrderingKeyRef>;
 
 // --- What can be scanned, each in key order -----------------------------------------------------
 
@@ -117,9 +120,13 @@ struct RetentionMarks {};
 struct LostRanges {};
 struct Tokens {};
 struct Tombstones {};
+/// Those behind `after`.
+struct OrderingKeys {
+  std::string after;
+};
 using ScanSpec =
     std::variant<EventRange, Subscriptions, Cursors, Settlements, DueTimes, DeadLetters, StateRange,
-                 RetentionMarks, LostRanges, Tokens, Tombstones>;
+                 RetentionMarks, LostRanges, Tokens, Tombstones, OrderingKeys>;
 
 /// Receives records until it returns false.
 using Sink = std::function<bool(model::Record&& record)>;

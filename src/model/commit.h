@@ -89,10 +89,18 @@ struct EraseTombstone {
   EventId event;
 };
 
-using Operation = std::variant<Append, PutSubscription, EraseSubscription, PutCursor, PutSettlement,
-                               EraseSettlement, PutDeadLetter, EraseDeadLetter, PutState,
-                               EraseState, PutRetentionMark, PutLostRange, PutToken, EraseToken,
-                               PutTombstone, EraseTombstone, EraseParked>;
+struct PutOrderingKey {
+  OrderingKeyRecord record;
+};
+struct EraseOrderingKey {
+  std::string key;
+};
+
+using Operation =
+    std::variant<Append, PutSubscription, EraseSubscription, PutCursor, PutSettlement,
+                 EraseSettlement, PutDeadLetter, EraseDeadLetter, PutState, EraseState,
+                 PutRetentionMark, PutLostRange, PutToken, EraseToken, PutTombstone, EraseTombstone,
+                 EraseParked, PutOrderingKey, EraseOrderingKey>;
 
 /// One atomic step of a journal. `(epoch, number)` is how a store finds out that somebody else has
 /// written meanwhile.

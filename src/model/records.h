@@ -52,6 +52,13 @@ struct CursorRecord {
   Sequence as_of = 1;
 };
 
+/// Where an event stands among those of its ordering key. Without a key it stands nowhere.
+struct KeyPlace {
+  OrderKey key;
+  CommitNumber commit;
+  std::uint32_t index = 0;
+};
+
 /// A delivery that is owed but not by its cursor alone: it failed, was snoozed, put back, or was
 /// running when the process died. It keeps its own copy of the event ("parked"), so that the floor,
 /// and with it the space of everything settled after it, can go on without it.
@@ -64,6 +71,7 @@ struct SettlementRecord {
   std::string last_error;
   bool started = false;  ///< A handler has seen it: what it began may have to be cleaned up.
   bool cleanup = false;  ///< It is cancelled, and `on_cancel` is owed.
+  KeyPlace place{};
 };
 
 struct DeadLetterRecord {
@@ -145,8 +153,15 @@ struct TombstoneRecord {
   std::string reason;
 };
 
+/// What was published under an ordering key.
+struct OrderingKeyRecord {
+  std::string key;
+  PerLane<Sequence> last{};  ///< In each lane nothing later than this; 0 = nothing at all.
+  EventId newest;
+};
+
 using Record = std::variant<ChunkPtr, SubscriptionRecord, CursorRecord, SettlementRecord, DueRecord,
                             ParkedEvent, DeadLetterRecord, StateRecord, RetentionMark, LostRange,
-                            TokenRecord, TombstoneRecord>;
+                            TokenRecord, TombstoneRecord, OrderingKeyRecord>;
 
 }  // namespace holdfast::model

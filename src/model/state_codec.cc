@@ -225,22 +225,33 @@ Result<CursorRecord> decode_cursor(std::string_view key, std::string_view value,
 std::string encode(const SettlementRecord& record, std::string_view key) {
   auto& builder = reused_builder();
   const auto error = record.last_error.empty() ? 0 : put_text(builder, record.last_error);
+  const auto& [key_of, commit, index] = record.place;
+  const bool is_after = std::any_of(key_of.after.begin(), key_of.after.end(),
+                                    [](Sequence sequence) { return sequence != 0; });
+  const auto after = is_after ? builder.CreateVector(key_of.after.values.data(), kLaneCount) : 0;
   builder.Finish(schema::CreateSettlement(builder, record.attempts, record.due, record.suspect,
-                                          error, record.started, record.cleanup));
+                                          error, record.started, record.cleanup, key_of.hash,
+                                          commit.value, index, after));
   return seal(builder, key);
 }
 
 Result<SettlementRecord> decode_settlement(std::string_view key, std::string_view value,
                                            SubscriptionId subscription, EventId event) {
   HOLDFAST_ASSIGN(const auto table, Opened<schema::Settlement>::open("settlement", key, value));
-  return SettlementRecord{.subscription = subscription,
-                          .event = event,
-                          .attempts = table->attempts(),
-                          .due = table->due(),
-                          .suspect = table->suspect(),
-                          .last_error = std::string(text_of(table->last_error())),
-                          .started = table->started(),
-                          .cleanup = table->cleanup()};
+  SettlementRecord record{
+      .subscription = subscription,
+      .event = event,
+      .attempts = table->attempts(),
+      .due = table->due(),
+      .suspect = table->suspect(),
+      .last_error = std::string(text_of(table->last_error())),
+      .started = table->started(),
+      .cleanup = table->cleanup(),
+      .place = {{.hash = table->key(), .after = {}}, {table->commit()}, table->index()}};
+  if (table->after() != nullptr && !read_lanes(table->after(), record.place.key.after)) {
+    return damaged("settlement", "has not one value a lane");
+  }
+  return record;
 }
 
 std::string encode(const DueRecord& record, std::string_view key) {
@@ -358,6 +369,27 @@ Result<TombstoneRecord> decode_tombstone(std::string_view key, std::string_view 
   return TombstoneRecord{.event = event,
                          .cancelled_at = table->cancelled_at(),
                          .reason = std::string(text_of(table->reason()))};
+}
+
+std::string encode(const OrderingKeyRecord& record, std::string_view key) {
+  auto& builder = reused_builder();
+  const auto last = builder.CreateVector(record.last.values.data(), kLaneCount);
+  builder.Finish(schema::CreateOrderingKey(
+      builder, last, static_cast<std::uint8_t>(record.newest.priority), record.newest.sequence));
+  return seal(builder, key);
+}
+
+Result<OrderingKeyRecord> decode_ordering_key(std::string_view key, std::string_view value,
+                                              std::string ordering_key) {
+  HOLDFAST_ASSIGN(const auto table, Opened<schema::OrderingKey>::open("ordering key", key, value));
+  OrderingKeyRecord record{
+      .key = std::move(ordering_key),
+      .last = {},
+      .newest = {static_cast<Priority>(table->newest_lane()), table->newest()}};
+  if (table->newest_lane() >= kLaneCount || !read_lanes(table->last(), record.last)) {
+    return damaged("ordering key", "has not one value a lane");
+  }
+  return record;
 }
 
 std::string encode_state(std::string_view value, CommitNumber version, std::string_view key) {

@@ -30,6 +30,7 @@ namespace holdfast::model {
 [[nodiscard]] std::string encode(const LostRange& range, std::string_view key);
 [[nodiscard]] std::string encode(const TokenRecord& record, std::string_view key);
 [[nodiscard]] std::string encode(const TombstoneRecord& record, std::string_view key);
+[[nodiscard]] std::string encode(const OrderingKeyRecord& record, std::string_view key);
 [[nodiscard]] std::string encode_state(std::string_view value, CommitNumber version,
                                        std::string_view key);
 
@@ -48,6 +49,8 @@ Result<LostRange> decode_lost_range(std::string_view key, std::string_view value
 Result<TokenRecord> decode_token(std::string_view key, std::string_view value, TokenId id);
 Result<TombstoneRecord> decode_tombstone(std::string_view key, std::string_view value,
                                          EventId event);
+Result<OrderingKeyRecord> decode_ordering_key(std::string_view key, std::string_view value,
+                                              std::string ordering_key);
 Result<StateRecord> decode_state(std::string_view key, std::string_view value, std::string name,
                                  std::string state_key);
 

@@ -163,6 +163,11 @@ void Committer::plan_answers(core::CommitPlan& plan, Group& group) {
 /// What can only be told in the order of commits; refuses without a trace.
 Status Committer::decide(core::CommitPlan& plan, const Request& request) {
   if (request.decide) return request.decide(plan);
+  if (const auto& expect = request.expect; expect != nullptr) {
+    if (auto status = plan.check_last(expect->key, expect->last, expect->stored); !status.ok()) {
+      return status;
+    }
+  }
   for (std::size_t i = 0; i < request.events.size(); ++i) {
     auto status = plan.admit(request.events, i);
     if (status.ok()) continue;

@@ -148,6 +148,8 @@ class Engine {
   Status check_open() const;
   Status check_disk(std::size_t bytes);
   [[nodiscard]] bool may_block() const;
+  Result<std::optional<model::OrderingKeyRecord>> stored_key(std::string_view key) const;
+  Status encode_one(const Event& event, const PublishOptions& options, Request& request) const;
   Status encode_all(std::span<const OwnedEvent> events, model::EncodedEvents& out) const;
   Result<Committed> run(Request& request);
 
@@ -213,6 +215,7 @@ class Engine {
   void wake_upkeep(base::BusTime by);
   bool look_at_disk(std::uint64_t wanted);
   void tell_of_dropped_dead_letters();
+  std::vector<model::OrderingKeyRecord> keys_to_forget();
   Status flush();
   Signaller::Runs begin_shutdown();
 
@@ -244,6 +247,9 @@ class Engine {
   std::condition_variable upkeep_wake_;
   base::BusTime upkeep_at_ = 0;
   bool upkeep_stop_ = false;
+  // How far the ordering keys were gone through, and for which trims. By the upkeep thread.
+  std::string swept_to_;
+  model::PerLane<model::Sequence> swept_trim_;
   std::uint64_t told_dropped_ = 0;  // by the upkeep thread, and once it has ended by who closes
   std::thread upkeep_thread_;
 };

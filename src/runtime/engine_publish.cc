@@ -59,7 +59,42 @@ bool Engine::may_block() const {
 
 Status Engine::encode(const Event& event, model::EncodedEvents& out) const {
   HOLDFAST_TRY(core::check_event(event, options_.limits.payload_bytes_max));
+  std::optional<model::OrderingKeyRecord> stored;
+  if (!event.ordering_key.empty()) {
+    HOLDFAST_ASSIGN(stored, stored_key(event.ordering_key));
+  }
   out.add(event, event.timestamp != 0 ? event.timestamp : clock_.now().wall);
+  if (stored.has_value()) out.last_admission().stored_last = stored->last;
+  return {};
+}
+
+Result<std::optional<model::OrderingKeyRecord>> Engine::stored_key(std::string_view key) const {
+  const auto open = reading();
+  HOLDFAST_TRY(open.status());
+  HOLDFAST_ASSIGN(auto found, journal_->find(journal::OrderingKeyRef{std::string(key)}));
+  if (!found.has_value()) return std::optional<model::OrderingKeyRecord>();
+  return std::optional(std::get<model::OrderingKeyRecord>(*std::move(found)));
+}
+
+/// The request to publish `event` alone.
+Status Engine::encode_one(const Event& event, const PublishOptions& options,
+                          Request& request) const {
+  HOLDFAST_ASSIGN(request.durability, durability_of(options.durability, options_.durability));
+  HOLDFAST_TRY(encode(event, request.events));
+  if (!options.expect_last.has_value()) return {};
+  if (event.ordering_key.empty()) {
+    return {StatusCode::invalid_argument,
+            "expect_last is given, and the event has no ordering key"};
+  }
+  HOLDFAST_TRY(
+      core::check_enum(options.expect_last->priority, Priority::low, "priority of expect_last"));
+  request.expect = std::make_shared<Request::Expectation>(
+      Request::Expectation{std::string(event.ordering_key), *options.expect_last, {}});
+  request.prepare = [this, expect = request.expect]() -> Status {
+    HOLDFAST_ASSIGN(const auto stored, stored_key(expect->key));
+    if (stored.has_value()) expect->stored = stored->newest;
+    return {};
+  };
   return {};
 }
 
@@ -72,8 +107,7 @@ Result<Committed> Engine::run(Request& request) {
 
 Result<Receipt> Engine::publish(const Event& event, const PublishOptions& options) {
   Request request;
-  HOLDFAST_ASSIGN(request.durability, durability_of(options.durability, options_.durability));
-  HOLDFAST_TRY(encode(event, request.events));
+  HOLDFAST_TRY(encode_one(event, options, request));
   HOLDFAST_TRY(check_disk(request.events.bytes()));
   HOLDFAST_ASSIGN(const auto committed, run(request));
   return receipt_of(committed);
@@ -83,8 +117,7 @@ Status Engine::publish_async(const Event& event, std::function<void(Result<Recei
                              const PublishOptions& options) {
   HOLDFAST_TRY(check_open());
   Request request;
-  HOLDFAST_ASSIGN(request.durability, durability_of(options.durability, options_.durability));
-  HOLDFAST_TRY(encode(event, request.events));
+  HOLDFAST_TRY(encode_one(event, options, request));
   HOLDFAST_TRY(check_disk(request.events.bytes()));
   request.done = [this, done = std::move(done)](Result<Committed> committed) {
     tell(log_, done, committed.ok() ? Result<Receipt>(receipt_of(*committed)) : committed.status(),

@@ -17,6 +17,8 @@ using std::chrono::steady_clock;
 constexpr base::BusTime kUpkeepInterval = 1'000'000'000;
 // A cursor that is further behind than this is written, so that no open has to count more again.
 constexpr model::Sequence kCursorLag = 65'536;
+// Ordering keys that are looked at in each round.
+constexpr std::size_t kKeysSweptAtOnce = 4'096;
 
 }  // namespace
 
@@ -93,12 +95,43 @@ void Engine::upkeep() {
   if (!committer_->health().ok()) return;
   Request request;
   request.durability = Durability::os;
-  request.change = [this](core::CommitPlan& plan) -> Status {
+  request.change = [keys = keys_to_forget()](core::CommitPlan& plan) -> Status {
     plan.trim();
+    for (const auto& key : keys) plan.forget_key(key);
     plan.refresh_cursors(kCursorLag);
     return {};
   };
   (void)committer_->submit(request, false);
+}
+
+/// Ordering keys that may be of nothing that is kept: a part of all there are, again and again for
+/// as long as lanes are trimmed.
+std::vector<model::OrderingKeyRecord> Engine::keys_to_forget() {
+  std::vector<model::OrderingKeyRecord> keys;
+  model::PerLane<model::Sequence> trim;
+  {
+    const std::lock_guard lock(state_.mutex);
+    for (const auto lane : kAllPriorities) trim[lane] = state_.ledger.lanes[lane].trim;
+  }
+  if (swept_to_.empty()) {
+    if (trim == swept_trim_) return keys;
+    swept_trim_ = trim;
+  }
+  std::size_t seen = 0;
+  std::string last;
+  const auto open = reading();
+  if (!open.status().ok()) return keys;
+  const auto status = journal_->scan(journal::OrderingKeys{swept_to_}, [&](model::Record&& record) {
+    auto& key = std::get<model::OrderingKeyRecord>(record);
+    last = key.key;
+    const bool kept = std::any_of(kAllPriorities.begin(), kAllPriorities.end(),
+                                  [&](Priority lane) { return key.last[lane] >= trim[lane]; });
+    if (!kept) keys.push_back(std::move(key));
+    return ++seen < kKeysSweptAtOnce;
+  });
+  // A damaged one is told to whoever publishes under it.
+  swept_to_ = status.ok() && seen == kKeysSweptAtOnce ? last : std::string();
+  return keys;
 }
 
 Result<std::optional<StoredEvent>> Engine::get(EventId id) const {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "core/commit_plan.h"
@@ -25,6 +27,13 @@ struct Request {
   bool atomic_batch = false;
   std::vector<core::TxWrites::StateWrite> state;
   Durability durability = Durability::durable;
+  /// What the newest event of an ordering key must be.
+  struct Expectation {
+    std::string key;
+    EventId last;
+    EventId stored;  ///< The one in the journal; `prepare` reads it.
+  };
+  std::shared_ptr<Expectation> expect;
 
   /// Reads what `change` needs, with no other commit under way and without the lock.
   std::function<Status()> prepare;

@@ -145,7 +145,12 @@ void WorkerPool::run(Worker& worker) {
     const auto now = clock_.now();
     state_.scheduler.advance(now);
     auto lease = state_.scheduler.take(worker.worker_class);
+    if (state_.scheduler.take_waits_for_answers() && !state_.answers.empty()) {
+      committer_.answers_given(true);
+    }
     if (!lease.has_value()) {
+      // What was in front waits for its key, and what is behind it has to be read.
+      if (read_on(worker.worker_class, lock)) continue;
       // What an answer has made ready may be for another class.
       wake_locked();
       ++idle.waiting;
@@ -310,6 +315,9 @@ void WorkerPool::give(internal::DeliveryState& delivery, core::Answer&& answer) 
     if (!delivery.place.on_worker) state_.outstanding.remove(delivery);
     state_.scheduler.finish(answer.lease);
     first = state_.answers.empty();
+    const auto* subscription = state_.ledger.find(answer.lease.subscription);
+    urgent =
+        urgent || (subscription != nullptr && subscription->keys.has_successor(answer.lease.event));
     state_.answers.push_back(std::move(answer));
     urgent = urgent || state_.settle_listeners > 0 || state_.answers.size() == kAnswersEager ||
              state_.scheduler.stopped();

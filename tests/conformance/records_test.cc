@@ -402,6 +402,37 @@ TEST_P(Records, CancellationMarksAreFoundUntilTheyAreErased) {
   EXPECT_TRUE(tokens.empty() && tombstones.empty());
 }
 
+TEST_P(Records, OrderingKeysAreFoundAndComeInTheirOrder) {
+  const auto put = [](const std::string& key, model::Sequence newest) {
+    return model::PutOrderingKey{{key, {{0, 2, 3, newest}}, {Priority::low, newest}}};
+  };
+  const std::string odd("b\0\xff", 3);
+  ASSERT_TRUE(writer_->commit({put("c", 9), put("a", 4), put(odd, 5), put("a", 6)}).ok());
+  now_and_after_reopening([&] {
+    const auto one = journal_->find(OrderingKeyRef{"a"});
+    ASSERT_TRUE(one.ok() && one->has_value());
+    const auto& found = std::get<model::OrderingKeyRecord>(**one);
+    EXPECT_EQ(found.last, (model::PerLane<model::Sequence>{{0, 2, 3, 6}}));
+    EXPECT_EQ(found.newest, (EventId{Priority::low, 6}));
+    EXPECT_FALSE(journal_->find(OrderingKeyRef{"b"})->has_value());
+    for (const auto& [after, expected] :
+         std::vector<std::pair<std::string, std::vector<std::string>>>{
+             {"", {"a", odd, "c"}}, {"a", {odd, "c"}}, {odd, {"c"}}, {"c", {}}}) {
+      std::vector<std::string> keys;
+      ASSERT_TRUE(journal_
+                      ->scan(OrderingKeys{after},
+                             [&](model::Record&& record) {
+                               keys.push_back(std::get<model::OrderingKeyRecord>(record).key);
+                               return true;
+                             })
+                      .ok());
+      EXPECT_EQ(keys, expected);
+    }
+  });
+  ASSERT_TRUE(writer_->commit({model::EraseOrderingKey{"a"}}).ok());
+  EXPECT_FALSE(journal_->find(OrderingKeyRef{"a"})->has_value());
+}
+
 TEST_P(Records, ErasingASettlementTakesItsParkedEventAlong) {
   const EventId event{Priority::normal, 5};
   const EventId other{Priority::normal, 6};

@@ -137,7 +137,12 @@ TEST(CoreModel, EachSubscriptionIsGivenExactlyWhatItIsOwed) {
                            "postponed",
                            "clock set",
                            "token reclaimed",
-                           "tombstone reclaimed"}) {
+                           "tombstone reclaimed",
+                           "keyed",
+                           "keyed taken",
+                           "last of a key",
+                           "no last of a key",
+                           "key reclaimed"}) {
     EXPECT_GT(counts[name], 0U) << name << " never happened";
   }
 }

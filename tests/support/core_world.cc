@@ -62,8 +62,8 @@ void CoreWorld::inspect(const model::Commit& made) {
       require(subscription != nullptr && subscription->owed.contains(event),
               "parked unasked: " + name(id, event));
       const auto& owed = subscription->owed.at(event);
-      require(!owed.parked && (owed.taken || owed.again) && put->record.attempts == 0 &&
-                  put->copy != nullptr &&
+      require(!owed.parked && (owed.taken || owed.again || oracle_.keyed.contains(event)) &&
+                  put->record.attempts == 0 && put->copy != nullptr &&
                   made.next[event.priority] - event.sequence > core::DeliveryLane::kTakenSoftMax,
               "parked unasked: " + name(id, event));
       fact([=, now = now_](Oracle& oracle) { oracle.park(id, event, {.due = now.bus}); });
@@ -137,9 +137,37 @@ model::EncodedEvents& CoreWorld::encode(std::size_t count) {
     }
     // One that is cancelled refuses all of them.
     if (chance(count > 100 ? 0 : 15)) event.token = any_token().value_or(TokenId{});
+    const auto key = chance(count > 100 ? 1 : 20) ? any_key() : std::string();
+    event.ordering_key = key;
     events.add(event, now_.wall);
+    note_stored_key(events, key);
   }
   return events;
+}
+
+std::string CoreWorld::any_key() { return "key " + std::to_string(below(4)); }
+
+/// As whoever encodes an event finds it in the journal.
+void CoreWorld::note_stored_key(model::EncodedEvents& events, const std::string& key) {
+  const auto stored = store_.ordering_keys.find(key);
+  if (stored == store_.ordering_keys.end()) return;
+  events.last_admission().stored_last = stored->second.last;
+}
+
+/// What somebody may expect to be the last of a key.
+void CoreWorld::expect_last(const CommitPlan& plan) {
+  const auto key = any_key();
+  EventId last;
+  if (const auto known = oracle_.by_key.find(key); known != oracle_.by_key.end()) {
+    last = known->second.back();
+    if (last.sequence < ledger_->lanes[last.priority].trim) last = {};
+  }
+  const auto stored = store_.ordering_keys.find(key);
+  const auto newest = stored == store_.ordering_keys.end() ? EventId{} : stored->second.newest;
+  require(plan.check_last(key, last, newest).ok(), "the last of a key is not known");
+  const EventId other{last.priority, last.sequence + 1};
+  require(plan.check_last(key, other, newest) == StatusCode::conflict, "any last of a key will do");
+  ++counts[last.sequence == 0 ? "no last of a key" : "last of a key"];
 }
 
 void CoreWorld::note_published(const model::EncodedEvents& events, const std::vector<EventId>& ids,
@@ -157,7 +185,9 @@ void CoreWorld::note_published(const model::EncodedEvents& events, const std::ve
                       .ever_claimed = false,
                       .token = view.token,
                       .not_before = view.not_before,
-                      .expires_at = view.expires_at};
+                      .expires_at = view.expires_at,
+                      .key = std::string(view.ordering_key)};
+    if (!event.key.empty()) ++counts["keyed"];
     fact([id, event](Oracle& oracle) { oracle.publish(id, event); });
   }
 }
@@ -183,6 +213,7 @@ void CoreWorld::publish(CommitPlan& plan) {
   plan.publish(events, batch, ids);
   note_published(events, ids, plan.number().value);
   ++counts[crowd ? "crowd" : batch ? "batch" : "publish"];
+  if (chance(20)) expect_last(plan);
   if (chance(10)) {
     const Oracle::StateKey key{"shared", "k" + std::to_string(below(6))};
     std::optional<std::string> value;
@@ -233,8 +264,10 @@ std::unique_ptr<core::TxWrites> CoreWorld::any_tx(const Held& held, bool& confli
                     .payload = "tx",
                     .priority = one.entry(0).lane,
                     .metadata = metadata,
-                    .token = view.token},
+                    .token = view.token,
+                    .ordering_key = view.ordering_key},
                    now_.wall);
+    note_stored_key(tx->events, std::string(view.ordering_key));
   }
   for (auto left = below(3); left > 0; --left) {
     std::optional<std::string> value;
@@ -294,7 +327,7 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
   if (answer.tx != nullptr) {
     for (std::size_t i = 0; i < answer.tx->events.size(); ++i) {
       const auto* admission = answer.tx->events.admission(i);
-      if (admission == nullptr) continue;
+      if (admission == nullptr || admission->token.value == 0) continue;
       const auto known = oracle_.tokens.find(admission->token);
       tx_admitted = tx_admitted && known != oracle_.tokens.end() && !known->second.cancelled;
     }

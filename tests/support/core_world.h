@@ -131,6 +131,10 @@ class CoreWorld {
   void note_published(const model::EncodedEvents& events, const std::vector<EventId>& ids,
                       std::uint64_t commit);
   model::EncodedEvents& encode(std::size_t count);
+  std::string any_key();
+  void note_stored_key(model::EncodedEvents& events, const std::string& key);
+  void expect_last(const core::CommitPlan& plan);
+  void forget_keys(core::CommitPlan& plan);
   void answer_some(core::CommitPlan& plan);
   void answer(core::CommitPlan& plan, Held held);
   void fail(const Held& held, std::optional<std::int64_t> delay,
@@ -181,6 +185,10 @@ class CoreWorld {
   Priority effective(const OracleSubscription& subscription, EventId event, int slack) const;
   /// What might be given next in a lane: a retry that is due, the next in turn, or both.
   std::vector<EventId> heads(const OracleSubscription& subscription, Priority lane) const;
+  Oracle::Ready ready(const OracleSubscription& subscription, Priority lane) const {
+    const bool all_is_read = profile_.refills_at_once && !gets_no_more(subscription);
+    return oracle_.ready(subscription, lane, now_, offered_, all_is_read);
+  }
   void check_nothing_to_take(Priority worker_class);
   void offer(std::uint64_t commit);
   void read_backlog(const core::Scheduler::Refill& refill);
@@ -188,6 +196,8 @@ class CoreWorld {
   void refill_all();
   void advance(std::int64_t nanoseconds);
   core::SubscriptionState& state_of(Id id) { return *ledger_->find(model::SubscriptionId{id}); }
+  /// A lane at what waits for its key, where memory is short.
+  bool may_stand_still() const { return profile_.resident_bytes_max < 10'000 || profile_.crowded; }
   bool has_little_memory() const { return profile_.parked_per_lane_max < 100; }
   /// Suspects that wait for each other may be all that there is room for.
   bool suspects_fill_memory() const { return has_little_memory() && suspect_running_; }

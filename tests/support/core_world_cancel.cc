@@ -223,7 +223,19 @@ void CoreWorld::check_erased(const model::Commit& made) {
       }
       fact([id](Oracle& oracle) { oracle.tokens.erase(id); });
       ++counts["token reclaimed"];
+    } else if (const auto* key = std::get_if<model::EraseOrderingKey>(&operation)) {
+      for (const auto event : oracle_.by_key.at(key->key)) {
+        require(event.sequence < made.trim[event.priority], "an ordering key was forgotten early");
+      }
+      ++counts["key reclaimed"];
     }
+  }
+}
+
+/// Read some time ago, it may be that more was published under them since.
+void CoreWorld::forget_keys(core::CommitPlan& plan) {
+  for (const auto& [key, record] : store_.ordering_keys) {
+    if (chance(50)) plan.forget_key(record);
   }
 }
 

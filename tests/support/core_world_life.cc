@@ -219,6 +219,7 @@ void CoreWorld::step() {
   } else if (what < 975) {
     commit([this](CommitPlan& plan) {
       plan.trim();
+      forget_keys(plan);
       plan.refresh_cursors(below(50));
     });
     ++counts["housekeeping"];

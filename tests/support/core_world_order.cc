@@ -6,6 +6,8 @@ namespace holdfast::testing {
 
 std::size_t CoreWorld::level_of(const OracleSubscription& subscription, EventId event,
                                 int slack) const {
+  // One that had to wait for its key was not ready before.
+  if (slack > 0 && oracle_.keyed.contains(event)) return 0;
   if (Oracle::waits_for_wall_clock(subscription, event)) {
     // When its time came is known to nobody who does not look all the time.
     return slack > 0 ? 0
@@ -24,7 +26,8 @@ Priority CoreWorld::effective(const OracleSubscription& subscription, EventId ev
 
 std::vector<EventId> CoreWorld::heads(const OracleSubscription& subscription, Priority lane) const {
   std::vector<EventId> heads;
-  const auto ready = oracle_.ready(subscription, lane, now_, offered_);
+  const auto ready = this->ready(subscription, lane);
+  if (ready.waits_for_key && may_stand_still()) return heads;
   if (ready.out_of_turn.has_value() && suspects_fill_memory()) return heads;
   if (ready.maybe_hidden && profile_.clock_jumps) return heads;
   if (suspect_may_run(subscription, ready.out_of_turn)) heads.push_back(*ready.out_of_turn);
@@ -77,7 +80,8 @@ void CoreWorld::check_order(const core::Lease& lease, Priority worker_class) {
 /// Of 32 takes by workers that may take it, one is of the least urgent lane with something aged.
 void CoreWorld::check_turns(const core::Lease& lease, Priority worker_class) {
   const auto& own = oracle_.subscriptions.at(lease.subscription.value);
-  const bool unknown = Oracle::waits_for_wall_clock(own, lease.event);
+  const bool unknown =
+      Oracle::waits_for_wall_clock(own, lease.event) || oracle_.keyed.contains(lease.event);
   const bool aged = !unknown && level_of(own, lease.event, 0) > 0;
   bool least = true;
   for (auto it = kAllPriorities.rbegin(); it != kAllPriorities.rend(); ++it) {

@@ -17,6 +17,11 @@ bool CoreWorld::take() {
 bool CoreWorld::take(Priority worker_class) {
   if (profile_.refills_at_once) refill_all();
   auto lease = scheduler_->take(worker_class);
+  while (!lease.has_value() && profile_.refills_at_once && scheduler_->wants_to_read()) {
+    // What was in front waits for its key, and what is behind it has to be read.
+    refill_all();
+    lease = scheduler_->take(worker_class);
+  }
   if (!lease.has_value()) {
     if (profile_.refills_at_once && (!profile_.crowded || chance(2))) {
       check_nothing_to_take(worker_class);
@@ -78,12 +83,21 @@ void CoreWorld::check_taken(const core::Lease& lease, Priority worker_class) {
   require(Oracle::has_slot(*subscription, event.priority),
           "more at once than concurrency allows: " + what);
 
+  require(!oracle_.waits_for_key(*subscription, event),
+          "given before what comes before it in its key: " + what);
+  const bool keyed = oracle_.keyed.contains(event);
+  if (keyed) ++counts["keyed taken"];
+
   // In a crowd the oracle's long walks are only sometimes worth their time.
   if (profile_.crowded && !chance(2)) {
     for (auto& count : since_turn_) ++count;  // may be one
     return;
   }
-  const auto ready = oracle_.ready(*subscription, event.priority, now_, offered_);
+  const auto ready = this->ready(*subscription, event.priority);
+  // One that may have had to wait for its key, and did not have to, or not any more.
+  const auto before = [&](const std::optional<EventId>& other) {
+    return keyed && (!other.has_value() || event.sequence < other->sequence);
+  };
   const bool is_due = owed.again || (owed.parked && Oracle::is_due(owed, now_));
   // What was due before the clock was set back comes too early, and is put off again.
   const bool was_due =
@@ -94,15 +108,21 @@ void CoreWorld::check_taken(const core::Lease& lease, Priority worker_class) {
     // With little memory, which one that is cannot be told.
     const auto level = level_of(*subscription, event, 0);
     const bool aged_more =
-        ready.in_turn == event &&
+        (ready.in_turn == event || ready.in_turn_without_key == event || before(ready.in_turn)) &&
         level > (has_little_memory() ? 0 : level_of(*subscription, *ready.out_of_turn, 1));
     if (aged_more) ++counts["aged before due"];
     require(ready.out_of_turn == event || aged_more || suspects_fill_memory() || was_due ||
-                (ready.maybe_hidden && profile_.clock_jumps) || (has_little_memory() && is_due),
+                (ready.maybe_hidden && profile_.clock_jumps) || (has_little_memory() && is_due) ||
+                before(ready.out_of_turn) || ready.behind_key,
             "passed over " + to_string(*ready.out_of_turn) + ": " + what);
   } else {
-    require(ready.in_turn == event || was_due || (has_little_memory() && is_due),
-            "out of order, or before it was offered, or not due: " + what);
+    require(ready.in_turn == event || was_due || (has_little_memory() && is_due) ||
+                before(ready.in_turn) || ((keyed || ready.behind_key) && is_due) ||
+                // What had to wait stands with what is due, and what has aged goes before that.
+                ready.in_turn_without_key == event ||
+                (keyed && ready.in_turn.has_value() && oracle_.keyed.contains(*ready.in_turn)),
+            "out of order, or before it was offered, or not due: " + what + ", first is " +
+                (ready.in_turn.has_value() ? to_string(*ready.in_turn) : "none"));
   }
   check_order(lease, worker_class);
   check_turns(lease, worker_class);
@@ -116,7 +136,9 @@ void CoreWorld::check_nothing_to_take(Priority worker_class) {
     for (const auto lane : kAllPriorities) {
       if (lane > worker_class) break;
       if (!Oracle::has_slot(subscription, lane)) continue;
-      const auto ready = oracle_.ready(subscription, lane, now_, offered_);
+      const auto ready = this->ready(subscription, lane);
+      // A lane may stand still at one where memory is short.
+      if (ready.waits_for_key && may_stand_still()) continue;
       const bool due = suspect_may_run(subscription, ready.out_of_turn);
       if (!due && !ready.in_turn.has_value()) continue;
       throw Violation("a worker found nothing though there is " +

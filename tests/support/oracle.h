@@ -38,6 +38,14 @@ struct OracleEvent {
   TokenId token;
   WallTime not_before = 0;
   WallTime expires_at = 0;
+  std::string key;
+};
+
+/// An event with an ordering key; known for ever.
+struct OracleKeyed {
+  std::string key;
+  std::uint64_t order = 0;  // over all events, as committed
+  model::PerLane<model::Sequence> after;
 };
 
 struct OracleToken {
@@ -101,7 +109,46 @@ class Oracle {
       token->second.events.insert(id);
       token->second.used_at = event.published_at;
     }
+    ++published;
+    if (!event.key.empty()) {
+      auto& last = last_of_key[event.key];
+      keyed[id] = {event.key, published, last};
+      keyed[id].after[id.priority] = 0;
+      by_key[event.key].push_back(id);
+      last[id.priority] = id.sequence;
+    }
     events[id] = std::move(event);
+  }
+  /// Another of its key is with a handler, or comes before it and is not settled.
+  [[nodiscard]] bool waits_for_key(const OracleSubscription& subscription, EventId event) const {
+    const auto known = keyed.find(event);
+    if (known == keyed.end()) return false;
+    const auto& others = by_key.at(known->second.key);
+    return std::any_of(others.begin(), others.end(), [&](EventId other) {
+      const auto owed = subscription.owed.find(other);
+      return other != event && owed != subscription.owed.end() &&
+             (owed->second.taken || keyed.at(other).order < known->second.order);
+    });
+  }
+  /// It does, or may be taken for one that does: where lanes have to be read first, and where what
+  /// came before in another lane of its key is somewhere behind what was not taken there.
+  [[nodiscard]] bool may_wait_for_key(const OracleSubscription& subscription, EventId event,
+                                      bool all_is_read) const {
+    const auto known = keyed.find(event);
+    if (known == keyed.end()) return false;
+    if (waits_for_key(subscription, event)) return true;
+    for (const auto lane : kAllPriorities) {
+      const auto after = known->second.after[lane];
+      if (after == 0) continue;
+      if (!all_is_read) return true;
+      for (auto it = subscription.owed.lower_bound({lane, 0});
+           it != subscription.owed.end() && it->first.priority == lane &&
+           it->first.sequence <= after;
+           ++it) {
+        if (!it->second.taken && !it->second.parked) return true;
+      }
+    }
+    return false;
   }
   void create(Id id, Wish wish, bool durable, std::uint32_t attempts_max,
               const model::PerLane<model::Sequence>& start) {
@@ -243,24 +290,35 @@ class Oracle {
   struct Ready {
     std::optional<EventId> out_of_turn;  // a retry that is due, or a run that starts over
     std::optional<EventId> in_turn;      // never tried
-    bool maybe_hidden = false;  // behind one that was due until the wall clock was set back
+    std::optional<EventId> in_turn_without_key;
+    bool maybe_hidden = false;   // behind one that was due until the wall clock was set back
+    bool waits_for_key = false;  // something before it does, or may
+    bool behind_key = false;     // what is out of turn: one that may have had to wait is before it
   };
   [[nodiscard]] Ready ready(const OracleSubscription& subscription, Priority lane,
-                            const base::Now& now, std::uint64_t offered) const {
+                            const base::Now& now, std::uint64_t offered, bool all_is_read) const {
     Ready found;
     for (auto it = subscription.owed.lower_bound({lane, 0});
          it != subscription.owed.end() && it->first.priority == lane; ++it) {
       const auto& [event, owed] = *it;
       if (owed.taken) continue;
+      if (!found.out_of_turn.has_value() && keyed.contains(event)) found.behind_key = true;
+      if (may_wait_for_key(subscription, event, all_is_read)) {
+        found.waits_for_key = true;
+        continue;
+      }
       if (owed.parked && !owed.again && owed.due > model::due_at_wall(now.wall)) {
         found.maybe_hidden = true;
       }
       if (owed.again || (owed.parked && is_due(owed, now))) {
         if (!found.out_of_turn.has_value()) found.out_of_turn = event;
-      } else if (!owed.parked && !found.in_turn.has_value() && events.at(event).commit <= offered) {
-        found.in_turn = event;
+      } else if (!owed.parked && events.at(event).commit <= offered) {
+        if (!found.in_turn.has_value()) found.in_turn = event;
+        if (!found.in_turn_without_key.has_value() && !keyed.contains(event)) {
+          found.in_turn_without_key = event;
+        }
       }
-      if (found.in_turn.has_value() && found.out_of_turn.has_value()) break;
+      if (found.in_turn_without_key.has_value() && found.out_of_turn.has_value()) break;
     }
     return found;
   }
@@ -336,6 +394,10 @@ class Oracle {
   std::map<StateKey, std::uint64_t> written;
   std::map<TokenId, OracleToken> tokens;
   std::set<EventId> tombstones;
+  std::map<EventId, OracleKeyed> keyed;
+  std::map<std::string, std::vector<EventId>> by_key;
+  std::map<std::string, model::PerLane<model::Sequence>> last_of_key;
+  std::uint64_t published = 0;
   std::map<std::uint64_t, base::BusTime> offered_at;  // commits, in this life of the process
   model::PerLane<model::Sequence> next{{1, 1, 1, 1}};
 

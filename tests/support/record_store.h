@@ -55,6 +55,7 @@ class RecordStore {
   std::map<std::pair<Priority, model::Sequence>, model::RetentionMark> marks;
   std::map<TokenId, model::TokenRecord> tokens;
   std::map<EventId, model::TombstoneRecord> tombstones;
+  std::map<std::string, model::OrderingKeyRecord> ordering_keys;
   model::PerLane<model::Sequence> next{{1, 1, 1, 1}};
   model::PerLane<model::Sequence> trim{{1, 1, 1, 1}};
 
@@ -139,6 +140,12 @@ class RecordStore {
   }
   void put(const model::EraseTombstone& each, const model::Commit&) {
     tombstones.erase(each.event);
+  }
+  void put(const model::PutOrderingKey& each, const model::Commit&) {
+    ordering_keys.insert_or_assign(each.record.key, each.record);
+  }
+  void put(const model::EraseOrderingKey& each, const model::Commit&) {
+    ordering_keys.erase(each.key);
   }
 };
 

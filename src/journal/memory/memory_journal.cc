@@ -41,6 +41,7 @@ struct Tables {
   std::map<EventId, model::LostRange> lost;
   std::map<TokenId, model::TokenRecord> tokens;
   std::map<EventId, model::TombstoneRecord> tombstones;
+  std::map<std::string, model::OrderingKeyRecord> ordering_keys;
 };
 
 template <typename Map>
@@ -128,6 +129,10 @@ class Apply {
     tables_.tombstones[put.record.event] = put.record;
   }
   void operator()(const model::EraseTombstone& erase) { tables_.tombstones.erase(erase.event); }
+  void operator()(const model::PutOrderingKey& put) {
+    tables_.ordering_keys[put.record.key] = put.record;
+  }
+  void operator()(const model::EraseOrderingKey& erase) { tables_.ordering_keys.erase(erase.key); }
 
  private:
   Tables& tables_;
@@ -161,7 +166,7 @@ class MemoryJournal final : public Journal {
  public:
   MemoryJournal() {
     state_.uuid = random_uuid();
-    state_.format = 2;
+    state_.format = 3;
     state_.epoch = 1;
     state_.created = true;
   }
@@ -284,6 +289,9 @@ Result<std::optional<Record>> MemoryJournal::find(const RecordRef& ref) const {
   if (const auto* tombstone = std::get_if<TombstoneRef>(&ref)) {
     return in(tables_.tombstones, tombstone->event);
   }
+  if (const auto* ordering = std::get_if<OrderingKeyRef>(&ref)) {
+    return in(tables_.ordering_keys, ordering->key);
+  }
   const auto& parked = std::get<ParkedRef>(ref);
   const auto at = tables_.parked.find({parked.subscription, parked.event});
   if (at == tables_.parked.end()) return std::optional<Record>();
@@ -309,6 +317,9 @@ std::vector<Record> MemoryJournal::records(const ScanSpec& spec) const {
       return !wanted->subscription || (key.first == *wanted->subscription &&
                                        (!wanted->after || key.second > *wanted->after));
     });
+  }
+  if (const auto* wanted = std::get_if<OrderingKeys>(&spec)) {
+    take(tables_.ordering_keys, [wanted](const auto& key) { return key > wanted->after; });
   }
   if (const auto* wanted = std::get_if<DueTimes>(&spec)) {
     const auto from =

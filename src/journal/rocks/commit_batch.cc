@@ -100,6 +100,12 @@ class Encoder {
   void operator()(const model::EraseTombstone& tombstone) {
     erase(keys::tombstone(tombstone.event));
   }
+  void operator()(const model::PutOrderingKey& ordering) {
+    encode_to(keys::ordering_key(ordering.record.key), ordering.record);
+  }
+  void operator()(const model::EraseOrderingKey& ordering) {
+    erase(keys::ordering_key(ordering.key));
+  }
 
  private:
   template <typename Record>

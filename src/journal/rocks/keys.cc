@@ -135,6 +135,7 @@ std::string retention_mark(Priority lane, model::Sequence sequence) {
 
 std::string token(TokenId id) { return join(std::string(kToken), id.value); }
 std::string tombstone(EventId event) { return join(std::string(kTombstone), event); }
+std::string ordering_key(std::string_view key) { return begin(Table::ordering_key).append(key); }
 
 std::string end_of(std::string_view prefix) {
   std::string end(prefix);
@@ -181,6 +182,10 @@ std::optional<Parsed> parse(std::string_view key) {
     case Table::state:
       parsed.name = cutter.text();
       parsed.key = cutter.rest();
+      break;
+    case Table::ordering_key:
+      parsed.key = cutter.rest();
+      if (parsed.key.empty()) return std::nullopt;
       break;
     case Table::meta:
       if (key == kJournal || key == kCommit || key == kResumed || parse_lost_range(key) ||

@@ -25,6 +25,7 @@ enum class Table : char {
   cursor = 'c',
   dead_letter = 'd',
   event = 'e',
+  ordering_key = 'l',
   meta = 'm',
   subscription = 'n',
   parked = 'p',
@@ -57,6 +58,7 @@ std::string lost_range(Priority lane, model::Sequence from);
 std::string retention_mark(Priority lane, model::Sequence sequence);
 std::string token(TokenId id);
 std::string tombstone(EventId event);
+std::string ordering_key(std::string_view key);
 
 /// All keys that begin with `prefix`: [prefix, end_of(prefix)).
 std::string end_of(std::string_view prefix);
@@ -77,7 +79,7 @@ struct Parsed {
   EventId event;  ///< Of a cursor only the lane.
   model::DueTime due = 0;
   std::string_view name;  ///< Of a user state.
-  std::string_view key;
+  std::string_view key;   ///< Likewise, or an ordering key.
 };
 /// Nothing for a key that no table of this format has.
 std::optional<Parsed> parse(std::string_view key);

@@ -38,6 +38,9 @@ std::string key_of(const RecordRef& ref) {
     std::string operator()(const TombstoneRef& tombstone) const {
       return keys::tombstone(tombstone.event);
     }
+    std::string operator()(const OrderingKeyRef& ordering) const {
+      return keys::ordering_key(ordering.key);
+    }
   };
   return std::visit(Key{}, ref);
 }
@@ -186,6 +189,12 @@ Status Lookup::scan(const ScanSpec& spec, const Sink& sink) const {
     Status operator()(const LostRanges&) const { return all(keys::all_lost_ranges()); }
     Status operator()(const Tokens&) const { return all(keys::all_tokens()); }
     Status operator()(const Tombstones&) const { return all(keys::all_tombstones()); }
+    Status operator()(const OrderingKeys& spec) const {
+      const auto prefix = keys::all(keys::Table::ordering_key);
+      // The next key after it in the order of bytes.
+      const auto from = spec.after.empty() ? prefix : keys::ordering_key(spec.after) + '\0';
+      return lookup.scan_keys(from, keys::end_of(prefix), sink);
+    }
 
     [[nodiscard]] Status all(const std::string& prefix) const {
       return lookup.scan_keys(prefix, keys::end_of(prefix), sink);

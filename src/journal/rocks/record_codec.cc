@@ -100,6 +100,9 @@ Result<model::Record> decode_record(std::string_view key, std::string_view value
       return as_record(
           model::decode_state(key, value, std::string(parsed->name), std::string(parsed->key)),
           "user state");
+    case keys::Table::ordering_key:
+      return as_record(model::decode_ordering_key(key, value, std::string(parsed->key)),
+                       "ordering key");
     case keys::Table::cancel: return decode_cancel_record(key, value);
     case keys::Table::meta: return decode_meta_record(key, value);
   }
