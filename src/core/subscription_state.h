@@ -36,8 +36,13 @@ struct SubscriptionState {
   std::uint32_t concurrency = 1;
   RetryPolicy retry;
   bool has_on_cancel = false;
-  std::uint32_t in_flight = 0;
-  std::uint32_t in_flight_less_urgent = 0;  // than critical
+  /// So many events go together, and wait for each other so long. While they do none of its rows is
+  /// in the scheduler's lists.
+  std::uint32_t batch_size = 1;
+  base::BusTime batch_linger = 0;
+  std::optional<base::BusTime> lingers_until;  // as the scheduler's timers have it
+  std::uint32_t in_flight = 0;                 // batches count as one
+  std::uint32_t in_flight_less_urgent = 0;     // than critical
 
   /// There is somebody who may be given something.
   [[nodiscard]] bool is_served() const noexcept { return attached && !record.paused; }

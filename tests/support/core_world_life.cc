@@ -271,7 +271,10 @@ void CoreWorld::drain() {
           expected_settlements_.insert({each.lease.subscription, each.lease.event});
           fact_of(id, [=, lease = each.lease, due = answer.until](Oracle& oracle) {
             oracle.park(id, lease.event,
-                        {.attempts = lease.attempt - 1, .due = due, .started = lease.started});
+                        {.attempts = lease.attempt - 1,
+                         .due = due,
+                         .suspect = lease.suspect,
+                         .started = lease.started});
           });
           auto& owed = oracle_.subscriptions.at(id).owed.at(each.lease.event);
           owed.taken = false;

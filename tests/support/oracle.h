@@ -79,6 +79,8 @@ struct OracleSubscription {
   std::uint32_t generation = 0;
   std::uint32_t concurrency = 1;
   bool on_cancel = false;
+  std::uint32_t batch_size = 1;
+  base::BusTime batch_linger = 0;
   std::uint32_t in_flight = 0;
   std::uint32_t in_flight_less_urgent = 0;
 };
