@@ -32,14 +32,24 @@ void Scheduler::take_others(SubscriptionState& subscription, const Place& place,
     return lease.chunk == nullptr ? 0 : lease.chunk->record_bytes(lease.event.sequence);
   };
   auto bytes = bytes_of(first);
-  while (others_->size() + 1 < subscription.batch_size && bytes < kBatchDeliveryBytes &&
-         may_join(subscription, place)) {
+  auto& state = subscription.lanes[place.lane];
+  // What is to be cleaned up between them waits for its own turn: a batch that has lost one of its
+  // members starts over whole. No more of it is looked at than a batch is large.
+  std::vector<std::pair<Sequence, DeliveryLane::Due>> aside;
+  while (others_->size() + 1 < subscription.batch_size && bytes < kBatchDeliveryBytes) {
+    while (aside.size() < subscription.batch_size && state.has_due() && state.first_due().cleanup &&
+           !state.first_due().suspect) {
+      const auto sequence = state.first_due_sequence();
+      aside.emplace_back(sequence, state.take_due());
+    }
+    if (!may_join(subscription, place)) break;
     auto& lease = others_->emplace_back(take_from(subscription, place));
     lease.beside = true;
     --subscription.in_flight;
     if (place.lane != Priority::critical) --subscription.in_flight_less_urgent;
     bytes += bytes_of(lease);
   }
+  for (auto& [sequence, due] : aside) state.put_due(sequence, std::move(due));
 }
 
 // --- Waiting for each other ---------------------------------------------------------------------

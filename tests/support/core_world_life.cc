@@ -288,8 +288,8 @@ void CoreWorld::drain() {
       }
     });
     offer(number_);
-    // Some were put off until a time that has come meanwhile.
-    scheduler_->advance(now_);
+    // Some were put off until a time that has come meanwhile; some wait for others.
+    advance(4 * kSecond);
     refill_all();
     bool found = false;
     for (int missed = 0; missed < 20;) {

@@ -117,7 +117,14 @@ void CoreWorld::check_taken(const core::Lease& lease, Priority worker_class) {
     for (auto& count : since_turn_) ++count;  // may be one
     return;
   }
-  const auto ready = oracle_.ready(*subscription, event.priority, now_, offered_);
+  // What is to be cleaned up waits while others go together; where a cancelled one among these
+  // comes is not told apart from it.
+  const auto known = oracle_.events.find(event);
+  if (lease.beside && known != oracle_.events.end() &&
+      oracle_.is_cancelled(event, known->second.token)) {
+    return;
+  }
+  const auto ready = oracle_.ready(*subscription, event.priority, now_, offered_, !lease.beside);
   const bool is_due = owed.again || (owed.parked && Oracle::is_due(owed, now_));
   // What was due before the clock was set back comes too early, and is put off again.
   const bool was_due =

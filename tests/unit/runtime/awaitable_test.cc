@@ -35,6 +35,7 @@ Detached publish_two(Bus& bus, Collected<Receipt>& receipts) {
 }
 
 TEST_P(Awaiting, PublishGivesTheReceiptOnceItIsDurable) {
+  options.durability = Durability::durable;
   open();
   Collected<Receipt> receipts;
   publish_two(*bus, receipts);
