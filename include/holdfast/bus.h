@@ -245,8 +245,8 @@ class HOLDFAST_EXPORT Bus {
   /// `invalid_argument` (no event can have this id), `deadline_exceeded`, and at once when the bus
   /// is closed or can write no more.
   Status wait_settled(EventId id, std::chrono::nanoseconds timeout);
-  /// The same for all events of `batch`, with one `timeout` for all of them together. Stops at the
-  /// first error.
+  /// The same for all events of `batch` that were written, with one `timeout` for all of them
+  /// together. Stops at the first error.
   Status wait_settled(const BatchReceipt& batch, std::chrono::nanoseconds timeout);
 
   // --- Looking ----------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ struct Workers {
 /// How long an event of a lane may wait for more urgent ones. For each time its lane's wait that it
 /// has been ready it moves up one lane, up to high and never to critical; one that has waited so
 /// long once has aged, a high one too, though it stays high. Of lanes that are equal then, the
-/// event that has been ready longest goes first. Beside that, of 32 events that are handed out by
+/// event that has been ready longest goes first. Beside that, of 32 events or batches given out by
 /// workers that may take it, at least one is of the least urgent lane in which something has aged,
 /// and the other lanes get theirs as well: nothing starves, whatever is published.
 ///

@@ -311,7 +311,7 @@ void CommitPlan::park_overdue(SubscriptionState& subscription, Priority lane) {
                                 .due = in(0),
                                 .suspect = false,
                                 .last_error = {},
-                                .started = true,
+                                .started = !state.is_unseen(oldest->sequence),
                                 .cleanup = false},
                                oldest->chunk->extract(oldest->sequence)});
     }

@@ -218,8 +218,7 @@ void WorkerPool::give(internal::BatchRun& batch, core::BatchAnswer&& answer) {
     first = !state_.has_answers();
     state_.batch_answers.push_back(std::move(answer));
     urgent = counts_as_urgent(count) || urgent;
-    ++state_.batches_delivered;
-    state_.batch_deliveries += count;
+    state_.note_batch(count);
   }
   if (first || urgent) committer_.answers_given(urgent);
 }

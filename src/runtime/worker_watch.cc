@@ -79,6 +79,7 @@ void WorkerPool::watch(base::BootTime now) {
           abandon(*run);
         } else {
           for (const auto& member : whole.batch->members) abandon(*member);
+          state_.note_batch(whole.batch->members.size());
         }
       }
     }

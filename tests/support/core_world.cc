@@ -67,7 +67,10 @@ void CoreWorld::inspect(const model::Commit& made) {
                   put->copy != nullptr &&
                   made.next[event.priority] - event.sequence > core::DeliveryLane::kTakenSoftMax,
               "parked unasked: " + name(id, event));
-      fact([=, now = now_](Oracle& oracle) { oracle.park(id, event, {.due = now.bus}); });
+      require(put->record.started || owed.again, "no handler has seen it: " + name(id, event));
+      fact([=, now = now_, started = put->record.started](Oracle& oracle) {
+        oracle.park(id, event, {.due = now.bus, .started = started});
+      });
       ++counts["overdue"];
     } else if (const auto* erase = std::get_if<model::EraseDeadLetter>(&operation)) {
       const RecordStore::Name letter{erase->subscription, erase->event};
