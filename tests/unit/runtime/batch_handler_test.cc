@@ -316,7 +316,7 @@ TEST_P(Batching, AnAbandonedOneGoesToAnotherAndItsLateAnswerChangesNothing) {
   }
   EXPECT_EQ(settled.size(), 3U);
   EXPECT_FALSE(must(bus->state("s", "late")).has_value());
-  EXPECT_TRUE(bus->stats().running.empty());
+  EXPECT_TRUE(eventually([&] { return bus->stats().running.empty(); }));
 }
 
 TEST_P(Batching, AtShutdownItIsAskedToStopAndNothingIsCounted) {
