@@ -120,9 +120,8 @@ void CoreWorld::check_taken(const core::Lease& lease, Priority worker_class) {
   // What is to be cleaned up waits while others go together; where a cancelled one among these
   // comes is not told apart from it.
   const auto known = oracle_.events.find(event);
-  if (lease.beside &&
-      (oracle_.tombstones.contains(event) ||
-       (known != oracle_.events.end() && oracle_.is_cancelled(event, known->second.token)))) {
+  if (lease.beside && (oracle_.tombstones.contains(event) || known == oracle_.events.end() ||
+                       oracle_.is_cancelled(event, known->second.token))) {
     return;
   }
   const auto ready = oracle_.ready(*subscription, event.priority, now_, offered_, !lease.beside);

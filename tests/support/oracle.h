@@ -247,7 +247,7 @@ class Oracle {
     std::optional<EventId> in_turn;      // never tried
     bool maybe_hidden = false;  // behind one that was due until the wall clock was set back
   };
-  /// `cancelled_too` = also what is cancelled, which may be for `on_cancel` alone.
+  /// `cancelled_too` = also what is cancelled, or may be: that is perhaps for `on_cancel` alone.
   [[nodiscard]] Ready ready(const OracleSubscription& subscription, Priority lane,
                             const base::Now& now, std::uint64_t offered,
                             bool cancelled_too = true) const {
@@ -263,7 +263,7 @@ class Oracle {
         const auto known = events.find(event);
         const bool passed_over =
             !cancelled_too && (owed.cleanup || tombstones.contains(event) ||
-                               (known != events.end() && is_cancelled(event, known->second.token)));
+                               known == events.end() || is_cancelled(event, known->second.token));
         if (!found.out_of_turn.has_value() && !passed_over) found.out_of_turn = event;
       } else if (!owed.parked && !found.in_turn.has_value() && events.at(event).commit <= offered) {
         found.in_turn = event;
