@@ -262,8 +262,9 @@ class Oracle {
       if (owed.again || (owed.parked && is_due(owed, now))) {
         const auto known = events.find(event);
         const bool passed_over =
-            !cancelled_too && (owed.cleanup || tombstones.contains(event) ||
-                               known == events.end() || is_cancelled(event, known->second.token));
+            !cancelled_too && !owed.suspect &&
+            (owed.cleanup || tombstones.contains(event) || known == events.end() ||
+             is_cancelled(event, known->second.token));
         if (!found.out_of_turn.has_value() && !passed_over) found.out_of_turn = event;
       } else if (!owed.parked && !found.in_turn.has_value() && events.at(event).commit <= offered) {
         found.in_turn = event;
