@@ -124,7 +124,14 @@ void CoreWorld::check_taken(const core::Lease& lease, Priority worker_class) {
                        oracle_.is_cancelled(event, known->second.token))) {
     return;
   }
-  const auto ready = oracle_.ready(*subscription, event.priority, now_, offered_, !lease.beside);
+  auto ready = oracle_.ready(*subscription, event.priority, now_, offered_, !lease.beside);
+  // But for what is cancelled and was to be run again: nobody has noticed yet, and it counts.
+  const auto all = oracle_.ready(*subscription, event.priority, now_, offered_);
+  if (suspect_may_run(*subscription, all.out_of_turn) && ready.out_of_turn != event &&
+      ready.in_turn == event &&
+      level_of(*subscription, event, 0) > level_of(*subscription, *all.out_of_turn, 1)) {
+    ready = all;
+  }
   const bool is_due = owed.again || (owed.parked && Oracle::is_due(owed, now_));
   // What was due before the clock was set back comes too early, and is put off again.
   const bool was_due =
