@@ -197,8 +197,13 @@ CommitPlan::Settlement CommitPlan::fail(SubscriptionState& subscription, const L
   return {Settlement::Effect::parked, Settled::acked, {}};
 }
 
-/// No handler has it any more.
+/// This lease has ended; with one that was superseded somebody else may have the event.
 void CommitPlan::forget_running(const Lease& lease) {
+  const auto* subscription = ledger_.find(lease.subscription);
+  if (subscription != nullptr && subscription->is_leased(lease.event) &&
+      !subscription->is_held(lease.event, lease.number)) {
+    return;
+  }
   if (auto* token = ledger_.cancellations.find(lease.token); token != nullptr) {
     token->running.erase({lease.event, lease.subscription});
   }

@@ -83,6 +83,13 @@ struct SubscriptionState {
     if (lane.is_due(event.sequence)) return false;
     return lane.is_with_handler(event.sequence) || is_parked_with_handler(event);
   }
+  /// It is this lease that has `event`.
+  [[nodiscard]] bool is_held(EventId event, LeaseNumber lease) const {
+    const auto parked = parked_in_flight.find(event);
+    if (parked != parked_in_flight.end()) return parked->second.lease == lease;
+    const auto& lane = lanes[event.priority];
+    return lane.is_with_handler(event.sequence) && lane.taken(event.sequence).lease == lease;
+  }
   /// It is owed `event`, which it may or may not want.
   [[nodiscard]] bool owes(const EventView& event, Sequence offered) const {
     const auto& lane = lanes[event.id.priority];

@@ -219,6 +219,13 @@ void CoreWorld::answer_some(CommitPlan& plan) {
     // Mostly as one; those that are looked after by themselves are answered so.
     if (at->batch != 0 && chance(75)) {
       if (auto batch = take_batch(at->batch); !batch.empty()) {
+        // Now and then with one that is not its own any more.
+        if (!late_.empty() && chance(30) &&
+            late_.back().lease.subscription == batch.front().lease.subscription &&
+            !late_.back().instead.has_value() && !late_.back().lease.cleanup) {
+          batch.push_back(late_.back());
+          late_.pop_back();
+        }
         answer(plan, std::move(batch));
         continue;
       }
