@@ -310,6 +310,7 @@ void CoreWorld::note_run_again(const Held& held, const CommitPlan::Settlement& s
   auto& owed = oracle_.subscriptions.at(id).owed.at(held.lease.event);
   owed.again = true;
   owed.again_attempts = held.lease.attempt - 1;
+  owed.again_cleanup = held.lease.cleanup;
   owed.again_since = now_.bus;
   owed.taken = false;
   owed.holder = 0;

@@ -51,6 +51,7 @@ bool CoreWorld::take(Priority worker_class) {
     owed.taken = false;
     owed.again = true;
     owed.again_attempts = others[i].attempt - 1;
+    owed.again_cleanup = others[i].cleanup;
     owed.again_since = now_.bus;
     ++counts["given back"];
   }
@@ -117,25 +118,12 @@ void CoreWorld::check_taken(const core::Lease& lease, Priority worker_class) {
     for (auto& count : since_turn_) ++count;  // may be one
     return;
   }
-  // What is to be cleaned up waits while others go together; where a cancelled one among these
-  // comes is not told apart from it.
-  const auto known = oracle_.events.find(event);
-  if (lease.beside && (oracle_.tombstones.contains(event) || known == oracle_.events.end() ||
-                       oracle_.is_cancelled(event, known->second.token))) {
-    return;
-  }
-  auto ready = oracle_.ready(*subscription, event.priority, now_, offered_, !lease.beside);
-  // But for what is cancelled and was to be run again: nobody has noticed yet, and it counts.
-  const auto all = oracle_.ready(*subscription, event.priority, now_, offered_);
-  if (suspect_may_run(*subscription, all.out_of_turn) && ready.out_of_turn != event &&
-      ready.in_turn == event &&
-      level_of(*subscription, event, 0) > level_of(*subscription, *all.out_of_turn, 1)) {
-    ready = all;
-  }
   const bool is_due = owed.again || (owed.parked && Oracle::is_due(owed, now_));
   // What was due before the clock was set back comes too early, and is put off again.
   const bool was_due =
       profile_.clock_jumps && owed.parked && model::clock_of(owed.due) == model::DueClock::wall;
+  const auto ready = oracle_.ready(*subscription, event.priority, now_, offered_,
+                                   /*without_cleanups=*/lease.beside);
   if (suspect_may_run(*subscription, ready.out_of_turn)) {
     // With little memory, those that are due longest come first.
     // But for what has aged behind one that has just become due.

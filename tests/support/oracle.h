@@ -62,6 +62,7 @@ struct Owed {
   bool idle = false;                 // taken, but no handler has it
   bool again = false;                // starts over
   std::uint32_t again_attempts = 0;  // then: a clean-up has its own
+  bool again_cleanup = false;
   base::BusTime again_since = 0;
 };
 
@@ -247,10 +248,10 @@ class Oracle {
     std::optional<EventId> in_turn;      // never tried
     bool maybe_hidden = false;  // behind one that was due until the wall clock was set back
   };
-  /// `cancelled_too` = also what is cancelled, or may be: that is perhaps for `on_cancel` alone.
+  /// `without_cleanups`: what is to be cleaned up waits while others go together.
   [[nodiscard]] Ready ready(const OracleSubscription& subscription, Priority lane,
                             const base::Now& now, std::uint64_t offered,
-                            bool cancelled_too = true) const {
+                            bool without_cleanups = false) const {
     Ready found;
     for (auto it = subscription.owed.lower_bound({lane, 0});
          it != subscription.owed.end() && it->first.priority == lane; ++it) {
@@ -260,11 +261,8 @@ class Oracle {
         found.maybe_hidden = true;
       }
       if (owed.again || (owed.parked && is_due(owed, now))) {
-        const auto known = events.find(event);
-        const bool passed_over =
-            !cancelled_too && !owed.suspect &&
-            (owed.cleanup || tombstones.contains(event) || known == events.end() ||
-             is_cancelled(event, known->second.token));
+        const bool cleanup = owed.again ? owed.again_cleanup : owed.cleanup;
+        const bool passed_over = without_cleanups && cleanup && !owed.suspect;
         if (!found.out_of_turn.has_value() && !passed_over) found.out_of_turn = event;
       } else if (!owed.parked && !found.in_turn.has_value() && events.at(event).commit <= offered) {
         found.in_turn = event;
