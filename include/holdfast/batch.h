@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,8 +18,19 @@ namespace internal {
 struct BatchState;
 }
 
+/// What one bad event means for the others of its batch.
+enum class BatchMode : std::uint8_t {
+  /// Nothing is written; the error names its index and why. Otherwise all are one atomic commit.
+  all_or_nothing = 0,
+  /// It alone is left out: `BatchReceipt::errors` says why. The good ones are written in their
+  /// order, about a thousand in a commit, and not promised to be atomic: a crash meanwhile can
+  /// leave the first of them.
+  independent = 1,
+};
+
 /// What a batch may choose. At most 100,000 events and 64 MiB encoded.
 struct BatchOptions {
+  BatchMode mode = BatchMode::all_or_nothing;
   std::optional<Durability> durability{};  ///< Unset = as the bus was opened.
 };
 
@@ -56,7 +68,8 @@ class [[nodiscard]] HOLDFAST_EXPORT Batch {
   /// a limit. Ok says only that all that was added is good, not that it will be written.
   Status status() const;
   /// Writes everything as one commit, and empties the batch, its error too. Errors as for
-  /// `Bus::publish_batch`.
+  /// `Bus::publish_batch`; it is always all or nothing, and `BatchMode::independent` is
+  /// `invalid_argument`.
   Result<BatchReceipt> commit(const BatchOptions& options = {});
 
  private:

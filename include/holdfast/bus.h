@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "holdfast/batch.h"
+#include "holdfast/batch_delivery.h"
 #include "holdfast/event.h"
 #include "holdfast/export.h"
 #include "holdfast/options.h"
@@ -24,6 +25,9 @@
 #include "holdfast/token.h"
 
 namespace holdfast {
+
+template <typename T>
+class Awaitable;  // holdfast/awaitable.h
 
 /// A persistent event bus over one journal folder.
 ///
@@ -98,10 +102,21 @@ class HOLDFAST_EXPORT Bus {
   [[nodiscard]] std::future<Result<Receipt>> publish_future(const Event& event,
                                                             const PublishOptions& options = {});
 
+  /// As something to `co_await`, which gives a `Result<Receipt>`: see `holdfast/awaitable.h`, which
+  /// has to be included for it.
+  [[nodiscard]] Awaitable<Receipt> publish_awaitable(const Event& event,
+                                                     const PublishOptions& options = {});
+
   /// Publishes `events` as one atomic commit: after any crash all of them are there or none. One
   /// bad event, or one whose token is cancelled, and nothing is written; the error names its index
   /// and why. Blocks and fails as `publish`. At most 100,000 events and 64 MiB encoded; an empty
   /// span is `invalid_argument`.
+  ///
+  /// With `BatchMode::independent` each event stands for itself: the good ones are written, and the
+  /// others have their errors in the receipt, which is returned also when none was good. It fails
+  /// for what is no event's own: a limit of the whole batch, or whatever kept everything from being
+  /// written. What keeps only the rest (the intake is full, a write failed) is the error of each
+  /// event of the rest.
   Result<BatchReceipt> publish_batch(std::span<const OwnedEvent> events,
                                      const BatchOptions& options = {});
   /// `publish_batch` without waiting: encodes `events`, which only have to live for the call, and
@@ -111,6 +126,12 @@ class HOLDFAST_EXPORT Bus {
   Status publish_batch_async(std::span<const OwnedEvent> events,
                              std::function<void(Result<BatchReceipt>)> done,
                              const BatchOptions& options = {});
+  /// The same as a future. Its `get` never throws.
+  [[nodiscard]] std::future<Result<BatchReceipt>> publish_batch_future(
+      std::span<const OwnedEvent> events, const BatchOptions& options = {});
+  /// As `publish_awaitable`.
+  [[nodiscard]] Awaitable<BatchReceipt> publish_batch_awaitable(std::span<const OwnedEvent> events,
+                                                                const BatchOptions& options = {});
   /// Builds an atomic commit of events and user state step by step.
   [[nodiscard]] Batch batch();
 
@@ -163,6 +184,15 @@ class HOLDFAST_EXPORT Bus {
                       std::function<void(Result<CancelReceipt>)> done);
   Status cancel_async(EventId id, std::string_view reason,
                       std::function<void(Result<CancelReceipt>)> done);
+  /// The same as a future. Its `get` never throws.
+  [[nodiscard]] std::future<Result<CancelReceipt>> cancel_future(TokenId token,
+                                                                 std::string_view reason = {});
+  [[nodiscard]] std::future<Result<CancelReceipt>> cancel_future(EventId id,
+                                                                 std::string_view reason = {});
+  /// As `publish_awaitable`.
+  [[nodiscard]] Awaitable<CancelReceipt> cancel_awaitable(TokenId token,
+                                                          std::string_view reason = {});
+  [[nodiscard]] Awaitable<CancelReceipt> cancel_awaitable(EventId id, std::string_view reason = {});
 
   // --- Handling ---------------------------------------------------------------------------------
 
@@ -178,6 +208,17 @@ class HOLDFAST_EXPORT Bus {
   /// 16 times with events from before each change still pending), `data_loss` (an event that had
   /// to be read is damaged).
   Result<Subscription> subscribe(SubscribeOptions options, Handler handler);
+  /// Subscribes a handler that is given up to `SubscribeOptions::batch_size` events together and
+  /// answers for each: one commit, and one `tx`, for all (see `BatchDelivery`). The events of a
+  /// batch are of one priority, and in the order in which they would come one by one. It takes what
+  /// is there; with `SubscribeOptions::batch_linger` it waits so long for more.
+  ///
+  /// Otherwise as `subscribe`. A batch takes one slot of `concurrency`, one turn in the order of
+  /// delivery, and one thread. `condition` is asked for each event before, `on_settled` is told for
+  /// each, `timeout` and `abandon_after` hold for the batch as a whole. `on_cancel` gets its events
+  /// one by one. What may have killed an earlier process, so all events of a batch that was with a
+  /// handler then, comes in batches of one.
+  Result<Subscription> subscribe_batch(SubscribeOptions options, BatchHandler handler);
   /// The short form: an ephemeral subscription to one pattern.
   Result<Subscription> subscribe(std::string_view type, Handler handler);
 
@@ -204,8 +245,8 @@ class HOLDFAST_EXPORT Bus {
   /// `invalid_argument` (no event can have this id), `deadline_exceeded`, and at once when the bus
   /// is closed or can write no more.
   Status wait_settled(EventId id, std::chrono::nanoseconds timeout);
-  /// The same for all events of `batch`, with one `timeout` for all of them together. Stops at the
-  /// first error.
+  /// The same for all events of `batch` that were written, with one `timeout` for all of them
+  /// together. Stops at the first error.
   Status wait_settled(const BatchReceipt& batch, std::chrono::nanoseconds timeout);
 
   // --- Looking ----------------------------------------------------------------------------------

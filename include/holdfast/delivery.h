@@ -131,6 +131,7 @@ class HOLDFAST_EXPORT Tx {
   [[nodiscard]] const Status& status() const;
 
  private:
+  friend class BatchDelivery;
   friend class Delivery;
   friend class Deferred;
   explicit Tx(internal::DeliveryState* delivery) noexcept : delivery_(delivery) {}

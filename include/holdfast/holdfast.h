@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The whole public API, but for the opt-in `holdfast/throwing.h`.
+// The whole public API, but for the opt-in `holdfast/awaitable.h` and `holdfast/throwing.h`.
 
 #include "holdfast/batch.h"
+#include "holdfast/batch_delivery.h"
 #include "holdfast/bus.h"
 #include "holdfast/delivery.h"
 #include "holdfast/event.h"

@@ -63,7 +63,7 @@ struct Workers {
 /// How long an event of a lane may wait for more urgent ones. For each time its lane's wait that it
 /// has been ready it moves up one lane, up to high and never to critical; one that has waited so
 /// long once has aged, a high one too, though it stays high. Of lanes that are equal then, the
-/// event that has been ready longest goes first. Beside that, of 32 events that are handed out by
+/// event that has been ready longest goes first. Beside that, of 32 events or batches given out by
 /// workers that may take it, at least one is of the least urgent lane in which something has aged,
 /// and the other lanes get theirs as well: nothing starves, whatever is published.
 ///
@@ -116,6 +116,11 @@ inline constexpr std::size_t kMetadataPairsMax = 64;
 inline constexpr std::size_t kMetadataBytesMax = std::size_t{16} << 10U;
 inline constexpr std::size_t kBatchEventsMax = 100'000;
 inline constexpr std::size_t kBatchBytesMax = std::size_t{64} << 20U;
+/// Of `SubscribeOptions::batch_size` and `batch_linger`.
+inline constexpr std::uint32_t kBatchSizeMax = 1'000;
+inline constexpr std::chrono::milliseconds kBatchLingerMax = std::chrono::minutes(1);
+/// A batch for a handler ends with the event with which it has this much, encoded.
+inline constexpr std::size_t kBatchDeliveryBytes = std::size_t{4} << 20U;
 inline constexpr std::size_t kReasonBytesMax = 4'096;  ///< Of an `Outcome`, or of what a handler
                                                        ///< threw; what is longer is cut.
 inline constexpr std::size_t kTxWritesMax = 10'000;

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <vector>
 
+#include "holdfast/result.h"
+#include "holdfast/status.h"
 #include "holdfast/token.h"
 #include "holdfast/types.h"
 
@@ -22,11 +26,27 @@ struct CancellableReceipt {
   CancellationToken token;  ///< The event's own, or the one it was published under.
 };
 
-/// What an atomic batch returns: one receipt an event, in the order given, all with one commit.
+/// What became of a batch: one receipt an event, in the order given.
+///
+/// All or nothing: all with one commit. Independent (`BatchMode::independent`): each event is there
+/// or has an error of its own, and the receipt of one that has is empty.
 struct BatchReceipt {
-  BatchId batch_id;
-  CommitNumber commit;
+  BatchId batch_id;     ///< 0 for an independent one.
+  CommitNumber commit;  ///< Of an independent one the newest; 0 when nothing of it was written.
   std::vector<Receipt> receipts;
+  /// Empty when all were written. Otherwise one an event, ok for those that were.
+  std::vector<Status> errors;
+
+  /// Event `index`, which must be one of the batch: its receipt, or why it was not written.
+  [[nodiscard]] Result<Receipt> result(std::size_t index) const {
+    if (!errors.empty() && !errors[index].ok()) return errors[index];
+    return receipts[index];
+  }
+  /// How many were not written.
+  [[nodiscard]] std::size_t refused() const {
+    return static_cast<std::size_t>(std::count_if(
+        errors.begin(), errors.end(), [](const Status& status) { return !status.ok(); }));
+  }
 };
 
 }  // namespace holdfast

@@ -78,6 +78,19 @@ struct BusLaneStats {
   std::uint64_t trimmed = 0;    ///< Sequences up to this one are gone from the lane.
 };
 
+/// Batches, since the bus was opened.
+struct BatchStats {
+  std::uint64_t published = 0;       ///< Of which anything was written, whatever their mode.
+  std::uint64_t refused = 0;         ///< Of which nothing was.
+  std::uint64_t events = 0;          ///< In those that were published.
+  std::uint64_t events_refused = 0;  ///< Left out of independent ones.
+  /// From the call to the answer, of those that were published: all together, and the longest.
+  std::chrono::nanoseconds commit_time{};
+  std::chrono::nanoseconds commit_time_max{};
+  std::uint64_t delivered = 0;   ///< Given to handlers of `Bus::subscribe_batch`.
+  std::uint64_t deliveries = 0;  ///< Events in those.
+};
+
 struct Stats {
   std::array<BusLaneStats, kLaneCount> lanes{};
   std::vector<SubscriptionStats> subscriptions;
@@ -93,12 +106,13 @@ struct Stats {
   std::uint64_t events_published = 0;
   std::uint64_t publishes_refused = 0;  ///< Intake full or disk reserve reached.
   std::uint64_t expired_unclaimed = 0;  ///< Dropped by `Options::unclaimed_retention`.
-  std::size_t intake_events = 0;        ///< Now waiting for the committer.
-  std::size_t resident_bytes = 0;       ///< Event bytes held in memory for delivery.
-  std::size_t engine_bytes = 0;         ///< RocksDB's memory (write buffers, caches, tables).
-  std::uint64_t disk_bytes = 0;         ///< Of the journal.
-  std::uint64_t disk_free_bytes = 0;    ///< Of its file system.
-  Status health;                        ///< `poisoned` once a write or sync failed.
+  BatchStats batches;
+  std::size_t intake_events = 0;      ///< Now waiting for the committer.
+  std::size_t resident_bytes = 0;     ///< Event bytes held in memory for delivery.
+  std::size_t engine_bytes = 0;       ///< RocksDB's memory (write buffers, caches, tables).
+  std::uint64_t disk_bytes = 0;       ///< Of the journal.
+  std::uint64_t disk_free_bytes = 0;  ///< Of its file system.
+  Status health;                      ///< `poisoned` once a write or sync failed.
 };
 
 /// What an open found and did.
@@ -106,8 +120,10 @@ struct RecoveryReport {
   bool created = false;  ///< The journal was new.
   bool clean = true;     ///< The last run closed it; false after a crash.
   std::array<std::uint64_t, kLaneCount> pending{};  ///< Owed deliveries and unclaimed events.
-  /// Deliveries that were running when the process ended. They run one at a time. Their attempt is
-  /// counted, unless one of them was such a suspect already: then it is the one that is blamed.
+  /// Deliveries that were running when the process ended. They run one at a time, until they are
+  /// acked or have failed. Their attempt is counted, unless one of them was such a suspect already:
+  /// then it is the one that is blamed. That of events that were with a handler as one batch is not
+  /// counted either, so that one bad event does not use up the attempts of its neighbours.
   struct Suspect {
     std::string subscription;
     EventId event;

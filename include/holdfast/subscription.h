@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "holdfast/batch_delivery.h"
 #include "holdfast/delivery.h"
 #include "holdfast/event.h"
 #include "holdfast/export.h"
@@ -71,21 +72,22 @@ enum class Settled : std::uint8_t {
   expired = 4,    ///< `Event::expires_at` came before a handler did.
 };
 
-/// The function that works on events: returns an `Outcome`, or nothing, which is an ack.
-/// A handler that throws is caught and counts as a failed attempt with `what()` as its reason.
-/// Threads: called on worker threads of the bus, for up to `concurrency` events at the same time.
-class Handler {
+/// The function that works on events, or on batches of them: returns an `Outcome`, or nothing,
+/// which is an ack. A handler that throws is caught and counts as a failed attempt with `what()` as
+/// its reason. Threads: called on worker threads of the bus, up to `concurrency` at the same time.
+template <typename D>
+class BasicHandler {
  public:
   /// Empty.
-  Handler() noexcept = default;
+  BasicHandler() noexcept = default;
   template <typename F>
-  requires(!std::same_as<std::remove_cvref_t<F>, Handler> && std::invocable<F&, Delivery&>)
-      Handler(F function) {  // NOLINT(google-explicit-constructor)
+  requires(!std::same_as<std::remove_cvref_t<F>, BasicHandler> && std::invocable<F&, D&>)
+      BasicHandler(F function) {  // NOLINT(google-explicit-constructor)
     if constexpr (std::is_pointer_v<F> || requires { function.target_type(); }) {
       if (!function) return;
     }
-    if constexpr (std::same_as<std::invoke_result_t<F&, Delivery&>, void>) {
-      function_ = [inner = std::move(function)](Delivery& delivery) mutable {
+    if constexpr (std::same_as<std::invoke_result_t<F&, D&>, void>) {
+      function_ = [inner = std::move(function)](D& delivery) mutable {
         inner(delivery);
         return Outcome::ack();
       };
@@ -93,13 +95,16 @@ class Handler {
       function_ = std::move(function);
     }
   }
-  Outcome operator()(Delivery& delivery) { return function_(delivery); }
+  Outcome operator()(D& delivery) { return function_(delivery); }
   /// False when made of an empty `std::function` or a null pointer: `subscribe` refuses it.
   explicit operator bool() const noexcept { return function_ != nullptr; }
 
  private:
-  std::function<Outcome(Delivery&)> function_;
+  std::function<Outcome(D&)> function_;
 };
+using Handler = BasicHandler<Delivery>;
+/// What it returns holds for the events of the batch that it has not answered one by one.
+using BatchHandler = BasicHandler<BatchDelivery>;
 
 struct SubscribeOptions {
   /// 1 to 255 bytes: a durable subscription, whose position and settle state survive. Empty: an
@@ -114,9 +119,18 @@ struct SubscribeOptions {
   /// Asked before the handler, on the worker's thread; false = the event is skipped for this
   /// subscription, durably. Must be quick and must not throw (a throw counts as a failed attempt).
   std::function<bool(const EventView&)> condition{};
-  /// How many of its events may be with handlers (or `Deferred`) at the same time, 1 to 65,536.
+  /// How many of its events, or batches of them, may be with handlers (or `Deferred`) at the same
+  /// time, 1 to 65,536.
   /// With 2 or more one slot is kept for critical events.
   std::uint32_t concurrency = 1;
+  /// Of `Bus::subscribe_batch` alone: how many events a batch has at most, 1 to 1,000
+  /// (`kBatchSizeMax`). One that has 4 MiB (`kBatchDeliveryBytes`) of them has enough.
+  std::uint32_t batch_size = 100;
+  /// Likewise: how long an event may wait for others to make its batch full, counted from when it
+  /// became ready; what is ready of other lanes then goes with it, by lane. What waits in the
+  /// journal beside it, and what has to start over, does not wait. 0 = not at all, at most 1 minute
+  /// (`kBatchLingerMax`). No thread waits with it.
+  std::chrono::milliseconds batch_linger{0};
   RetryPolicy retry{};
   /// A run that takes longer, a `Deferred` included, gets its stop token (`StopReason::timed_out`)
   /// and is told as stuck in `stats()` and the log; another thread takes its handler's place

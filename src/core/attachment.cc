@@ -30,6 +30,9 @@ void attach(Ledger& ledger, Scheduler& scheduler, SubscriptionState& subscriptio
   subscription.concurrency = attachment.concurrency;
   subscription.retry = attachment.retry;
   subscription.has_on_cancel = attachment.has_on_cancel;
+  subscription.batch_size = attachment.batch_size;
+  subscription.batch_linger = attachment.batch_linger;
+  subscription.lingers_until.reset();
   subscription.in_flight = 0;
   subscription.in_flight_less_urgent = 0;
   subscription.parked_in_flight.clear();

@@ -16,6 +16,8 @@ struct Attachment {
   std::uint32_t concurrency = 1;
   RetryPolicy retry;
   bool has_on_cancel = false;
+  std::uint32_t batch_size = 1;
+  base::BusTime batch_linger = 0;
 };
 
 /// A handler comes to a subscription, known or new. Its parked events are read again.

@@ -132,7 +132,7 @@ void CommitPlan::park(SubscriptionState& subscription, const Lease& lease, Parki
                               .event = lease.event,
                               .attempts = parking.attempts,
                               .due = due,
-                              .suspect = false,
+                              .suspect = parking.suspect,
                               .last_error = std::move(parking.error),
                               .started = parking.started,
                               .cleanup = parking.cleanup,
@@ -151,8 +151,9 @@ void CommitPlan::park(SubscriptionState& subscription, const Lease& lease, Parki
   // Of an ephemeral one it is all there is; its neighbours in the chunk need not stay for it.
   auto copy =
       subscription.durable ? nullptr : ledger_.metered(lease.chunk->extract(lease.event.sequence));
-  wait_until(due, subscription, lease.event,
-             {parking.attempts, false, parking.started, parking.cleanup, std::move(copy)});
+  wait_until(
+      due, subscription, lease.event,
+      {parking.attempts, parking.suspect, parking.started, parking.cleanup, std::move(copy)});
   touch(subscription, lease.event.priority);
   subscription.keys.set_waiting(lease.event);
   note_key_change(subscription);
@@ -200,73 +201,98 @@ CommitPlan::Settlement CommitPlan::fail(SubscriptionState& subscription, const L
   return {Settlement::Effect::parked, Settled::acked, {}};
 }
 
+/// This lease has ended; with one that was superseded somebody else may have the event.
+void CommitPlan::forget_running(const Lease& lease) {
+  const auto* subscription = ledger_.find(lease.subscription);
+  if (subscription != nullptr && subscription->is_leased(lease.event) &&
+      !subscription->is_held(lease.event, lease.number)) {
+    return;
+  }
+  if (auto* token = ledger_.cancellations.find(lease.token); token != nullptr) {
+    token->running.erase({lease.event, lease.subscription});
+  }
+}
+
 CommitPlan::Settlement CommitPlan::answer(Answer& answer) {
   using Effect = Settlement::Effect;
   auto* subscription = ledger_.find(answer.lease.subscription);
   const auto& lease = answer.lease;
-  if (auto* token = ledger_.cancellations.find(lease.token); token != nullptr) {
-    token->running.erase({lease.event, lease.subscription});
-  }
+  forget_running(lease);
   if (subscription == nullptr || !holds(*subscription, answer)) return {Effect::stale, {}, {}};
   if (!lease.cleanup && ledger_.cancellations.is_cancelled(lease.event, lease.token)) {
     return refuse_cancelled(*subscription, answer);
   }
-  std::vector<EventId> published;
   // With the ack alone: a rejected event can be redriven, and then its effect would happen twice.
+  TxEffect tx;
   if (answer.tx != nullptr && answer.kind == Answer::Kind::ack) {
-    if (!answer.tx->status.ok()) {
-      return fail(*subscription, lease, std::nullopt, answer.tx->status.to_string());
-    }
-    if (ledger_.state_versions.changed_since(answer.tx->reads)) {
-      ++subscription->refused_tx;
-      return {Effect::run_again, {}, {}};
-    }
-    for (std::size_t i = 0; i < answer.tx->events.size(); ++i) {
-      if (const auto status = admit(answer.tx->events, i); !status.ok()) {
-        return fail(*subscription, lease, std::nullopt, status.to_string());
-      }
-    }
-    publish(answer.tx->events, false, published);
-    for (auto& write : answer.tx->state) {
-      put_state(std::move(write.name), std::move(write.key), std::move(write.value));
-    }
+    tx = apply(*subscription, *answer.tx);
+    if (!tx.failed.ok()) return fail(*subscription, lease, std::nullopt, tx.failed.to_string());
+    if (tx.outdated) return {Effect::run_again, {}, {}};
   }
+  auto settlement = apply(*subscription, answer);
+  settlement.published = std::move(tx.published);
+  return settlement;
+}
+
+CommitPlan::TxEffect CommitPlan::apply(SubscriptionState& subscription, TxWrites& tx) {
+  TxEffect effect;
+  if (!tx.status.ok()) {
+    effect.failed = tx.status;
+    return effect;
+  }
+  if (ledger_.state_versions.changed_since(tx.reads)) {
+    ++subscription.refused_tx;
+    effect.outdated = true;
+    return effect;
+  }
+  for (std::size_t i = 0; i < tx.events.size(); ++i) {
+    effect.failed = admit(tx.events, i);
+    if (!effect.failed.ok()) return effect;
+  }
+  publish(tx.events, false, effect.published);
+  for (auto& write : tx.state) {
+    put_state(std::move(write.name), std::move(write.key), std::move(write.value));
+  }
+  return effect;
+}
+
+/// Of an answer that counts, without its tx.
+CommitPlan::Settlement CommitPlan::apply(SubscriptionState& subscription, const Answer& answer) {
+  using Effect = Settlement::Effect;
+  const auto& lease = answer.lease;
   switch (answer.kind) {
-    case Answer::Kind::ack: {
-      auto settlement =
-          end(*subscription, lease, lease.cleanup ? Settled::cancelled : Settled::acked);
-      settlement.published = std::move(published);
-      return settlement;
-    }
-    case Answer::Kind::skip: return end(*subscription, lease, Settled::skipped);
-    case Answer::Kind::drop: return end(*subscription, lease, answer.how);
+    case Answer::Kind::ack:
+      return end(subscription, lease, lease.cleanup ? Settled::cancelled : Settled::acked);
+    case Answer::Kind::skip: return end(subscription, lease, Settled::skipped);
+    case Answer::Kind::drop: return end(subscription, lease, answer.how);
     case Answer::Kind::postpone:
-      park(*subscription, lease,
-           {lease.attempt - 1, answer.until, {}, lease.started, lease.cleanup});
+      park(subscription, lease,
+           {lease.attempt - 1, answer.until, {}, lease.started, lease.cleanup, lease.suspect});
       return {Effect::parked, {}, {}};
     case Answer::Kind::reject:
-      bury(*subscription, lease, lease.attempt, answer.reason);
+      bury(subscription, lease, lease.attempt, answer.reason);
       return {Effect::settled, Settled::dead, {}};
-    case Answer::Kind::retry: return fail(*subscription, lease, answer.delay, answer.reason);
-    case Answer::Kind::abandon: return fail(*subscription, lease, std::nullopt, answer.reason);
+    case Answer::Kind::retry: return fail(subscription, lease, answer.delay, answer.reason);
+    case Answer::Kind::abandon: return fail(subscription, lease, std::nullopt, answer.reason);
     case Answer::Kind::snooze:
-      park(*subscription, lease,
+      park(subscription, lease,
            {lease.attempt - 1,
             in(clamp_delay(std::chrono::nanoseconds(answer.delay.value_or(0))).count()),
-            answer.reason, /*started=*/true, lease.cleanup});
+            answer.reason, /*started=*/true, lease.cleanup, lease.suspect});
       return {Effect::parked, {}, {}};
     case Answer::Kind::release:
       if (answer.stop == StopReason::cancelled) {
         // It was asked to stop by a cancel that came to nothing.
-        park(*subscription, lease, {lease.attempt - 1, in(0), {}, /*started=*/true, lease.cleanup});
+        park(subscription, lease,
+             {lease.attempt - 1, in(0), {}, /*started=*/true, lease.cleanup, lease.suspect});
         return {Effect::parked, {}, {}};
       }
       if (lease.parked) {
-        subscription->parked_in_flight.at(lease.event).released = true;
+        subscription.parked_in_flight.at(lease.event).released = true;
       } else {
-        subscription->lanes[lease.event.priority].release(lease.ticket);
+        subscription.lanes[lease.event.priority].release(lease.ticket);
       }
-      subscription->keys.set_waiting(lease.event);
+      subscription.keys.set_waiting(lease.event);
       return {Effect::released, {}, {}};
   }
   return {Effect::stale, {}, {}};
@@ -295,7 +321,7 @@ void CommitPlan::park_overdue(SubscriptionState& subscription, Priority lane) {
                                 .due = in(0),
                                 .suspect = false,
                                 .last_error = {},
-                                .started = true,
+                                .started = !state.is_unseen(oldest->sequence),
                                 .cleanup = false,
                                 .place = subscription.keys.place(event)},
                                oldest->chunk->extract(oldest->sequence)});

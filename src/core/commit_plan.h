@@ -54,7 +54,8 @@ class CommitPlan {
       parked,     ///< Comes back later.
       released,   ///< Stays pending, uncounted.
       stale,      ///< Changed nothing: not this answer's to give any more.
-      run_again,  ///< The tx read something that has changed: nothing was written.
+      run_again,  ///< The tx read something that has changed, or its batch has lost one of its
+                  ///< members: nothing was written.
       refused,    ///< The event is cancelled: the answer counts for nothing; `on_cancel` is next.
     };
     Effect effect = Effect::stale;
@@ -62,6 +63,10 @@ class CommitPlan {
     std::vector<EventId> published;  ///< By the tx.
   };
   Settlement answer(Answer& answer);
+  /// One for each member. The tx counts with the acks. If a member is cancelled, or not this
+  /// batch's any more, the others run again, and so do all when what the tx read has changed
+  /// (commit_plan_batch.cc).
+  std::vector<Settlement> answer(BatchAnswer& batch);
   /// The event is taken from whoever holds it: a failed attempt with `reason`. The lease is stale
   /// afterwards.
   Settlement abandon(const Lease& lease, std::string reason);
@@ -161,6 +166,14 @@ class CommitPlan {
   void close_chunk(Priority lane);
   void route(const ChunkPtr& chunk);
   bool holds(SubscriptionState& subscription, Answer& answer) const;
+  void forget_running(const Lease& lease);
+  struct TxEffect {
+    Status failed;          ///< Why the ack fails; nothing was written then.
+    bool outdated = false;  ///< It has read what is not so any more: likewise.
+    std::vector<EventId> published;
+  };
+  TxEffect apply(SubscriptionState& subscription, TxWrites& tx);
+  Settlement apply(SubscriptionState& subscription, const Answer& answer);
   void settle(SubscriptionState& subscription, const Lease& lease);
   /// How an event waits that is owed apart from its cursor.
   struct Parking {
@@ -169,6 +182,8 @@ class CommitPlan {
     std::string error;
     bool started = true;
     bool cleanup = false;
+    /// It goes on running alone: an attempt that is not counted clears nobody.
+    bool suspect = false;
   };
   void park(SubscriptionState& subscription, const Lease& lease, Parking parking);
   void wait_until(model::DueTime due, SubscriptionState& subscription, EventId event,

@@ -172,7 +172,8 @@ bool DeliveryLane::is_settled(Sequence sequence, Sequence offered) const noexcep
 
 bool DeliveryLane::is_with_handler(Sequence sequence) const noexcept {
   const auto row = find_row(sequence);
-  return row != taken_.end() && !row->settled && !row->released && !row->idle;
+  // One that was to start over has no lease; should its handler be gone, nobody has it.
+  return row != taken_.end() && !row->settled && !row->released && !row->idle && row->lease != 0;
 }
 
 bool DeliveryLane::is_in_row(Sequence sequence) const noexcept {

@@ -116,6 +116,11 @@ class DeliveryLane {
 
   void put_due(Sequence sequence, Due due) { due_.insert_or_assign(sequence, std::move(due)); }
   [[nodiscard]] bool is_due(Sequence sequence) const { return due_.contains(sequence); }
+  /// It waits there, and no handler has seen it: it was taken and given back.
+  [[nodiscard]] bool is_unseen(Sequence sequence) const {
+    const auto found = due_.find(sequence);
+    return found != due_.end() && !found->second.started;
+  }
   [[nodiscard]] std::size_t due_count() const noexcept { return due_.size(); }
   /// Must have one.
   [[nodiscard]] const Due& first_due() const { return due_.begin()->second; }

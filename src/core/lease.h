@@ -33,6 +33,8 @@ struct Lease {
   /// Tells it from every other one of this run of the bus, also of the same event: an answer of one
   /// that was superseded changes nothing.
   LeaseNumber number = 0;
+  /// Of a batch whose slot (`SubscribeOptions::concurrency`) another one of it has.
+  bool beside = false;
 };
 
 /// What a handler run wants to commit together with its ack.
@@ -73,6 +75,12 @@ struct Answer {
   std::string reason;
   std::unique_ptr<TxWrites> tx;        ///< Null when the handler used none.
   StopReason stop = StopReason::none;  ///< Why it had been asked to stop when it answered.
+};
+
+/// A batch's outcomes on their way to the committer, of one subscription. All count or none.
+struct BatchAnswer {
+  std::vector<Answer> members;  ///< At least one, without a tx of their own.
+  std::unique_ptr<TxWrites> tx;
 };
 
 }  // namespace holdfast::core

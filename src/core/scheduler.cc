@@ -57,6 +57,7 @@ void Scheduler::list(SubscriptionState& subscription, Priority lane, std::uint64
   if (!state.has_due() && (state.window_count() == 0 || is_full(subscription, lane))) {
     return note_full(subscription, lane);
   }
+  if (subscription.batch_linger > 0 && lingers(subscription)) return;
   state.listed = true;
   Row row{subscription.record.id, turn, 0};
   std::size_t level = 0;
@@ -69,6 +70,7 @@ void Scheduler::list(SubscriptionState& subscription, Priority lane, std::uint64
     if (level > 0) ++aged_;
   }
   ready_[lane][level].push_back(row);
+  if (subscription.batch_linger > 0) list_beside(subscription);
 }
 
 void Scheduler::refresh(SubscriptionState& subscription) {
@@ -180,6 +182,7 @@ void Scheduler::unlist_front(const Place& place, SubscriptionState* subscription
 Lease Scheduler::take_front(const Place& place, SubscriptionState& subscription) {
   unlist_front(place, &subscription);
   auto lease = take_from(subscription, place);
+  if (others_ != nullptr && subscription.batch_size > 1) take_others(subscription, place, lease);
   list(subscription, place.lane);
   want_refill(subscription, place.lane);
   want_parked_refill(subscription, place.lane);
@@ -196,8 +199,9 @@ std::optional<Scheduler::Place> Scheduler::first_place(Priority worker_class) {
   return std::nullopt;
 }
 
-std::optional<Lease> Scheduler::take(Priority worker_class) {
+std::optional<Lease> Scheduler::take(Priority worker_class, std::vector<Lease>* others) {
   if (stopped_) return std::nullopt;
+  others_ = others;
   while (true) {
     if (now_.bus >= next_move_) move_up();
     const auto turns = turns_given_;
@@ -349,15 +353,17 @@ void Scheduler::finish(const Lease& lease) {
   if (subscription != nullptr && subscription->generation == lease.generation) {
     const auto lane = lease.event.priority;
     --subscription->lanes[lane].leased;
-    --subscription->in_flight;
-    if (lane != Priority::critical) --subscription->in_flight_less_urgent;
+    if (!lease.beside) {
+      --subscription->in_flight;
+      if (lane != Priority::critical) --subscription->in_flight_less_urgent;
+    }
     refresh(*subscription);
   }
   if (!lease.suspect) return;
   for (auto& [id, other] : ledger_.subscriptions) refresh(*other);
 }
 
-void Scheduler::run_again(const Lease& lease) {
+void Scheduler::put_back(const Lease& lease, bool started) {
   auto* subscription = ledger_.find(lease.subscription);
   if (subscription == nullptr || subscription->generation != lease.generation) return;
   auto& state = subscription->lanes[lease.event.priority];
@@ -367,7 +373,7 @@ void Scheduler::run_again(const Lease& lease) {
   if (parked.empty()) state.set_lease(lease.ticket, 0);
   state.put_due(lease.event.sequence, {.parked = !parked.empty(),
                                        .suspect = lease.suspect,
-                                       .started = true,
+                                       .started = started,
                                        .cleanup = lease.cleanup,
                                        .attempts = lease.attempt - 1,
                                        .due = parked.empty() ? 0 : parked.mapped().due,
@@ -395,6 +401,7 @@ void Scheduler::advance(const base::Now& now) {
   const auto bus = std::max(now_.bus, now.bus);
   now_ = now;
   now_.bus = bus;
+  end_lingering();
   for (const auto clock : model::kDueClocks) {
     auto& timers = ledger_.timers[clock];
     const auto until = model::due_now(clock, now_);
@@ -431,6 +438,8 @@ std::optional<base::BusTime> Scheduler::next_due() const {
     const auto due = wait > 0 ? model::due_at_bus(now_.bus) + wait : now_.bus;
     if (!next.has_value() || due < *next) next = due;
   }
+  const auto linger = next_linger();
+  if (linger.has_value() && (!next.has_value() || *linger < *next)) next = linger;
   return next;
 }
 

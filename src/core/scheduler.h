@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -26,6 +27,9 @@ namespace holdfast::core {
 /// a lane that is passed over 31 times though something in it has aged has the next turn, whatever
 /// there is. While nothing has aged, and with strict order, the first rule is all there is.
 ///
+/// Of a subscription that takes batches, what is behind the event that is its turn goes with it,
+/// from the same lane: scheduler_batch.cc.
+///
 /// Pure, and under the same lock as the ledger it works on.
 class Scheduler {
  public:
@@ -42,21 +46,28 @@ class Scheduler {
   /// is what `advance` was told last.
   void offer(CommitNumber commit);
 
-  /// The next event for a worker of this class, if there is one that may run now.
-  std::optional<Lease> take(Priority worker_class);
+  /// The next event for a worker of this class, if there is one that may run now. If its
+  /// subscription takes batches, `others` gets the rest of its batch, in order; null = it goes
+  /// alone.
+  std::optional<Lease> take(Priority worker_class, std::vector<Lease>* others = nullptr);
 
   /// The handler has returned, its `Deferred` was answered, or the lease was abandoned: its slot is
   /// free. Once for each lease: what comes after an abandonment must not free it again.
   void finish(const Lease& lease);
 
   /// A run that starts over, uncounted: its answer was refused because what it had read changed.
-  void run_again(const Lease& lease);
+  void run_again(const Lease& lease) { put_back(lease, true); }
+  /// It was taken and given to nobody: it is ready as it was. After `finish`, and before its event
+  /// has passed the gate.
+  void give_back(const Lease& lease) { put_back(lease, lease.started); }
 
   /// It is `now`: parked events whose time has come are ready. The wall clock may have been set
   /// since the last call.
   void advance(const base::Now& now);
   /// When `advance` has something to do next, if nobody sets the wall clock.
   [[nodiscard]] std::optional<base::BusTime> next_due() const;
+  /// The same, of batches that wait to become full alone.
+  [[nodiscard]] std::optional<base::BusTime> next_linger() const;
 
   /// Answers were planned: lanes that had too much taken may go on.
   void answered();
@@ -128,6 +139,7 @@ class Scheduler {
     [[nodiscard]] Priority effective() const { return AgeingRule::effective(lane, level); }
   };
 
+  void put_back(const Lease& lease, bool started);
   void note_full(SubscriptionState& subscription, Priority lane);
   void list(SubscriptionState& subscription, Priority lane) { list(subscription, lane, turns_++); }
   void list(SubscriptionState& subscription, Priority lane, std::uint64_t turn);
@@ -159,6 +171,13 @@ class Scheduler {
   void unlist_front(const Place& place, SubscriptionState* subscription);
   Lease take_front(const Place& place, SubscriptionState& subscription);
   Lease take_from(SubscriptionState& subscription, const Place& place);
+
+  // Batches (scheduler_batch.cc).
+  void take_others(SubscriptionState& subscription, const Place& place, const Lease& first);
+  [[nodiscard]] bool may_join(const SubscriptionState& subscription, const Place& place) const;
+  bool lingers(SubscriptionState& subscription);
+  void list_beside(SubscriptionState& subscription);
+  void end_lingering();
 
   // While something has aged.
   void move_up();
@@ -198,6 +217,10 @@ class Scheduler {
   PerLane<std::deque<WantedParkedRefill>> parked_refills_;
   // Not listed until answers are planned.
   std::vector<std::pair<SubscriptionId, Priority>> full_rows_;
+  // When batches have waited long enough. A subscription whose own `lingers_until` is another, or
+  // that is gone, has an entry of before.
+  std::set<std::pair<base::BusTime, SubscriptionId>> lingering_;
+  std::vector<Lease>* others_ = nullptr;  // while `take` runs
   base::Now now_;
   LeaseNumber last_lease_ = 0;
   bool suspect_running_ = false;

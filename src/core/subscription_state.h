@@ -38,8 +38,13 @@ struct SubscriptionState {
   std::uint32_t concurrency = 1;
   RetryPolicy retry;
   bool has_on_cancel = false;
-  std::uint32_t in_flight = 0;
-  std::uint32_t in_flight_less_urgent = 0;  // than critical
+  /// So many events go together, and wait for each other so long. While they do none of its rows is
+  /// in the scheduler's lists.
+  std::uint32_t batch_size = 1;
+  base::BusTime batch_linger = 0;
+  std::optional<base::BusTime> lingers_until;  // as the scheduler's timers have it
+  std::uint32_t in_flight = 0;                 // batches count as one
+  std::uint32_t in_flight_less_urgent = 0;     // than critical
 
   /// There is somebody who may be given something.
   [[nodiscard]] bool is_served() const noexcept { return attached && !record.paused; }
@@ -86,6 +91,13 @@ struct SubscriptionState {
     const auto& lane = lanes[event.priority];
     if (lane.is_due(event.sequence)) return false;
     return lane.is_with_handler(event.sequence) || is_parked_with_handler(event);
+  }
+  /// It is this lease that has `event`.
+  [[nodiscard]] bool is_held(EventId event, LeaseNumber lease) const {
+    const auto parked = parked_in_flight.find(event);
+    if (parked != parked_in_flight.end()) return parked->second.lease == lease;
+    const auto& lane = lanes[event.priority];
+    return lane.is_with_handler(event.sequence) && lane.taken(event.sequence).lease == lease;
   }
   /// It is owed `event`, which it may or may not want.
   [[nodiscard]] bool owes(const EventView& event, Sequence offered) const {

@@ -43,6 +43,13 @@ class EncodedEvents {
   /// Takes out the last one, which must be there.
   void remove_last();
 
+  /// Takes out those whose place `which` is told and says so. What they hold in memory stays.
+  template <typename Which>
+  void erase_if(Which&& which) {
+    std::size_t place = 0;
+    std::erase_if(entries_, [&](const Entry&) { return which(place++); });
+  }
+
   [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
   [[nodiscard]] bool empty() const noexcept { return entries_.empty(); }
   [[nodiscard]] std::size_t bytes() const noexcept { return arena_.size(); }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "holdfast/batch.h"
 
+#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
@@ -100,6 +101,10 @@ Status Batch::status() const { return state_->status; }
 
 Result<BatchReceipt> Batch::commit(const BatchOptions& options) {
   auto& batch = *state_;
+  const auto begun = std::chrono::steady_clock::now();
+  if (options.mode != BatchMode::all_or_nothing) {
+    return Status(StatusCode::invalid_argument, "a batch that is built is all or nothing");
+  }
   const auto status = std::exchange(batch.status, Status());
   auto events = std::exchange(batch.events, {});
   auto state = std::exchange(batch.state, {});
@@ -108,7 +113,8 @@ Result<BatchReceipt> Batch::commit(const BatchOptions& options) {
   if (events.empty() && state.empty()) {
     return Status(StatusCode::invalid_argument, "the batch is empty");
   }
-  return batch.engine.commit_batch(std::move(events), std::move(state), options);
+  return batch.engine.counted(
+      begun, batch.engine.commit_batch(std::move(events), std::move(state), options));
 }
 
 }  // namespace holdfast

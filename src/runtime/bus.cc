@@ -10,6 +10,20 @@
 
 namespace holdfast {
 
+namespace {
+
+/// What `start` calls back with, or the refusal it returns.
+template <typename T, typename Start>
+std::future<Result<T>> future_of(const Start& start) {
+  const auto promise = std::make_shared<std::promise<Result<T>>>();
+  auto future = promise->get_future();
+  auto status = start([promise](Result<T> result) { promise->set_value(std::move(result)); });
+  if (!status.ok()) promise->set_value(std::move(status));
+  return future;
+}
+
+}  // namespace
+
 Bus::Bus(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Bus::~Bus() = default;
 
@@ -36,13 +50,8 @@ Status Bus::publish_async(const Event& event, std::function<void(Result<Receipt>
 
 std::future<Result<Receipt>> Bus::publish_future(const Event& event,
                                                  const PublishOptions& options) {
-  auto promise = std::make_shared<std::promise<Result<Receipt>>>();
-  auto future = promise->get_future();
-  auto status = impl_->engine->publish_async(
-      event, [promise](Result<Receipt> receipt) { promise->set_value(std::move(receipt)); },
-      options);
-  if (!status.ok()) promise->set_value(std::move(status));
-  return future;
+  return future_of<Receipt>(
+      [&](auto done) { return publish_async(event, std::move(done), options); });
 }
 
 Result<BatchReceipt> Bus::publish_batch(std::span<const OwnedEvent> events,
@@ -54,6 +63,12 @@ Status Bus::publish_batch_async(std::span<const OwnedEvent> events,
                                 std::function<void(Result<BatchReceipt>)> done,
                                 const BatchOptions& options) {
   return impl_->engine->publish_batch_async(events, std::move(done), options);
+}
+
+std::future<Result<BatchReceipt>> Bus::publish_batch_future(std::span<const OwnedEvent> events,
+                                                            const BatchOptions& options) {
+  return future_of<BatchReceipt>(
+      [&](auto done) { return publish_batch_async(events, std::move(done), options); });
 }
 
 CommitNumber Bus::durable_commit() const noexcept { return impl_->engine->durable_commit(); }
@@ -88,6 +103,16 @@ Status Bus::cancel_async(EventId id, std::string_view reason,
   return impl_->engine->cancel_async(id, std::string(reason), std::move(done));
 }
 
+std::future<Result<CancelReceipt>> Bus::cancel_future(TokenId token, std::string_view reason) {
+  return future_of<CancelReceipt>(
+      [&](auto done) { return cancel_async(token, reason, std::move(done)); });
+}
+
+std::future<Result<CancelReceipt>> Bus::cancel_future(EventId id, std::string_view reason) {
+  return future_of<CancelReceipt>(
+      [&](auto done) { return cancel_async(id, reason, std::move(done)); });
+}
+
 bool CancellationToken::cancelled() const {
   if (link_ == nullptr || id_.value == 0) return false;
   const std::shared_lock lock(link_->mutex);
@@ -96,6 +121,13 @@ bool CancellationToken::cancelled() const {
 
 Result<Subscription> Bus::subscribe(SubscribeOptions options, Handler handler) {
   HOLDFAST_ASSIGN(auto handle, impl_->engine->subscribe(std::move(options), std::move(handler)));
+  return Subscription(std::move(handle));
+}
+
+Result<Subscription> Bus::subscribe_batch(SubscribeOptions options, BatchHandler handler) {
+  if (!handler) return Status(StatusCode::invalid_argument, "the handler is empty");
+  HOLDFAST_ASSIGN(auto handle,
+                  impl_->engine->subscribe(std::move(options), {}, std::move(handler)));
   return Subscription(std::move(handle));
 }
 
@@ -121,8 +153,9 @@ Status Bus::wait_settled(EventId id, std::chrono::nanoseconds timeout) {
 
 Status Bus::wait_settled(const BatchReceipt& batch, std::chrono::nanoseconds timeout) {
   const auto deadline = runtime::deadline_after(timeout);
-  for (const auto& receipt : batch.receipts) {
-    HOLDFAST_TRY(impl_->engine->wait_settled(receipt.id, deadline));
+  for (std::size_t i = 0; i < batch.receipts.size(); ++i) {
+    const auto receipt = batch.result(i);
+    if (receipt.ok()) HOLDFAST_TRY(impl_->engine->wait_settled(receipt->id, deadline));
   }
   return {};
 }

@@ -55,6 +55,16 @@ struct BusState {
   Outstanding outstanding;
   /// Given by handlers, waiting for the committer.
   std::vector<core::Answer> answers;
+  std::vector<core::BatchAnswer> batch_answers;
+  std::size_t answer_count = 0;  ///< Of both, each event counted.
+  [[nodiscard]] bool has_answers() const noexcept { return answer_count > 0; }
+  /// Batches given to handlers and answered for, and the events in them, since the bus was opened.
+  std::uint64_t batches_delivered = 0;
+  std::uint64_t batch_deliveries = 0;
+  void note_batch(std::size_t events) {
+    ++batches_delivered;
+    batch_deliveries += events;
+  }
   std::unordered_map<model::SubscriptionId, std::shared_ptr<internal::SubscriptionHandle>> handles;
   /// Waiters and subscriptions with `on_settled`: with none of them nobody need be told.
   std::size_t settle_listeners = 0;

@@ -14,9 +14,6 @@ namespace holdfast::runtime {
 
 namespace {
 
-// One commit takes no more than this, so that a critical event behind it does not wait long.
-constexpr std::size_t kCommitEventsMax = 1'000;
-constexpr std::size_t kCommitBytesMax = std::size_t{2} << 20U;
 // How long what nobody waits for may stay unsynced.
 constexpr std::chrono::milliseconds kBackgroundSync{100};
 
@@ -136,33 +133,36 @@ void Committer::commit_loop() {
 }
 
 void Committer::plan_answers(core::CommitPlan& plan, Group& group) {
-  using Effect = core::CommitPlan::Settlement::Effect;
-  for (auto& answer : group.answers) {
-    const auto settlement = plan.answer(answer);
-    switch (settlement.effect) {
-      case Effect::settled:
-        if (!settlement.published.empty() && options_.durability == Durability::durable) {
-          group.events_need_sync = true;
-        }
-        if (state_.settle_listeners > 0) {
-          const auto* subscription = state_.ledger.find(answer.lease.subscription);
-          group.settled.push_back({answer.lease.subscription, answer.lease.event, settlement.how,
-                                   subscription != nullptr && subscription->durable});
-        }
-        break;
-      case Effect::run_again: state_.scheduler.run_again(answer.lease); break;
-      case Effect::parked:
-      case Effect::released:
-      case Effect::refused:
-      case Effect::stale: break;
+  for (auto& answer : group.answers) note_settlement(plan.answer(answer), answer, group);
+  for (auto& batch : group.batch_answers) {
+    const auto settlements = plan.answer(batch);
+    for (std::size_t i = 0; i < settlements.size(); ++i) {
+      note_settlement(settlements[i], batch.members[i], group);
     }
   }
   state_.scheduler.answered();
 }
 
+void Committer::note_settlement(const core::CommitPlan::Settlement& settlement,
+                                const core::Answer& answer, Group& group) {
+  using Effect = core::CommitPlan::Settlement::Effect;
+  if (!settlement.published.empty() && options_.durability == Durability::durable) {
+    group.events_need_sync = true;
+  }
+  if (settlement.effect == Effect::run_again) state_.scheduler.run_again(answer.lease);
+  if (settlement.effect != Effect::settled || state_.settle_listeners == 0) return;
+  const auto* subscription = state_.ledger.find(answer.lease.subscription);
+  group.settled.push_back({answer.lease.subscription, answer.lease.event, settlement.how,
+                           subscription != nullptr && subscription->durable});
+}
+
 /// What can only be told in the order of commits; refuses without a trace.
-Status Committer::decide(core::CommitPlan& plan, const Request& request) {
+Status Committer::decide(core::CommitPlan& plan, Request& request, Committed& outcome) {
   if (request.decide) return request.decide(plan);
+  if (request.independent) {
+    leave_out(plan, request.events, outcome.errors);
+    return {};
+  }
   if (const auto& expect = request.expect; expect != nullptr) {
     if (auto status = plan.check_last(expect->key, expect->last, expect->stored); !status.ok()) {
       return status;
@@ -177,12 +177,25 @@ Status Committer::decide(core::CommitPlan& plan, const Request& request) {
   return {};
 }
 
+/// Those of `events` that are not let in, each with its error.
+void Committer::leave_out(const core::CommitPlan& plan, model::EncodedEvents& events,
+                          std::vector<Status>& errors) {
+  std::vector<Status> looked_at;
+  bool good = true;
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    good = looked_at.emplace_back(plan.admit(events, i)).ok() && good;
+  }
+  if (good) return;
+  events.erase_if([&](std::size_t i) { return !looked_at[i].ok(); });
+  errors = std::move(looked_at);
+}
+
 void Committer::plan_group(core::CommitPlan& plan, Group& group) {
   // Changes first: what they have read must still be so, and what is published beside them finds
   // them.
   for (std::size_t i = 0; i < group.requests.size(); ++i) {
     auto& request = group.requests[i];
-    auto& outcome = group.outcomes.emplace_back(Committed{plan.number(), {}, {}});
+    auto& outcome = group.outcomes.emplace_back(Committed{plan.number(), {}, {}, {}});
     if (!group.prepared[i].ok()) {
       outcome = std::move(group.prepared[i]);
     } else if (request.change) {
@@ -195,7 +208,7 @@ void Committer::plan_group(core::CommitPlan& plan, Group& group) {
     auto& request = group.requests[i];
     auto& outcome = group.outcomes[i];
     if (!outcome.ok()) continue;
-    if (auto status = decide(plan, request); !status.ok()) {
+    if (auto status = decide(plan, request, *outcome); !status.ok()) {
       outcome = std::move(status);
       continue;
     }
@@ -238,6 +251,8 @@ void Committer::commit_group(std::vector<Request> requests, bool caller_syncs) {
     return std::uniform_real_distribution<double>(0.0, 1.0)(random_);
   });
   group.answers.swap(state_.answers);
+  group.batch_answers.swap(state_.batch_answers);
+  state_.answer_count = 0;
   intake_.answers_taken();
   plan_group(plan, group);
   const bool something = !plan.empty();
@@ -471,12 +486,15 @@ void Committer::offer() {
     upto = unsynced_offers_.empty() ? written() : CommitNumber{unsynced_offers_.front().value - 1};
   }
   bool work = false;
+  std::optional<base::BusTime> linger;
   {
     const std::lock_guard lock(state_.mutex);
     state_.scheduler.advance(clock_.now());
     state_.scheduler.offer(upto);
     work = state_.scheduler.most_urgent_work().has_value();
+    linger = state_.scheduler.next_linger();
   }
+  if (linger.has_value()) hooks_.next_due(*linger);
   if (work) hooks_.work_offered();
 }
 

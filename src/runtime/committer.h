@@ -21,6 +21,10 @@
 
 namespace holdfast::runtime {
 
+/// One commit takes no more than this, so that a critical event behind it does not wait long.
+inline constexpr std::size_t kCommitEventsMax = 1'000;
+inline constexpr std::size_t kCommitBytesMax = std::size_t{2} << 20U;
+
 /// Makes commits: the one place where the journal is written and the ledger changes.
 ///
 ///     intake + answers ─► plan (under the lock) ─► Journal::commit ─► sync ─► tell, offer events
@@ -98,6 +102,7 @@ class Committer {
     std::vector<Status> prepared;
     std::vector<Result<Committed>> outcomes;
     std::vector<core::Answer> answers;
+    std::vector<core::BatchAnswer> batch_answers;
     std::vector<SettledNote> settled;
     bool events_need_sync = false;  // events in it may not be offered before
     bool somebody_waits = false;    // for its durability
@@ -111,7 +116,11 @@ class Committer {
   std::vector<Request> take_group();
   void plan_group(core::CommitPlan& plan, Group& group);
   void plan_answers(core::CommitPlan& plan, Group& group);
-  static Status decide(core::CommitPlan& plan, const Request& request);
+  void note_settlement(const core::CommitPlan::Settlement& settlement, const core::Answer& answer,
+                       Group& group);
+  static Status decide(core::CommitPlan& plan, Request& request, Committed& outcome);
+  static void leave_out(const core::CommitPlan& plan, model::EncodedEvents& events,
+                        std::vector<Status>& errors);
   Status write(const model::Commit& commit);
   void written(CommitNumber number, Group& group, bool caller_syncs);
   void refuse(Group& group, CommitNumber number, const Status& cause);

@@ -17,6 +17,8 @@
 
 namespace holdfast::internal {
 
+struct BatchRun;
+
 /// One handler run, from the lease to the answer: what `Delivery`, `Tx` and `Deferred` speak to.
 struct DeliveryState : std::enable_shared_from_this<DeliveryState> {
   DeliveryState() = default;
@@ -35,6 +37,14 @@ struct DeliveryState : std::enable_shared_from_this<DeliveryState> {
   std::atomic<bool> answered{false};
   StopRequest stop;
   Progress progress;
+
+  /// Of a batch: what its members have in common, the stop request, the progress, the tx, and
+  /// whether they were answered. Never changed while the run is listed; null for one that is alone.
+  std::shared_ptr<DeliveryState> common;
+  BatchRun* batch = nullptr;  ///< Of `common`, while it is with a worker. Under the bus's lock.
+  std::optional<Outcome> outcome;  ///< Of a member, before the batch is answered.
+  /// What is asked to stop, and answers: itself or its batch.
+  [[nodiscard]] DeliveryState& whole() noexcept { return common == nullptr ? *this : *common; }
 
   /// Its place among the runs that are under way (`runtime::Outstanding`). Under the bus's lock.
   struct Place {

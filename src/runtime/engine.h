@@ -54,8 +54,12 @@ class Engine {
   Result<Receipt> publish(const Event& event, const PublishOptions& options);
   Status publish_async(const Event& event, std::function<void(Result<Receipt>)> done,
                        const PublishOptions& options);
+  // engine_publish_batch.cc
   Result<BatchReceipt> publish_batch(std::span<const OwnedEvent> events,
                                      const BatchOptions& options);
+  /// Counts the batch that was begun then in `Stats::batches`; returns `outcome`.
+  Result<BatchReceipt> counted(std::chrono::steady_clock::time_point begun,
+                               Result<BatchReceipt> outcome);
   Status publish_batch_async(std::span<const OwnedEvent> events,
                              std::function<void(Result<BatchReceipt>)> done,
                              const BatchOptions& options);
@@ -77,7 +81,8 @@ class Engine {
 
   // --- Handling (engine_subscribe.cc) ---
   Result<std::shared_ptr<internal::SubscriptionHandle>> subscribe(SubscribeOptions options,
-                                                                  Handler handler);
+                                                                  Handler handler,
+                                                                  BatchHandler batch_handler = {});
   /// Returns whom the caller is to tell that they should stop, once it holds no lock.
   [[nodiscard]] Signaller::Runs detach(const internal::SubscriptionHandle& handle);
   Status remove_subscription(std::string_view name);
@@ -151,7 +156,25 @@ class Engine {
   Result<std::optional<model::OrderingKeyRecord>> stored_key(std::string_view key) const;
   Status encode_one(const Event& event, const PublishOptions& options, Request& request) const;
   Status encode_all(std::span<const OwnedEvent> events, model::EncodedEvents& out) const;
+  Result<BatchReceipt> publish_whole(std::span<const OwnedEvent> events,
+                                     const BatchOptions& options);
+  Status publish_whole_async(std::span<const OwnedEvent> events,
+                             const std::function<void(Result<BatchReceipt>)>& done,
+                             const BatchOptions& options);
   Result<Committed> run(Request& request);
+
+  // engine_publish_batch.cc
+  struct Independent;
+  Status encode_each(std::span<const OwnedEvent> events, const BatchOptions& options,
+                     Independent& batch) const;
+  Status submit_parts(const std::shared_ptr<Independent>& batch, bool wait);
+  void part_done(Independent& batch, std::size_t part, const Result<Committed>& committed);
+  void part_ended(Independent& batch);
+  Result<BatchReceipt> publish_each(std::span<const OwnedEvent> events,
+                                    const BatchOptions& options);
+  Status publish_each_async(std::span<const OwnedEvent> events,
+                            const std::function<void(Result<BatchReceipt>)>& done,
+                            const BatchOptions& options);
 
   // engine_cancel.cc
   struct Cancelling {
@@ -242,6 +265,8 @@ class Engine {
   std::atomic<std::uint64_t> unlooked_bytes_{0};  // published since the disk was looked at
   std::atomic<std::uint64_t> refused_{0};
   std::atomic<std::uint64_t> tokens_made_{1};
+  mutable std::mutex batch_stats_mutex_;
+  BatchStats batch_stats_;  // what is published
 
   std::mutex upkeep_mutex_;
   std::condition_variable upkeep_wake_;
@@ -266,6 +291,13 @@ void tell(const base::Log& log, const Done& done, Outcome&& outcome, std::string
     log.error("holdfast: the callback of " + std::string(what) + " threw");
   }
 }
+
+/// As the bus was opened, unless the publisher has `chosen`.
+Result<Durability> durability_of(const std::optional<Durability>& chosen, Durability otherwise);
+/// Of those of its events that were let in.
+BatchReceipt batch_receipt_of(const Committed& committed);
+Status check_batch_size(std::size_t events);
+Status check_batch_bytes(std::size_t bytes);
 
 /// Whether this thread is running a handler of any bus: it must not wait for room that it may have
 /// to make, nor for itself.

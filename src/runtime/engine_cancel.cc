@@ -83,8 +83,9 @@ Result<CancellableReceipt> Engine::publish_cancellable(const Event& event,
 void Engine::decided(core::CommitPlan::Cancelled&& cancelled, Cancelling& cancelling) {
   for (const auto& [subscription, event] : cancelled.running) {
     state_.outstanding.for_each(event, [&, id = subscription](internal::DeliveryState& run) {
-      if (run.lease.subscription == id && run.stop.note(StopReason::cancelled)) {
-        cancelling.told.push_back(run.shared_from_this());
+      auto& whole = run.whole();
+      if (run.lease.subscription == id && whole.stop.note(StopReason::cancelled)) {
+        cancelling.told.push_back(whole.shared_from_this());
       }
     });
   }

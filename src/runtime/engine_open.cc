@@ -87,15 +87,15 @@ Status check(const Options& options) {
 /// One that was abandoned may have been with two handlers when the process died: it is accused
 /// once.
 std::vector<RunningSlots::Running> each_once(const std::vector<RunningSlots::Running>& slots) {
-  std::map<std::pair<model::SubscriptionId, EventId>, bool> suspects;
+  std::map<std::pair<model::SubscriptionId, EventId>, RunningSlots::Running> suspects;
   for (const auto& slot : slots) {
-    auto& suspect = suspects[{slot.subscription, slot.event}];
-    suspect = suspect || slot.suspect;
+    auto& each = suspects.try_emplace({slot.subscription, slot.event}, slot).first->second;
+    each.suspect = each.suspect || slot.suspect;
+    each.together = each.together && slot.together;
   }
   std::vector<RunningSlots::Running> once;
   once.reserve(suspects.size());
-  for (const auto& [which, suspect] : suspects)
-    once.push_back({which.first, which.second, suspect});
+  for (const auto& [which, each] : suspects) once.push_back(each);
   return once;
 }
 
@@ -169,8 +169,9 @@ Status Engine::first_commit(const std::vector<RunningSlots::Running>& slots) {
                                       .attempts = 0,
                                       .parked = false,
                                       .chunk = nullptr,
-                                      // With a suspect among them it is the one to blame.
-                                      .counted = running.suspect || !blamed};
+                                      // With a suspect among them it is the one to blame. Of a
+                                      // batch nobody knows which; alone it will show.
+                                      .counted = running.suspect || (!blamed && !running.together)};
     const journal::SettlementRef settlement{running.subscription, running.event};
     HOLDFAST_ASSIGN(const auto parked, journal_->find(settlement));
     if (parked.has_value()) {

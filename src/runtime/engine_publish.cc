@@ -16,21 +16,20 @@ Receipt receipt_of(const Committed& committed) {
   return {committed.ids.front(), committed.commit, false};
 }
 
+}  // namespace
+
 BatchReceipt batch_receipt_of(const Committed& committed) {
-  BatchReceipt receipt{committed.batch, committed.commit, {}};
+  BatchReceipt receipt{committed.batch, committed.commit, {}, {}};
   receipt.receipts.reserve(committed.ids.size());
   for (const auto& id : committed.ids) receipt.receipts.push_back({id, committed.commit, false});
   return receipt;
 }
 
-/// As the bus was opened, unless the publisher has `chosen`.
 Result<Durability> durability_of(const std::optional<Durability>& chosen, Durability otherwise) {
   const auto durability = chosen.value_or(otherwise);
   HOLDFAST_TRY(core::check_enum(durability, Durability::os, "durability"));
   return durability;
 }
-
-}  // namespace
 
 Status Engine::check_open() const {
   if (closed_) return {StatusCode::unavailable, "the bus is closed"};
@@ -129,21 +128,12 @@ Status Engine::publish_async(const Event& event, std::function<void(Result<Recei
 }
 
 Status Engine::encode_all(std::span<const OwnedEvent> events, model::EncodedEvents& out) const {
-  if (events.empty()) return {StatusCode::invalid_argument, "the batch has no events"};
-  if (events.size() > kBatchEventsMax) {
-    return {StatusCode::invalid_argument, "the batch has " + std::to_string(events.size()) +
-                                              " events, the limit is " +
-                                              std::to_string(kBatchEventsMax)};
-  }
+  HOLDFAST_TRY(check_batch_size(events.size()));
   std::vector<MetadataPair> pairs;
   for (std::size_t i = 0; i < events.size(); ++i) {
     auto status = encode(core::borrow(events[i], pairs), out);
     if (!status.ok()) return status.with_context("event " + std::to_string(i) + " of the batch");
-    if (out.bytes() > kBatchBytesMax) {
-      return {StatusCode::invalid_argument,
-              "the batch has more than " + std::to_string(out.bytes()) +
-                  " bytes encoded, the limit is " + std::to_string(kBatchBytesMax)};
-    }
+    HOLDFAST_TRY(check_batch_bytes(out.bytes()));
   }
   return {};
 }
@@ -161,15 +151,15 @@ Result<BatchReceipt> Engine::commit_batch(model::EncodedEvents events,
   return batch_receipt_of(committed);
 }
 
-Result<BatchReceipt> Engine::publish_batch(std::span<const OwnedEvent> events,
+Result<BatchReceipt> Engine::publish_whole(std::span<const OwnedEvent> events,
                                            const BatchOptions& options) {
   model::EncodedEvents encoded;
   HOLDFAST_TRY(encode_all(events, encoded));
   return commit_batch(std::move(encoded), {}, options);
 }
 
-Status Engine::publish_batch_async(std::span<const OwnedEvent> events,
-                                   std::function<void(Result<BatchReceipt>)> done,
+Status Engine::publish_whole_async(std::span<const OwnedEvent> events,
+                                   const std::function<void(Result<BatchReceipt>)>& done,
                                    const BatchOptions& options) {
   HOLDFAST_TRY(check_open());
   Request request;
@@ -177,7 +167,7 @@ Status Engine::publish_batch_async(std::span<const OwnedEvent> events,
   HOLDFAST_TRY(encode_all(events, request.events));
   HOLDFAST_TRY(check_disk(request.events.bytes()));
   request.atomic_batch = true;
-  request.done = [this, done = std::move(done)](Result<Committed> committed) {
+  request.done = [this, done](Result<Committed> committed) {
     tell(log_, done,
          committed.ok() ? Result<BatchReceipt>(batch_receipt_of(*committed)) : committed.status(),
          "a publish");

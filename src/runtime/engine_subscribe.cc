@@ -60,8 +60,29 @@ Status check(const SubscribeOptions& options) {
   return {};
 }
 
-core::Attachment attachment_of(const SubscribeOptions& options) {
-  return {options.concurrency, options.retry, static_cast<bool>(options.on_cancel)};
+Status check_batch(const SubscribeOptions& options) {
+  if (options.batch_size == 0 || options.batch_size > kBatchSizeMax) {
+    return {StatusCode::invalid_argument, "batch_size is " + std::to_string(options.batch_size) +
+                                              ", it must be 1 to " + std::to_string(kBatchSizeMax)};
+  }
+  const auto linger = options.batch_linger.count();
+  if (linger < 0 || options.batch_linger > kBatchLingerMax) {
+    return {StatusCode::invalid_argument, "batch_linger is " + std::to_string(linger) +
+                                              " ms, it must be 0 to " +
+                                              std::to_string(kBatchLingerMax.count())};
+  }
+  return {};
+}
+
+core::Attachment attachment_of(const SubscriptionHandle& handle) {
+  const auto& options = handle.options();
+  core::Attachment attachment{options.concurrency, options.retry,
+                              static_cast<bool>(options.on_cancel)};
+  if (handle.is_batch()) {
+    attachment.batch_size = options.batch_size;
+    attachment.batch_linger = base::BusTime{options.batch_linger.count()} * 1'000'000;
+  }
+  return attachment;
 }
 
 }  // namespace
@@ -157,7 +178,7 @@ Result<PerLane<Sequence>> Engine::start_of(const Start& start) const {
 Status Engine::commit_answers() {
   {
     const std::lock_guard lock(state_.mutex);
-    if (state_.answers.empty()) return {};
+    if (!state_.has_answers()) return {};
   }
   Request barrier;
   barrier.durability = Durability::os;
@@ -285,9 +306,9 @@ Result<SubscriptionId> Engine::attach_durable(
     }
     auto handle = make_handle(id);
     if (handle->options().on_settled) ++state_.settle_listeners;
+    const auto attachment = attachment_of(*handle);
     state_.handles.insert_or_assign(id, std::move(handle));
-    core::attach(state_.ledger, state_.scheduler, *subscription, attachment_of(options),
-                 clock_.now());
+    core::attach(state_.ledger, state_.scheduler, *subscription, attachment, clock_.now());
     return {};
   };
   HOLDFAST_TRY(run(request).status());
@@ -295,13 +316,17 @@ Result<SubscriptionId> Engine::attach_durable(
 }
 
 Result<std::shared_ptr<SubscriptionHandle>> Engine::subscribe(SubscribeOptions options,
-                                                              Handler handler) {
+                                                              Handler handler,
+                                                              BatchHandler batch_handler) {
   HOLDFAST_TRY(check_open());
   HOLDFAST_TRY(check(options));
-  if (!handler) return Status(StatusCode::invalid_argument, "the handler is empty");
+  if (batch_handler) HOLDFAST_TRY(check_batch(options));
+  if (!handler && !batch_handler)
+    return Status(StatusCode::invalid_argument, "the handler is empty");
   std::shared_ptr<SubscriptionHandle> handle;
   const auto make_handle = [&](SubscriptionId id) {
-    handle = std::make_shared<SubscriptionHandle>(link_, id, options, std::move(handler));
+    handle = std::make_shared<SubscriptionHandle>(link_, id, options, std::move(handler),
+                                                  std::move(batch_handler));
     return handle;
   };
   if (!options.name.empty()) {
@@ -318,7 +343,7 @@ Result<std::shared_ptr<SubscriptionHandle>> Engine::subscribe(SubscribeOptions o
     auto& subscription = state_.ledger.add(record, false);
     if (options.on_settled) ++state_.settle_listeners;
     state_.handles.insert_or_assign(record.id, make_handle(record.id));
-    core::attach(state_.ledger, state_.scheduler, subscription, attachment_of(options),
+    core::attach(state_.ledger, state_.scheduler, subscription, attachment_of(*handle),
                  clock_.now());
   }
   workers_->wake();
@@ -330,8 +355,8 @@ Signaller::Runs Engine::detach(const SubscriptionHandle& handle) {
   {
     const std::lock_guard lock(state_.mutex);
     state_.outstanding.for_each([&](internal::DeliveryState& run) {
-      if (run.handle.get() != &handle || !run.stop.note(StopReason::shutdown)) return;
-      asked.push_back(run.shared_from_this());
+      if (run.handle.get() != &handle || !run.whole().stop.note(StopReason::shutdown)) return;
+      asked.push_back(run.whole().shared_from_this());
     });
     forget(handle);
   }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "base/status_or.h"
@@ -152,6 +153,14 @@ Stats Engine::stats() const {
   {
     const std::lock_guard lock(state_.mutex);
     state_.ledger.fill(stats);
+    stats.batches.delivered = state_.batches_delivered;
+    stats.batches.deliveries = state_.batch_deliveries;
+  }
+  {
+    const std::lock_guard lock(batch_stats_mutex_);
+    const auto delivered = std::pair(stats.batches.delivered, stats.batches.deliveries);
+    stats.batches = batch_stats_;
+    std::tie(stats.batches.delivered, stats.batches.deliveries) = delivered;
   }
   stats.stuck = workers_->stuck();
   stats.running = workers_->running();
@@ -180,7 +189,8 @@ Signaller::Runs Engine::begin_shutdown() {
   state_.scheduler.stop(true);
   Signaller::Runs asked;
   state_.outstanding.for_each([&](internal::DeliveryState& run) {
-    if (run.stop.note(StopReason::shutdown)) asked.push_back(run.shared_from_this());
+    auto& whole = run.whole();
+    if (whole.stop.note(StopReason::shutdown)) asked.push_back(whole.shared_from_this());
   });
   return asked;
 }

@@ -42,14 +42,14 @@ class Outstanding {
   template <typename Visit>
   void for_each(Visit&& visit) {
     for (auto* run = first_; run != nullptr; run = run->place.later) {
-      if (!run->answered) visit(*run);
+      if (owes_answer(*run)) visit(*run);
     }
   }
   /// The same, of one event: as many as there are subscriptions that have it.
   template <typename Visit>
   void for_each(EventId event, Visit&& visit) {
     for (auto* run = buckets_[bucket_of(event)]; run != nullptr; run = run->place.next_in_bucket) {
-      if (run->lease.event == event && !run->answered) visit(*run);
+      if (run->lease.event == event && owes_answer(*run)) visit(*run);
     }
   }
 
@@ -67,6 +67,9 @@ class Outstanding {
  private:
   static constexpr std::size_t kBucketsMin = 64;  // a power of two, as any number of them
 
+  [[nodiscard]] static bool owes_answer(Run& run) noexcept {
+    return !run.answered && !run.whole().answered;
+  }
   [[nodiscard]] std::size_t bucket_of(EventId event) const noexcept;
   void grow();
 

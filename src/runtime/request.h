@@ -18,13 +18,16 @@ namespace holdfast::runtime {
 struct Committed {
   CommitNumber commit;
   BatchId batch;
-  std::vector<EventId> ids;  ///< Of its events, in their order.
+  std::vector<EventId> ids;    ///< Of its events, in their order; without those that have an error.
+  std::vector<Status> errors;  ///< Of an independent one: as `BatchReceipt::errors`.
 };
 
-/// Something that wants to be part of a commit. Either all of it is, or nothing.
+/// Something that wants to be part of a commit. Either all of it is, or nothing; but of an
+/// independent one, events that are not let in leave the others alone.
 struct Request {
   model::EncodedEvents events;
   bool atomic_batch = false;
+  bool independent = false;
   std::vector<core::TxWrites::StateWrite> state;
   Durability durability = Durability::durable;
   /// What the newest event of an ordering key must be.

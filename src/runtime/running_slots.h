@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ class RunningSlots {
     model::SubscriptionId subscription;
     EventId event;
     bool suspect = false;
+    bool together = false;  ///< With others, in one batch.
   };
 
   /// What the last process left. Reads the file and nothing else; none, when it is missing, of
@@ -29,7 +31,8 @@ class RunningSlots {
   static std::vector<Running> left_behind(const std::filesystem::path& file,
                                           const std::string& boot_id);
 
-  /// An empty file with `count` slots. Without a path the slots are in memory only.
+  /// An empty file with `count` slots, each with room for a batch of `kBatchSizeMax`. Without a
+  /// path the slots are in memory only.
   static Result<std::unique_ptr<RunningSlots>> create(const std::filesystem::path& file,
                                                       const std::string& boot_id,
                                                       std::size_t count);
@@ -39,12 +42,16 @@ class RunningSlots {
 
   /// Each slot belongs to one thread.
   void begin(std::size_t slot, const Running& running) noexcept;
+  /// One or more of one subscription, and at most `kBatchSizeMax`; more than one are no suspects.
+  void begin(std::size_t slot, std::span<const Running> batch) noexcept;
   void end(std::size_t slot) noexcept;
 
  private:
-  RunningSlots(void* memory, std::size_t bytes) : memory_(memory), bytes_(bytes) {}
+  RunningSlots(void* memory, std::size_t bytes, std::size_t count)
+      : memory_(memory), bytes_(bytes), count_(count) {}
   void* memory_;
   std::size_t bytes_;
+  std::size_t count_;
 };
 
 }  // namespace holdfast::runtime

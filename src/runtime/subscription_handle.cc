@@ -55,6 +55,7 @@ void SubscriptionHandle::leave() {
 void SubscriptionHandle::drop_callables() {
   // With no lock held: what they hold may call the bus when it goes.
   const auto handler = std::exchange(handler_, std::nullopt);
+  const auto batch_handler = std::exchange(batch_handler_, std::nullopt);
   const auto condition = std::exchange(options_.condition, nullptr);
   const auto on_cancel = std::exchange(options_.on_cancel, {});
   const auto on_settled = std::exchange(options_.on_settled, nullptr);

@@ -34,7 +34,7 @@ namespace holdfast::internal {
 class SubscriptionHandle {
  public:
   SubscriptionHandle(std::shared_ptr<runtime::EngineLink> link, model::SubscriptionId id,
-                     SubscribeOptions options, Handler handler)
+                     SubscribeOptions options, Handler handler, BatchHandler batch_handler = {})
       : link_(std::move(link)),
         id_(id),
         options_(std::move(options)),
@@ -42,7 +42,9 @@ class SubscriptionHandle {
         stop_after_(options_.timeout.count() == 0
                         ? abandon_after_
                         : base::BootTime{options_.timeout.count()} * 1'000'000),
-        handler_(std::move(handler)) {}
+        is_batch_(static_cast<bool>(batch_handler)),
+        handler_(std::move(handler)),
+        batch_handler_(std::move(batch_handler)) {}
   ~SubscriptionHandle() = default;
   SubscriptionHandle(const SubscriptionHandle&) = delete;
   SubscriptionHandle& operator=(const SubscriptionHandle&) = delete;
@@ -54,6 +56,9 @@ class SubscriptionHandle {
   [[nodiscard]] base::BootTime abandon_after() const noexcept { return abandon_after_; }
   /// Between `enter` and `leave`.
   [[nodiscard]] Handler& handler() noexcept { return *handler_; }
+  /// The one of the two that there is.
+  [[nodiscard]] bool is_batch() const noexcept { return is_batch_; }
+  [[nodiscard]] BatchHandler& batch_handler() noexcept { return *batch_handler_; }
   [[nodiscard]] Handler& on_cancel() noexcept { return options_.on_cancel; }
   [[nodiscard]] const std::shared_ptr<runtime::EngineLink>& link() const noexcept { return link_; }
 
@@ -74,7 +79,9 @@ class SubscriptionHandle {
   SubscribeOptions options_;  // but for its callables it does not change
   const base::BootTime abandon_after_;
   const base::BootTime stop_after_;
+  const bool is_batch_;
   std::optional<Handler> handler_;
+  std::optional<BatchHandler> batch_handler_;
   std::mutex mutex_;
   std::condition_variable left_;
   std::uint32_t inside_ = 0;

@@ -7,56 +7,16 @@
 
 #include "base/duration.h"
 #include "core/gate.h"
+#include "runtime/answer.h"
+#include "runtime/batch_run.h"
 
 namespace holdfast::runtime {
 
 namespace {
 
-// So many answers are worth a commit of their own.
-constexpr std::size_t kAnswersEager = 512;
 // One refill reads no further than this, so that a lane of events that nobody wants is gone through
 // in parts.
 constexpr std::size_t kRefillScanEvents = 65'536;
-
-/// "I stopped because I was asked to": what that means depends on why it was.
-void stopped(core::Answer& answer) {
-  using Kind = core::Answer::Kind;
-  switch (answer.stop) {
-    case StopReason::none:
-      answer.kind = Kind::retry;
-      answer.reason = "stopped without having been asked to";
-      break;
-    case StopReason::timed_out:
-      answer.kind = Kind::retry;
-      answer.reason = "stopped after its time-out";
-      break;
-    case StopReason::cancelled:
-    case StopReason::shutdown: answer.kind = Kind::release; break;
-  }
-}
-
-core::Answer to_answer(const internal::DeliveryState& delivery, const Outcome& outcome) {
-  using Kind = core::Answer::Kind;
-  core::Answer answer;
-  answer.lease = delivery.lease;
-  answer.stop = delivery.stop.reason();
-  answer.reason = internal::cut(outcome.reason(), kReasonBytesMax);
-  if (outcome.delay().has_value()) answer.delay = outcome.delay()->count();
-  switch (outcome.kind()) {
-    case Outcome::Kind::ack: answer.kind = Kind::ack; break;
-    case Outcome::Kind::retry: answer.kind = Kind::retry; break;
-    case Outcome::Kind::snooze: answer.kind = Kind::snooze; break;
-    case Outcome::Kind::reject: answer.kind = Kind::reject; break;
-    case Outcome::Kind::stopped: stopped(answer); break;
-  }
-  return answer;
-}
-
-bool is_urgent(const core::Answer& answer) {
-  return (answer.tx != nullptr && !answer.tx->empty()) ||
-         answer.kind == core::Answer::Kind::retry || answer.kind == core::Answer::Kind::snooze ||
-         answer.kind == core::Answer::Kind::reject || answer.kind == core::Answer::Kind::abandon;
-}
 
 }  // namespace
 
@@ -123,6 +83,7 @@ void WorkerPool::wake() {
 }
 
 void WorkerPool::wake_locked() {
+  if (const auto until = state_.scheduler.next_linger(); until.has_value()) next_due_(*until);
   // One is enough: whoever finds something wakes the next. The least urgent class first, so that
   // the reserved workers stay free for what they are reserved for.
   const auto urgent = state_.scheduler.most_urgent_work();
@@ -139,13 +100,15 @@ void WorkerPool::wake_locked() {
 void WorkerPool::run(Worker& worker) {
   auto& idle = idle_[worker.worker_class];
   std::shared_ptr<internal::DeliveryState> delivery;
+  std::vector<core::Lease> others;
   std::unique_lock lock(state_.mutex);
   while (!stopping_) {
     if (read_on(worker.worker_class, lock)) continue;
     const auto now = clock_.now();
     state_.scheduler.advance(now);
-    auto lease = state_.scheduler.take(worker.worker_class);
-    if (state_.scheduler.take_waits_for_answers() && !state_.answers.empty()) {
+    others.clear();
+    auto lease = state_.scheduler.take(worker.worker_class, &others);
+    if (state_.scheduler.take_waits_for_answers() && state_.has_answers()) {
       committer_.answers_given(true);
     }
     if (!lease.has_value()) {
@@ -160,6 +123,13 @@ void WorkerPool::run(Worker& worker) {
       continue;
     }
     wake_locked();
+    // What is to be cleaned up is so one by one.
+    if (!lease->cleanup && state_.handles.at(lease->subscription)->is_batch()) {
+      others.insert(others.begin(), *std::move(lease));
+      run_batch(worker, std::move(others), lock);
+      if (worker.replaced) return leave_place(worker);
+      continue;
+    }
     begin(worker, delivery, std::move(*lease));
     lock.unlock();
     deliver(worker, delivery);
@@ -181,13 +151,18 @@ void WorkerPool::begin(Worker& worker, std::shared_ptr<internal::DeliveryState>&
   } else {
     delivery->reset();
   }
-  delivery->handle = state_.handles.at(lease.subscription);
-  delivery->lease = std::move(lease);
-  delivery->gated = core::needs_gate(state_.ledger, delivery->lease);
-  delivery->place.on_worker = true;
-  delivery->place.since = clock_.now().boot;
-  state_.outstanding.add(*delivery);
+  enlist(*delivery, std::move(lease));
   worker.run = delivery.get();
+}
+
+/// Under the lock.
+void WorkerPool::enlist(internal::DeliveryState& delivery, core::Lease&& lease) {
+  delivery.handle = state_.handles.at(lease.subscription);
+  delivery.lease = std::move(lease);
+  delivery.gated = core::needs_gate(state_.ledger, delivery.lease);
+  delivery.place.on_worker = true;
+  delivery.place.since = clock_.now().boot;
+  state_.outstanding.add(delivery);
   ++leases_;
 }
 
@@ -314,16 +289,26 @@ void WorkerPool::give(internal::DeliveryState& delivery, core::Answer&& answer) 
     state_.outstanding.unwatch(delivery);
     if (!delivery.place.on_worker) state_.outstanding.remove(delivery);
     state_.scheduler.finish(answer.lease);
-    first = state_.answers.empty();
-    const auto* subscription = state_.ledger.find(answer.lease.subscription);
-    urgent =
-        urgent || (subscription != nullptr && subscription->keys.has_successor(answer.lease.event));
+    first = !state_.has_answers();
+    urgent = urgent || is_waited_for(answer.lease);
     state_.answers.push_back(std::move(answer));
-    urgent = urgent || state_.settle_listeners > 0 || state_.answers.size() == kAnswersEager ||
-             state_.scheduler.stopped();
+    urgent = counts_as_urgent(1) || urgent;
     end_lease();
   }
   if (first || urgent) committer_.answers_given(urgent);
+}
+
+/// Under the lock: whether `count` answers more are a reason to commit now.
+bool WorkerPool::is_waited_for(const core::Lease& lease) const {
+  const auto* subscription = state_.ledger.find(lease.subscription);
+  return subscription != nullptr && subscription->keys.has_successor(lease.event);
+}
+
+bool WorkerPool::counts_as_urgent(std::size_t count) {
+  const bool few = state_.answer_count < kAnswersEager;
+  state_.answer_count += count;
+  return state_.settle_listeners > 0 || state_.scheduler.stopped() ||
+         (few && state_.answer_count >= kAnswersEager);
 }
 
 void WorkerPool::end_lease() {

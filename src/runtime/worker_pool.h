@@ -26,6 +26,7 @@ namespace holdfast::runtime {
 
 /// The threads that run handlers, by class, and that read backlogs from disk when nothing is left
 /// in memory. While a handler is stuck another thread has the place of its own (worker_watch.cc).
+/// Handlers of batches: worker_batch.cc.
 /// All waiting is on the bus's one lock.
 class WorkerPool {
  public:
@@ -92,6 +93,7 @@ class WorkerPool {
   bool start_thread(Worker& worker);
   void begin(Worker& worker, std::shared_ptr<internal::DeliveryState>& delivery,
              core::Lease&& lease);
+  void enlist(internal::DeliveryState& delivery, core::Lease&& lease);
   void deliver(Worker& worker, std::shared_ptr<internal::DeliveryState>& delivery);
   static core::Answer call(internal::DeliveryState& delivery);
   bool load(internal::DeliveryState& delivery);
@@ -103,6 +105,20 @@ class WorkerPool {
   void refill(const core::Scheduler::ParkedRefill& refill);
   void wake_locked();
   void give(internal::DeliveryState& delivery, core::Answer&& answer);
+  bool counts_as_urgent(std::size_t count);
+  /// Another event of its ordering key waits for this one to be settled.
+  [[nodiscard]] bool is_waited_for(const core::Lease& lease) const;
+
+  // worker_batch.cc
+  struct Left;
+  void run_batch(Worker& worker, std::vector<core::Lease>&& leases,
+                 std::unique_lock<std::mutex>& lock);
+  void deliver(Worker& worker, internal::BatchRun& batch);
+  void sift(Worker& worker, internal::BatchRun& batch);
+  void ask_conditions(Worker& worker, internal::BatchRun& batch);
+  void call_handler(Worker& worker, internal::BatchRun& batch);
+  void part(Worker& worker, internal::BatchRun& batch, std::vector<Left>&& left);
+  void give(internal::BatchRun& batch, core::BatchAnswer&& answer);
 
   const journal::Journal& journal_;
   BusState& state_;

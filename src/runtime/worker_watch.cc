@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "runtime/batch_run.h"
 #include "runtime/worker_pool.h"
 
 namespace holdfast::runtime {
@@ -59,10 +60,12 @@ void WorkerPool::watch(base::BootTime now) {
     for (std::size_t i = 0; i < kWatchedAtOnce; ++i) {
       auto* run = outstanding.take_due(now);
       if (run == nullptr) break;
-      if (run->answered) continue;
-      if (run->stop.note(StopReason::timed_out)) asked.push_back(run->shared_from_this());
+      auto& whole = run->whole();
+      if (whole.answered) continue;
+      if (whole.stop.note(StopReason::timed_out)) asked.push_back(whole.shared_from_this());
       if (!run->place.timed_out) {
         outstanding.note_timed_out(*run);
+        whole.place.timed_out = true;
         run->place.told_stuck = true;
         late.push_back(told(*run, now));
       }
@@ -70,9 +73,14 @@ void WorkerPool::watch(base::BootTime now) {
       if (after == 0) continue;
       if (now - run->place.started < after) {
         outstanding.watch(*run, run->place.started + after);
-      } else if (!run->answered.exchange(true)) {
+      } else if (!whole.answered.exchange(true)) {
         abandoned.push_back(told(*run, now));
-        abandon(*run);
+        if (whole.batch == nullptr) {
+          abandon(*run);
+        } else {
+          for (const auto& member : whole.batch->members) abandon(*member);
+          state_.note_batch(whole.batch->members.size());
+        }
       }
     }
   }
@@ -105,6 +113,7 @@ void WorkerPool::abandon(internal::DeliveryState& run) {
   }
   state_.scheduler.finish(answer.lease);
   state_.answers.push_back(std::move(answer));
+  ++state_.answer_count;
 }
 
 // --- Telling ------------------------------------------------------------------------------------
@@ -123,13 +132,13 @@ std::vector<RunningHandler> WorkerPool::running() const {
   // In the order in which they began, so that those that come first run for the longest.
   for (auto* run = state_.outstanding.first(); run != nullptr && running.size() < kRunningToldMax;
        run = run->place.later) {
-    auto progress = run->progress.told();
+    auto progress = run->whole().progress.told();
     running.push_back({.subscription = run->handle->options().name,
                        .event = run->lease.event,
                        .attempt = run->lease.attempt,
                        .running_for = nanoseconds(now - run->place.since),
                        .deferred = !run->place.on_worker,
-                       .timed_out = run->place.timed_out,
+                       .timed_out = run->whole().place.timed_out,
                        .abandoned = run->place.abandoned,
                        .progress = progress.fraction,
                        .note = std::move(progress.note)});

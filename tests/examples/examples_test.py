@@ -152,6 +152,16 @@ class Batch(Example):
             "0 events", "2 events, 2 receipts", "kettles: 6", "kettles: 6", "picked: 2"])
 
 
+class Batches(Example):
+    def test_handles_events_together_and_answers_for_each(self):
+        status, output = self.run_it(os.environ["BATCHES"])
+        self.assertEqual(status, 0, output)
+        self.assertEqual(sorted(output.splitlines()[:2]), [
+            "photo 1: invalid_argument", "uploading 3 photos"])
+        self.assertEqual(output.splitlines()[2:], [
+            "stored: 2", "given up: normal:2, nothing in it"])
+
+
 class Migration(Example):
     """Its text is held to docs/migration.md by tests/lint/docs.py; here each part does what it says."""
 

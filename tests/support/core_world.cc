@@ -45,6 +45,7 @@ void CoreWorld::commit(const std::function<void(CommitPlan&)>& fill) {
   log_facts_.push_back(facts_);
   encoded_.clear();
   answers_.clear();
+  batch_answers_.clear();
 }
 
 void CoreWorld::inspect(const model::Commit& made) {
@@ -66,7 +67,10 @@ void CoreWorld::inspect(const model::Commit& made) {
                   put->record.attempts == 0 && put->copy != nullptr &&
                   made.next[event.priority] - event.sequence > core::DeliveryLane::kTakenSoftMax,
               "parked unasked: " + name(id, event));
-      fact([=, now = now_](Oracle& oracle) { oracle.park(id, event, {.due = now.bus}); });
+      require(put->record.started || owed.again, "no handler has seen it: " + name(id, event));
+      fact([=, now = now_, started = put->record.started](Oracle& oracle) {
+        oracle.park(id, event, {.due = now.bus, .started = started});
+      });
       ++counts["overdue"];
     } else if (const auto* erase = std::get_if<model::EraseDeadLetter>(&operation)) {
       const RecordStore::Name letter{erase->subscription, erase->event};
@@ -233,6 +237,7 @@ void CoreWorld::finish(Held& held) {
   if (held.serial == suspect_serial_) suspect_running_ = false;
   auto* subscription = oracle_.find(held.lease.subscription.value);
   if (subscription == nullptr || subscription->generation != held.lease.generation) return;
+  if (held.lease.beside) return;
   --subscription->in_flight;
   if (held.lease.event.priority != Priority::critical) --subscription->in_flight_less_urgent;
 }
@@ -242,6 +247,20 @@ void CoreWorld::answer_some(CommitPlan& plan) {
     const auto at = held_.begin() + static_cast<std::ptrdiff_t>(below(held_.size()));
     // In a crowd some handlers take very long, so that the row behind them grows.
     if (profile_.crowded && at->serial % 701 == 0 && !chance(1)) continue;
+    // Mostly as one; those that are looked after by themselves are answered so.
+    if (at->batch != 0 && chance(75)) {
+      if (auto batch = take_batch(at->batch); !batch.empty()) {
+        // Now and then with one that is not its own any more.
+        if (!late_.empty() && chance(30) &&
+            late_.back().lease.subscription == batch.front().lease.subscription &&
+            !late_.back().instead.has_value() && !late_.back().lease.cleanup) {
+          batch.push_back(late_.back());
+          late_.pop_back();
+        }
+        answer(plan, std::move(batch));
+        continue;
+      }
+    }
     const auto held = *at;
     held_.erase(at);
     answer(plan, held);
@@ -286,20 +305,56 @@ std::unique_ptr<core::TxWrites> CoreWorld::any_tx(const Held& held, bool& confli
   return tx;
 }
 
-void CoreWorld::answer(CommitPlan& plan, Held held) {
+bool CoreWorld::holds(const Held& held) {
+  auto* subscription = oracle_.find(held.lease.subscription.value);
+  if (subscription == nullptr) return false;
+  const auto found = subscription->owed.find(held.lease.event);
+  return found != subscription->owed.end() && found->second.holder == held.serial;
+}
+
+bool CoreWorld::tx_admitted(const core::TxWrites& tx) {
+  bool admitted = true;
+  for (std::size_t i = 0; i < tx.events.size(); ++i) {
+    const auto* admission = tx.events.admission(i);
+    if (admission == nullptr || admission->token.value == 0) continue;
+    const auto known = oracle_.tokens.find(admission->token);
+    admitted = admitted && known != oracle_.tokens.end() && !known->second.cancelled;
+  }
+  return admitted;
+}
+
+void CoreWorld::note_tx(const CommitPlan& plan, const model::EncodedEvents& events,
+                        const std::vector<EventId>& ids,
+                        const std::vector<core::TxWrites::StateWrite>& writes) {
+  note_published(events, ids, plan.number().value);
+  counts["tx event"] += ids.size();
+  for (const auto& write : writes) {
+    fact([=, number = plan.number().value](Oracle& oracle) {
+      oracle.write_state({write.name, write.key}, write.value, number);
+    });
+  }
+}
+
+void CoreWorld::note_run_again(const Held& held, const CommitPlan::Settlement& settlement) {
+  const auto id = held.lease.subscription.value;
+  require(settlement.effect == Effect::run_again,
+          "it does not start over: " + name(id, held.lease.event));
+  scheduler_->run_again(held.lease);
+  auto& owed = oracle_.subscriptions.at(id).owed.at(held.lease.event);
+  owed.again = true;
+  owed.again_attempts = held.lease.attempt - 1;
+  owed.again_cleanup = held.lease.cleanup;
+  owed.again_since = now_.bus;
+  owed.taken = false;
+  owed.holder = 0;
+  ++counts["run again"];
+}
+
+core::Answer CoreWorld::any_answer(const Held& held, const OracleSubscription* subscription) {
   static constexpr std::array<Kind, 13> kKinds = {
       Kind::ack,   Kind::ack,    Kind::ack,    Kind::ack,     Kind::ack,  Kind::ack,    Kind::retry,
       Kind::retry, Kind::snooze, Kind::reject, Kind::release, Kind::skip, Kind::abandon};
-  auto& answer = answers_.emplace_back();
-  const auto id = held.lease.subscription.value;
-  const auto event = held.lease.event;
-  auto* subscription = oracle_.find(id);
-  const auto owed = subscription == nullptr ? nullptr : [&]() -> Owed* {
-    const auto found = subscription->owed.find(event);
-    return found == subscription->owed.end() ? nullptr : &found->second;
-  }();
-  const bool valid = owed != nullptr && owed->holder == held.serial;
-  if (chance(80)) finish(held);
+  core::Answer answer;
   answer.lease = held.lease;
   answer.kind = kKinds[below(kKinds.size())];
   // An ephemeral subscription has no later attachment that a release could wait for.
@@ -313,42 +368,43 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
     answer.how = held.instead == core::Verdict::expired ? Settled::expired : Settled::cancelled;
     answer.until = model::due_at_wall(held.not_before);
   }
-  const bool cancelled = oracle_.is_cancelled(event, held.lease.token);
-  const bool refused = cancelled && !held.lease.cleanup;
   if (chance(30)) answer.reason = "why";
   if (answer.kind == Kind::snooze || (answer.kind == Kind::retry && chance(40))) {
     answer.delay =
         pick<std::int64_t>({0, 50 * kMillisecond, 2 * kSecond, 40 * kSecond, 2 * kThirtyDays, -5});
     if (*answer.delay > kThirtyDays && !chance(10)) answer.delay = kSecond;
   }
+  return answer;
+}
+
+void CoreWorld::answer(CommitPlan& plan, Held held) {
+  const auto id = held.lease.subscription.value;
+  const auto event = held.lease.event;
+  auto* subscription = oracle_.find(id);
+  const bool valid = holds(held);
+  if (chance(80)) finish(held);
+  auto& answer = answers_.emplace_back(any_answer(held, subscription));
+  const bool refused = oracle_.is_cancelled(event, held.lease.token) && !held.lease.cleanup;
   bool conflict = false;
   if (chance(35) && !held.instead.has_value()) answer.tx = any_tx(held, conflict);
-  bool tx_admitted = true;
-  if (answer.tx != nullptr) {
-    for (std::size_t i = 0; i < answer.tx->events.size(); ++i) {
-      const auto* admission = answer.tx->events.admission(i);
-      if (admission == nullptr || admission->token.value == 0) continue;
-      const auto known = oracle_.tokens.find(admission->token);
-      tx_admitted = tx_admitted && known != oracle_.tokens.end() && !known->second.cancelled;
-    }
-  }
   const auto* tx = answer.tx.get();
   const bool keeps_tx = tx != nullptr && answer.kind == Kind::ack;
   const auto writes = tx == nullptr ? std::vector<core::TxWrites::StateWrite>() : tx->state;
 
   const auto before = plan.event_count();
+  units_.clear();
   const auto settlement = plan.answer(answer);
-  const auto expect = [&](Effect effect, const std::string& what) {
-    require(settlement.effect == effect, what + " had another effect: " + name(id, event));
-    ++counts[what];
-  };
   if (!valid) {
-    expect(Effect::stale, "stale");
-    if (owed != nullptr && owed->holder != 0) ++counts["superseded"];
+    require(settlement.effect == Effect::stale, "stale had another effect: " + name(id, event));
+    ++counts["stale"];
+    const auto* known = subscription == nullptr ? nullptr : &subscription->owed;
+    if (known != nullptr && known->contains(event) && known->at(event).holder != 0) {
+      ++counts["superseded"];
+    }
     require(plan.event_count() == before, "a stale answer published something");
     return finish(held);
   }
-  if (owed->parked && !held.lease.parked) ++counts["overdue answered"];
+  if (subscription->owed.at(event).parked && !held.lease.parked) ++counts["overdue answered"];
   if (refused) {
     require(plan.event_count() == before, "a cancelled answer published something");
     auto effect = settlement;
@@ -357,91 +413,20 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
     ++counts["failed tx"];
     fail(held, std::nullopt, settlement);
   } else if (keeps_tx && conflict) {
-    expect(Effect::run_again, "conflict");
+    ++counts["conflict"];
     require(plan.event_count() == before, "a refused tx published something");
-    scheduler_->run_again(held.lease);
-    owed->again = true;
-    owed->again_attempts = held.lease.attempt - 1;
-    owed->again_since = now_.bus;
-    owed->taken = false;
-    owed->holder = 0;
-    ++counts["run again"];
-  } else if (keeps_tx && !tx_admitted) {
+    note_run_again(held, settlement);
+  } else if (keeps_tx && !tx_admitted(*tx)) {
     ++counts["tx under a cancelled token"];
     require(plan.event_count() == before, "a tx published under a cancelled token");
     fail(held, std::nullopt, settlement);
   } else {
-    if (keeps_tx) {
-      note_published(tx->events, settlement.published, plan.number().value);
-      counts["tx event"] += settlement.published.size();
-      for (const auto& write : writes) {
-        fact([=, number = plan.number().value](Oracle& oracle) {
-          oracle.write_state({write.name, write.key}, write.value, number);
-        });
-      }
-    }
-    switch (answer.kind) {
-      case Kind::ack:
-        expect(Effect::settled, held.lease.cleanup ? "cleaned up"
-                                : keeps_tx         ? "ack with tx"
-                                                   : "ack");
-        require(settlement.how == (held.lease.cleanup ? Settled::cancelled : Settled::acked),
-                "an ack did not end as one");
-        settled(held, false);
-        break;
-      case Kind::drop:
-        expect(Effect::settled, answer.how == Settled::expired ? "expired" : "no clean-up");
-        require(settlement.how == answer.how, "an event ended otherwise than the gate said");
-        settled(held, false);
-        break;
-      case Kind::postpone:
-        expect(Effect::parked, "postponed");
-        expected_settlements_.insert({held.lease.subscription, event});
-        fact_of(id, [=, attempts = held.lease.attempt - 1, started = held.lease.started,
-                     due = answer.until](Oracle& oracle) {
-          oracle.park(id, event, {.attempts = attempts, .due = due, .started = started});
-        });
-        owed->taken = false;
-        owed->holder = 0;
-        break;
-      case Kind::skip:
-        expect(Effect::settled, "skip");
-        require(settlement.how == Settled::skipped, "a skip did not end as one");
-        settled(held, false);
-        break;
-      case Kind::reject:
-        expect(Effect::settled, tx != nullptr ? "reject with tx" : "reject");
-        require(settlement.how == Settled::dead, "a reject did not end as one");
-        settled(held, true);
-        break;
-      case Kind::abandon:
-      case Kind::retry:
-        ++counts[answer.kind == Kind::retry ? "retry" : "abandon"];
-        fail(held, answer.delay, settlement);
-        break;
-      case Kind::snooze: {
-        expect(Effect::parked, "snooze");
-        const auto delay = std::clamp<std::int64_t>(*answer.delay, 0, kThirtyDays);
-        expected_settlements_.insert({held.lease.subscription, event});
-        fact_of(id, [=, attempts = held.lease.attempt - 1, cleanup = held.lease.cleanup,
-                     now = now_](Oracle& oracle) {
-          oracle.park(id, event,
-                      {.attempts = attempts, .due = now.bus + delay, .cleanup = cleanup});
-        });
-        owed->taken = false;
-        owed->holder = 0;
-        break;
-      }
-      case Kind::release:
-        expect(Effect::released, "release");
-        // Given to nobody until the next attachment.
-        owed->holder = 0;
-        break;
-    }
+    if (keeps_tx) note_tx(plan, tx->events, settlement.published, writes);
+    check_effect(held, answer, keeps_tx, settlement);
     if (settlement.effect == Effect::settled && chance(20)) {
       auto& twice = answers_.emplace_back();
       twice.lease = held.lease;
-      twice.kind = kKinds[below(kKinds.size())];
+      twice.kind = pick({Kind::ack, Kind::retry, Kind::snooze, Kind::reject, Kind::release});
       require(plan.answer(twice).effect == Effect::stale, "answered twice: " + name(id, event));
       ++counts["twice"];
     }
@@ -449,6 +434,80 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
   finish(held);
   // Its handler may still be at it, and answer when somebody else has the event.
   if (chance(20)) note_late(held);
+}
+
+void CoreWorld::check_effect(const Held& held, const core::Answer& answer, bool keeps_tx,
+                             const CommitPlan::Settlement& settlement) {
+  const auto id = held.lease.subscription.value;
+  const auto event = held.lease.event;
+  const auto expect = [&](Effect effect, const std::string& what) {
+    require(settlement.effect == effect, what + " had another effect: " + name(id, event));
+    ++counts[what];
+  };
+  const auto give_up_hold = [&] {
+    auto& owed = oracle_.subscriptions.at(id).owed.at(event);
+    owed.taken = false;
+    owed.holder = 0;
+  };
+  switch (answer.kind) {
+    case Kind::ack:
+      expect(Effect::settled, held.lease.cleanup ? "cleaned up" : keeps_tx ? "ack with tx" : "ack");
+      require(settlement.how == (held.lease.cleanup ? Settled::cancelled : Settled::acked),
+              "an ack did not end as one");
+      settled(held, false);
+      break;
+    case Kind::drop:
+      expect(Effect::settled, answer.how == Settled::expired ? "expired" : "no clean-up");
+      require(settlement.how == answer.how, "an event ended otherwise than the gate said");
+      settled(held, false);
+      break;
+    case Kind::postpone:
+      expect(Effect::parked, "postponed");
+      expected_settlements_.insert({held.lease.subscription, event});
+      fact_of(id, [=, lease = held.lease, due = answer.until](Oracle& oracle) {
+        oracle.park(id, event,
+                    {.attempts = lease.attempt - 1,
+                     .due = due,
+                     .suspect = lease.suspect,
+                     .started = lease.started});
+      });
+      give_up_hold();
+      break;
+    case Kind::skip:
+      expect(Effect::settled, "skip");
+      require(settlement.how == Settled::skipped, "a skip did not end as one");
+      settled(held, false);
+      break;
+    case Kind::reject:
+      expect(Effect::settled, answer.tx != nullptr ? "reject with tx" : "reject");
+      require(settlement.how == Settled::dead, "a reject did not end as one");
+      settled(held, true);
+      break;
+    case Kind::abandon:
+    case Kind::retry:
+      ++counts[answer.kind == Kind::retry ? "retry" : "abandon"];
+      fail(held, answer.delay, settlement);
+      break;
+    case Kind::snooze: {
+      expect(Effect::parked, "snooze");
+      const auto delay = std::clamp<std::int64_t>(*answer.delay, 0, kThirtyDays);
+      expected_settlements_.insert({held.lease.subscription, event});
+      if (held.lease.suspect) ++counts["suspect snoozed"];
+      fact_of(id, [=, attempts = held.lease.attempt - 1, suspect = held.lease.suspect,
+                   cleanup = held.lease.cleanup, now = now_](Oracle& oracle) {
+        oracle.park(
+            id, event,
+            {.attempts = attempts, .due = now.bus + delay, .suspect = suspect, .cleanup = cleanup});
+      });
+      give_up_hold();
+      break;
+    }
+    case Kind::release:
+      expect(Effect::released, "release");
+      // Given to nobody until the next attachment.
+      oracle_.subscriptions.at(id).owed.at(event).holder = 0;
+      break;
+  }
 }
 
 /// What is late keeps no event in memory: the world has no handlers that would go on.
@@ -483,7 +542,8 @@ void CoreWorld::fail(const Held& held, std::optional<std::int64_t> delay,
   require(settlement.effect == Effect::parked, "given up on too early: " + name(id, event));
   if (!delay.has_value()) {
     const auto base = std::min(100e6 * std::pow(2.0, held.lease.attempt - 1), 5'000e6);
-    delay = static_cast<std::int64_t>(base * (1.0 + kRetry.jitter * (2.0 * last_unit_ - 1.0)));
+    delay = static_cast<std::int64_t>(base * (1.0 + kRetry.jitter * (2.0 * units_.front() - 1.0)));
+    units_.pop_front();
   }
   delay = std::clamp<std::int64_t>(*delay, 0, kThirtyDays);
   expected_settlements_.insert({held.lease.subscription, event});

@@ -85,6 +85,7 @@ class CoreWorld {
     bool finished = false;
     std::optional<core::Verdict> instead;  // it was not to be run
     WallTime not_before = 0;
+    std::uint64_t batch = 0;  // the serial of the first of its batch; 0 = taken alone
   };
 
   /// Due times that were read, and what the scheduler has not been told yet.
@@ -97,7 +98,8 @@ class CoreWorld {
   // --- Dice -------------------------------------------------------------------------------------
   std::uint64_t below(std::uint64_t end) { return end == 0 ? 0 : dice_() % end; }
   bool chance(unsigned percent) { return below(100) < percent; }
-  double unit() { return last_unit_ = static_cast<double>(dice_() >> 11U) * 0x1.0p-53; }
+  /// Remembered, in their order, for who works out a delay again.
+  double unit() { return units_.emplace_back(static_cast<double>(dice_() >> 11U) * 0x1.0p-53); }
   template <typename T>
   T pick(std::initializer_list<T> from) {
     return *(from.begin() + below(from.size()));
@@ -137,6 +139,23 @@ class CoreWorld {
   void forget_keys(core::CommitPlan& plan);
   void answer_some(core::CommitPlan& plan);
   void answer(core::CommitPlan& plan, Held held);
+  /// Of an answer that counts; the tx, if there is one, was looked at before.
+  void check_effect(const Held& held, const core::Answer& answer, bool keeps_tx,
+                    const core::CommitPlan::Settlement& settlement);
+  void note_run_again(const Held& held, const core::CommitPlan::Settlement& settlement);
+  bool tx_admitted(const core::TxWrites& tx);
+  void note_tx(const core::CommitPlan& plan, const model::EncodedEvents& events,
+               const std::vector<EventId>& ids,
+               const std::vector<core::TxWrites::StateWrite>& writes);
+  core::Answer any_answer(const Held& held, const OracleSubscription* subscription);
+  bool holds(const Held& held);
+
+  // core_world_batch.cc
+  std::vector<Held> take_batch(std::uint64_t batch);
+  void answer(core::CommitPlan& plan, std::vector<Held> batch);
+  bool lingers(const OracleSubscription& subscription) const;
+  void check_joined(const core::Lease& first, const std::vector<core::Lease>& others);
+
   void fail(const Held& held, std::optional<std::int64_t> delay,
             const core::CommitPlan::Settlement& settlement);
   void settled(const Held& held, bool dead);
@@ -177,6 +196,7 @@ class CoreWorld {
   void accuse(core::CommitPlan& plan, const std::vector<std::pair<Held, bool>>& running);
   bool take();
   bool take(Priority worker_class);
+  void hold(core::Lease lease, std::uint64_t batch);
   void check_taken(const core::Lease& lease, Priority worker_class);
   void check_order(const core::Lease& lease, Priority worker_class);
   void check_turns(const core::Lease& lease, Priority worker_class);
@@ -185,9 +205,10 @@ class CoreWorld {
   Priority effective(const OracleSubscription& subscription, EventId event, int slack) const;
   /// What might be given next in a lane: a retry that is due, the next in turn, or both.
   std::vector<EventId> heads(const OracleSubscription& subscription, Priority lane) const;
-  Oracle::Ready ready(const OracleSubscription& subscription, Priority lane) const {
+  Oracle::Ready ready(const OracleSubscription& subscription, Priority lane,
+                      bool without_cleanups = false) const {
     const bool all_is_read = profile_.refills_at_once && !gets_no_more(subscription);
-    return oracle_.ready(subscription, lane, now_, offered_, all_is_read);
+    return oracle_.ready(subscription, lane, now_, offered_, all_is_read, without_cleanups);
   }
   void check_nothing_to_take(Priority worker_class);
   void offer(std::uint64_t commit);
@@ -214,7 +235,7 @@ class CoreWorld {
   }
 
   std::mt19937_64 dice_;
-  double last_unit_ = 0;
+  std::deque<double> units_;
   Profile profile_;
   core::LedgerSettings settings_;
   base::Now now_{.wall = 1'700'000'000'000'000'000, .boot = 5'000'000'000, .bus = 5'000'000'000};
@@ -239,6 +260,7 @@ class CoreWorld {
 
   std::deque<model::EncodedEvents> encoded_;
   std::deque<core::Answer> answers_;
+  std::deque<core::BatchAnswer> batch_answers_;
   std::vector<Held> held_;
   std::vector<Held> late_;  // of earlier attachments, removed subscriptions, and answered before
   std::vector<core::Scheduler::Refill> refills_;

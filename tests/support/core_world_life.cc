@@ -272,7 +272,10 @@ void CoreWorld::drain() {
           expected_settlements_.insert({each.lease.subscription, each.lease.event});
           fact_of(id, [=, lease = each.lease, due = answer.until](Oracle& oracle) {
             oracle.park(id, lease.event,
-                        {.attempts = lease.attempt - 1, .due = due, .started = lease.started});
+                        {.attempts = lease.attempt - 1,
+                         .due = due,
+                         .suspect = lease.suspect,
+                         .started = lease.started});
           });
           auto& owed = oracle_.subscriptions.at(id).owed.at(each.lease.event);
           owed.taken = false;
@@ -286,8 +289,8 @@ void CoreWorld::drain() {
       }
     });
     offer(number_);
-    // Some were put off until a time that has come meanwhile.
-    scheduler_->advance(now_);
+    // Some were put off until a time that has come meanwhile; some wait for others.
+    advance(4 * kSecond);
     refill_all();
     bool found = false;
     for (int missed = 0; missed < 20;) {

@@ -54,7 +54,8 @@ void CoreWorld::check_order(const core::Lease& lease, Priority worker_class) {
     if (lane == event.priority || (lane > event.priority && !profile_.refills_at_once)) continue;
     for (const auto& [other_id, other] : oracle_.subscriptions) {
       const bool same = &other == &own;
-      if (!same && (!profile_.refills_at_once || !other.is_served() || gets_no_more(other))) {
+      if (!same && (!profile_.refills_at_once || !other.is_served() || gets_no_more(other) ||
+                    lingers(other))) {
         continue;
       }
       if (!Oracle::has_slot(other, lane)) continue;
@@ -93,7 +94,8 @@ void CoreWorld::check_turns(const core::Lease& lease, Priority worker_class) {
     const bool waits = std::any_of(
         oracle_.subscriptions.begin(), oracle_.subscriptions.end(), [&](const auto& each) {
           const auto& [id, other] = each;
-          if (!other.is_served() || gets_no_more(other) || !Oracle::has_slot(other, lane)) {
+          if (!other.is_served() || gets_no_more(other) || lingers(other) ||
+              !Oracle::has_slot(other, lane)) {
             return false;
           }
           const auto ready = heads(other, lane);

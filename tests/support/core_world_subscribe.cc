@@ -62,8 +62,13 @@ void CoreWorld::attach(Id id) {
   make_late(id);
   const auto concurrency = profile_.crowded ? 200U : pick({1U, 2U, 3U, 8U});
   const bool on_cancel = chance(60);
-  core::attach(*ledger_, *scheduler_, state_of(id), {concurrency, kRetry, on_cancel}, now_);
+  const auto batch_size = chance(50) ? 1U : 2 + static_cast<std::uint32_t>(below(12));
+  const auto linger = batch_size == 1 ? 0 : pick<base::BusTime>({0, 0, kSecond / 2, 3 * kSecond});
+  core::attach(*ledger_, *scheduler_, state_of(id),
+               {concurrency, kRetry, on_cancel, batch_size, linger}, now_);
   oracle_.attach(id, concurrency, on_cancel, now_.bus);
+  oracle_.subscriptions.at(id).batch_size = batch_size;
+  oracle_.subscriptions.at(id).batch_linger = linger;
 }
 
 void CoreWorld::detach(Id id) {

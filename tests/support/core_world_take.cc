@@ -16,11 +16,13 @@ bool CoreWorld::take() {
 
 bool CoreWorld::take(Priority worker_class) {
   if (profile_.refills_at_once) refill_all();
-  auto lease = scheduler_->take(worker_class);
+  std::vector<core::Lease> others;
+  auto* together = chance(85) ? &others : nullptr;
+  auto lease = scheduler_->take(worker_class, together);
   while (!lease.has_value() && profile_.refills_at_once && scheduler_->wants_to_read()) {
     // What was in front waits for its key, and what is behind it has to be read.
     refill_all();
-    lease = scheduler_->take(worker_class);
+    lease = scheduler_->take(worker_class, together);
   }
   if (!lease.has_value()) {
     if (profile_.refills_at_once && (!profile_.crowded || chance(2))) {
@@ -30,39 +32,73 @@ bool CoreWorld::take(Priority worker_class) {
   }
   require(lease->event.priority <= worker_class, "a worker was given a lane that is not for it");
   check_taken(*lease, worker_class);
-
-  const auto id = lease->subscription.value;
-  auto& subscription = oracle_.subscriptions.at(id);
-  auto& owed = subscription.owed.at(lease->event);
-  if (lease->chunk == nullptr) {
-    const auto copy = store_.parked.find({lease->subscription, lease->event});
-    require(copy != store_.parked.end(),
-            "the copy of a parked event is missing: " + name(id, lease->event));
-    lease->chunk = copy->second;
+  const auto batch = others.empty() ? 0 : serial_ + 1;
+  const auto first = *lease;
+  hold(std::move(*lease), batch);
+  if (others.empty()) return true;
+  check_joined(first, others);
+  ++counts["taken together"];
+  // The last are given back now and then, as a worker does that finds the batch large enough.
+  const auto kept = chance(5) ? below(others.size()) : others.size();
+  for (std::size_t i = 0; i < others.size(); ++i) {
+    check_taken(others[i], worker_class);
+    if (i < kept) {
+      hold(others[i], batch);
+      continue;
+    }
+    auto& owed = oracle_.subscriptions.at(first.subscription.value).owed.at(others[i].event);
+    owed.taken = true;  // for those behind it
+    owed.again = false;
   }
-  const auto view = lease->chunk->event(lease->event.sequence);
-  require(view.id == lease->event, "another event was delivered: " + name(id, lease->event));
-  require(view.priority() == lease->event.priority, "another event was delivered");
-  const auto known = oracle_.events.find(lease->event);
+  for (auto i = kept; i < others.size(); ++i) {
+    auto& owed = oracle_.subscriptions.at(first.subscription.value).owed.at(others[i].event);
+    scheduler_->finish(others[i]);
+    scheduler_->give_back(others[i]);
+    owed.taken = false;
+    owed.again = true;
+    owed.again_attempts = others[i].attempt - 1;
+    owed.again_cleanup = others[i].cleanup;
+    owed.again_since = now_.bus;
+    ++counts["given back"];
+  }
+  return true;
+}
+
+/// Somebody has it.
+void CoreWorld::hold(core::Lease lease, std::uint64_t batch) {
+  const auto id = lease.subscription.value;
+  auto& subscription = oracle_.subscriptions.at(id);
+  auto& owed = subscription.owed.at(lease.event);
+  if (lease.chunk == nullptr) {
+    const auto copy = store_.parked.find({lease.subscription, lease.event});
+    require(copy != store_.parked.end(),
+            "the copy of a parked event is missing: " + name(id, lease.event));
+    lease.chunk = copy->second;
+  }
+  const auto view = lease.chunk->event(lease.event.sequence);
+  require(view.id == lease.event, "another event was delivered: " + name(id, lease.event));
+  require(view.priority() == lease.event.priority, "another event was delivered");
+  const auto known = oracle_.events.find(lease.event);
   require(known == oracle_.events.end() || view.type == known->second.type,
           "another event was delivered");
 
   owed.taken = true;
   owed.again = false;
   owed.holder = ++serial_;
-  ++subscription.in_flight;
-  if (lease->event.priority != Priority::critical) ++subscription.in_flight_less_urgent;
+  if (!lease.beside) {
+    ++subscription.in_flight;
+    if (lease.event.priority != Priority::critical) ++subscription.in_flight_less_urgent;
+  }
   if (subscription.concurrency > 1 && subscription.in_flight == subscription.concurrency)
     ++counts["critical slot"];
-  if (lease->suspect) {
+  if (lease.suspect) {
     suspect_running_ = true;
     suspect_serial_ = serial_;
     ++counts["suspect taken"];
   }
-  held_.push_back({*lease, serial_, number_, false, std::nullopt, view.not_before});
+  held_.push_back({lease, serial_, number_, false, std::nullopt, view.not_before, batch});
   pass_gate(held_.back(), view);
   ++counts["take"];
-  return true;
 }
 
 void CoreWorld::check_taken(const core::Lease& lease, Priority worker_class) {
@@ -80,7 +116,7 @@ void CoreWorld::check_taken(const core::Lease& lease, Priority worker_class) {
           "attempts are counted wrong: " + what);
   require(owed.suspect == lease.suspect, "not the one that is suspect: " + what);
   require(!lease.suspect || !suspect_running_, "two suspects run at once: " + what);
-  require(Oracle::has_slot(*subscription, event.priority),
+  require(lease.beside || Oracle::has_slot(*subscription, event.priority),
           "more at once than concurrency allows: " + what);
 
   require(!oracle_.waits_for_key(*subscription, event),
@@ -93,7 +129,6 @@ void CoreWorld::check_taken(const core::Lease& lease, Priority worker_class) {
     for (auto& count : since_turn_) ++count;  // may be one
     return;
   }
-  const auto ready = this->ready(*subscription, event.priority);
   // One that may have had to wait for its key, and did not have to, or not any more.
   const auto before = [&](const std::optional<EventId>& other) {
     return keyed && (!other.has_value() || event.sequence < other->sequence);
@@ -102,6 +137,8 @@ void CoreWorld::check_taken(const core::Lease& lease, Priority worker_class) {
   // What was due before the clock was set back comes too early, and is put off again.
   const bool was_due =
       profile_.clock_jumps && owed.parked && model::clock_of(owed.due) == model::DueClock::wall;
+  const auto ready =
+      this->ready(*subscription, event.priority, /*without_cleanups=*/lease.beside);
   if (suspect_may_run(*subscription, ready.out_of_turn)) {
     // With little memory, those that are due longest come first.
     // But for what has aged behind one that has just become due.
@@ -124,6 +161,8 @@ void CoreWorld::check_taken(const core::Lease& lease, Priority worker_class) {
             "out of order, or before it was offered, or not due: " + what + ", first is " +
                 (ready.in_turn.has_value() ? to_string(*ready.in_turn) : "none"));
   }
+  // Those that go with another have no turn of their own.
+  if (lease.beside) return;
   check_order(lease, worker_class);
   check_turns(lease, worker_class);
 }
@@ -132,7 +171,7 @@ void CoreWorld::check_nothing_to_take(Priority worker_class) {
   if (suspects_fill_memory()) return;
   ++counts["idle check"];
   for (const auto& [id, subscription] : oracle_.subscriptions) {
-    if (!subscription.is_served() || gets_no_more(subscription)) continue;
+    if (!subscription.is_served() || gets_no_more(subscription) || lingers(subscription)) continue;
     for (const auto lane : kAllPriorities) {
       if (lane > worker_class) break;
       if (!Oracle::has_slot(subscription, lane)) continue;

@@ -70,6 +70,7 @@ struct Owed {
   bool idle = false;                 // taken, but no handler has it
   bool again = false;                // starts over
   std::uint32_t again_attempts = 0;  // then: a clean-up has its own
+  bool again_cleanup = false;
   base::BusTime again_since = 0;
 };
 
@@ -87,6 +88,8 @@ struct OracleSubscription {
   std::uint32_t generation = 0;
   std::uint32_t concurrency = 1;
   bool on_cancel = false;
+  std::uint32_t batch_size = 1;
+  base::BusTime batch_linger = 0;
   std::uint32_t in_flight = 0;
   std::uint32_t in_flight_less_urgent = 0;
 };
@@ -295,8 +298,10 @@ class Oracle {
     bool waits_for_key = false;  // something before it does, or may
     bool behind_key = false;     // what is out of turn: one that may have had to wait is before it
   };
+  /// `without_cleanups`: what is to be cleaned up waits while others go together.
   [[nodiscard]] Ready ready(const OracleSubscription& subscription, Priority lane,
-                            const base::Now& now, std::uint64_t offered, bool all_is_read) const {
+                            const base::Now& now, std::uint64_t offered, bool all_is_read,
+                            bool without_cleanups = false) const {
     Ready found;
     for (auto it = subscription.owed.lower_bound({lane, 0});
          it != subscription.owed.end() && it->first.priority == lane; ++it) {
@@ -311,7 +316,9 @@ class Oracle {
         found.maybe_hidden = true;
       }
       if (owed.again || (owed.parked && is_due(owed, now))) {
-        if (!found.out_of_turn.has_value()) found.out_of_turn = event;
+        const bool cleanup = owed.again ? owed.again_cleanup : owed.cleanup;
+        const bool passed_over = without_cleanups && cleanup && !owed.suspect;
+        if (!found.out_of_turn.has_value() && !passed_over) found.out_of_turn = event;
       } else if (!owed.parked && events.at(event).commit <= offered) {
         if (!found.in_turn.has_value()) found.in_turn = event;
         if (!found.in_turn_without_key.has_value() && !keyed.contains(event)) {

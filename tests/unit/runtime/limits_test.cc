@@ -326,11 +326,11 @@ TEST_P(Limiting, DurabilityThatIsNoneIsRefusedByEveryPublish) {
   EXPECT_TRUE(refused(bus->publish(event, {none})));
   EXPECT_TRUE(refused(bus->publish_async(event, nullptr, {none})));
   EXPECT_TRUE(refused(bus->publish_future(event, {none}).get()));
-  EXPECT_TRUE(refused(bus->publish_batch(events, {none})));
-  EXPECT_TRUE(refused(bus->publish_batch_async(events, nullptr, {none})));
+  EXPECT_TRUE(refused(bus->publish_batch(events, {.durability = none})));
+  EXPECT_TRUE(refused(bus->publish_batch_async(events, nullptr, {.durability = none})));
   auto batch = bus->batch();
   batch.add(event).state("s").put("k", "v");
-  EXPECT_TRUE(refused(batch.commit({none})));
+  EXPECT_TRUE(refused(batch.commit({.durability = none})));
   EXPECT_TRUE(scan().empty());
 }
 

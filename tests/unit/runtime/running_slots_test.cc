@@ -5,12 +5,14 @@
 
 #include <filesystem>
 #include <fstream>
+#include <span>
 #include <string>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
 
+#include "holdfast/options.h"
 #include "support/own_file_system.h"
 #include "support/temp_folder.h"
 
@@ -53,6 +55,44 @@ TEST_F(RunningSlotsTest, WhatRanIsLeftBehindAndWhatEndedIsNot) {
   EXPECT_FALSE(running[0].suspect);
   EXPECT_EQ(running[1].event, (EventId{Priority::low, 12}));
   EXPECT_TRUE(running[1].suspect);
+}
+
+TEST_F(RunningSlotsTest, ABatchIsLeftBehindWhole) {
+  const auto slots = create();
+  std::vector<Running> batch;
+  for (std::uint64_t i = 1; i <= kBatchSizeMax; ++i) {
+    batch.push_back({{7}, {Priority::low, i == 2 ? std::uint64_t{1} << 61U : i}});
+  }
+  slots->begin(1, batch);
+  slots->begin(2, {{8}, {Priority::high, 5}});
+  const auto running = left();
+  ASSERT_EQ(running.size(), kBatchSizeMax + 1);
+  for (std::size_t i = 0; i < kBatchSizeMax; ++i) {
+    ASSERT_EQ(running[i].event, batch[i].event);
+    ASSERT_EQ(running[i].subscription.value, 7U);
+    ASSERT_TRUE(running[i].together);
+  }
+  EXPECT_EQ(running.back().event, (EventId{Priority::high, 5}));
+  EXPECT_FALSE(running.back().together);
+  // What is behind it in the slot's room is of before.
+  slots->begin(1, std::span(batch).first(2));
+  EXPECT_EQ(left().size(), 3U);
+  slots->begin(1, batch[4]);
+  EXPECT_EQ(left().size(), 2U);
+  slots->end(1);
+  EXPECT_EQ(left().size(), 1U);
+}
+
+TEST_F(RunningSlotsTest, ABatchThatIsCutOffIsLeftBehindAsFarAsItGoes) {
+  {
+    const auto slots = create(1);
+    std::vector<Running> batch;
+    for (std::uint64_t i = 1; i <= 10; ++i) batch.push_back({{7}, {Priority::low, i}});
+    slots->begin(0, batch);
+  }
+  // A header, a slot, and room for four others.
+  fs::resize_file(file, 64 + 64 + 4 * 8);
+  EXPECT_EQ(left().size(), 5U);
 }
 
 TEST_F(RunningSlotsTest, ASlotIsUsedAgain) {

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+// The part of the world in which events are handed out together, and answered as one.
+#include <algorithm>
+#include <utility>
+
+#include "support/core_world.h"
+
+namespace holdfast::testing {
+
+using core::CommitPlan;
+
+/// Whether what is ready of it may still wait for more. How long it has waited is known to an
+/// eighth of the wait of its lane.
+bool CoreWorld::lingers(const OracleSubscription& subscription) const {
+  if (subscription.batch_linger == 0) return false;
+  for (const auto lane : kAllPriorities) {
+    const auto ready = ready(subscription, lane);
+    for (const auto& event : {ready.out_of_turn, ready.in_turn}) {
+      // What had to wait for its key was not ready before.
+      if (event.has_value() && oracle_.keyed.contains(*event)) continue;
+      if (!event.has_value() || Oracle::waits_for_wall_clock(subscription, *event)) continue;
+      const auto since =
+          oracle_.ready_since(subscription, *event) + rule_.max_wait(event->priority) / 8;
+      if (since + subscription.batch_linger <= now_.bus) return false;
+    }
+  }
+  return true;
+}
+
+void CoreWorld::check_joined(const core::Lease& first, const std::vector<core::Lease>& others) {
+  const auto id = first.subscription.value;
+  const auto what = name(id, first.event);
+  require(others.size() < oracle_.subscriptions.at(id).batch_size,
+          "a batch is larger than it may be: " + what);
+  require(!first.suspect && !first.cleanup && !first.beside, "something goes not alone: " + what);
+  for (const auto& each : others) {
+    require(each.subscription == first.subscription &&
+                each.event.priority == first.event.priority && each.beside,
+            "a batch is mixed: " + what);
+    require(!each.suspect && !each.cleanup, "taken together though it is to go alone: " + what);
+  }
+}
+
+/// Those of it whose handler has them.
+std::vector<CoreWorld::Held> CoreWorld::take_batch(std::uint64_t batch) {
+  std::vector<Held> members;
+  std::erase_if(held_, [&](const Held& each) {
+    if (each.batch != batch || each.instead.has_value() || each.lease.cleanup) return false;
+    members.push_back(each);
+    return true;
+  });
+  return members;
+}
+
+void CoreWorld::answer(CommitPlan& plan, std::vector<Held> batch) {
+  const auto id = batch.front().lease.subscription.value;
+  auto* subscription = oracle_.find(id);
+  const bool early = chance(80);
+  bool whole = true;
+  std::vector<bool> valid;
+  std::vector<bool> cancelled;
+  core::BatchAnswer answer;
+  for (auto& each : batch) {
+    valid.push_back(holds(each));
+    cancelled.push_back(oracle_.is_cancelled(each.lease.event, each.lease.token));
+    whole = whole && valid.back() && !cancelled.back();
+    if (early) finish(each);
+    answer.members.push_back(any_answer(each, subscription));
+  }
+  bool conflict = false;
+  if (chance(35)) answer.tx = any_tx(batch.front(), conflict);
+  // It lives until the commit is made.
+  auto& kept = batch_answers_.emplace_back(std::move(answer));
+  const auto* tx = kept.tx.get();
+  const bool acks =
+      std::any_of(kept.members.begin(), kept.members.end(),
+                  [](const core::Answer& member) { return member.kind == Kind::ack; });
+  const auto writes = tx == nullptr ? std::vector<core::TxWrites::StateWrite>() : tx->state;
+  const bool keeps_tx = tx != nullptr && acks;
+  const bool tx_fails = keeps_tx && (!tx->status.ok() || (!conflict && !tx_admitted(*tx)));
+  const bool tx_again = keeps_tx && tx->status.ok() && conflict;
+
+  const auto before = plan.event_count();
+  units_.clear();
+  const auto settlements = plan.answer(kept);
+  require(settlements.size() == batch.size(), "not every member of a batch has its settlement");
+  ++counts["batch answered"];
+  if (!whole || tx_fails || tx_again) {
+    require(plan.event_count() == before, "a batch that did not count published something");
+  } else if (keeps_tx) {
+    ++counts["batch with tx"];
+    note_tx(plan, tx->events, settlements.front().published, writes);
+  }
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    auto& held = batch[i];
+    auto settlement = settlements[i];
+    const auto& member = kept.members[i];
+    if (!valid[i]) {
+      require(settlement.effect == Effect::stale,
+              "stale in a batch had another effect: " + name(id, held.lease.event));
+      ++counts["stale in a batch"];
+    } else if (cancelled[i]) {
+      answer_cancelled(settlement, held, true);
+      ++counts["cancelled in a batch"];
+    } else if (!whole || tx_again) {
+      note_run_again(held, settlement);
+      ++counts[whole ? "batch in conflict" : "batch without one"];
+    } else if (tx_fails && member.kind == Kind::ack) {
+      fail(held, std::nullopt, settlement);
+      ++counts["batch with a failed tx"];
+    } else {
+      check_effect(held, member, keeps_tx, settlement);
+    }
+    finish(held);
+    if (chance(20)) note_late(held);
+  }
+}
+
+}  // namespace holdfast::testing
