@@ -77,10 +77,14 @@ class HOLDFAST_EXPORT Bus {
   /// Publishes `event`. Blocks until its commit has its durability (about one fsync), then returns
   /// where it is. Two publishers are ordered by their commits, and that is the order of delivery.
   ///
+  /// An event whose `idempotency_key` has been used is not published again: the receipt is that of
+  /// the first, once that one has the durability asked for now.
+  ///
   /// Survives: `durable` power loss, `os` a crash of this process.
   /// Fails with `invalid_argument` (a limit; nothing written), `resource_exhausted` (intake full
   /// under `IntakePolicy::reject` or inside a handler, or disk reserve reached; nothing written),
-  /// `cancelled` or `not_found` (the token it is published under; nothing written).
+  /// `cancelled` or `not_found` (the token it is published under; nothing written), `data_loss`
+  /// (what is stored of its idempotency key is damaged; nothing written).
   Result<Receipt> publish(const Event& event, const PublishOptions& options = {});
 
   /// The short form: normal priority, source system.
@@ -102,6 +106,10 @@ class HOLDFAST_EXPORT Bus {
   /// bad event, or one whose token is cancelled, and nothing is written; the error names its index
   /// and why. Blocks and fails as `publish`. At most 100,000 events and 64 MiB encoded; an empty
   /// span is `invalid_argument`.
+  ///
+  /// Events whose `idempotency_key` has been used, also by one before them in the batch, get the
+  /// receipt of the first, and the others are written. So a batch all of whose events have keys can
+  /// be tried again whole.
   Result<BatchReceipt> publish_batch(std::span<const OwnedEvent> events,
                                      const BatchOptions& options = {});
   /// `publish_batch` without waiting: encodes `events`, which only have to live for the call, and

@@ -12,17 +12,22 @@ namespace holdfast {
 struct Receipt {
   EventId id;
   CommitNumber commit;
-  bool duplicate = false;  ///< It was in the journal already, as its idempotency key says. Always
-                           ///< false so far: idempotency keys come with a later version.
+  /// Nothing was published: `id` and `commit` are those of the event that was published first under
+  /// the same `Event::idempotency_key`, and that has the durability that was asked for now. It may
+  /// be settled, cancelled or trimmed since.
+  bool duplicate = false;
 };
 
 /// What `Bus::publish_cancellable` returns.
 struct CancellableReceipt {
   Receipt receipt;
-  CancellationToken token;  ///< The event's own, or the one it was published under.
+  /// The event's own, or the one it was published under; of a duplicate, those of the first.
+  CancellationToken token;
 };
 
-/// What an atomic batch returns: one receipt an event, in the order given, all with one commit.
+/// What an atomic batch returns: one receipt an event, in the order given, all with one commit but
+/// for duplicates, which have that of the first. When all are duplicates, `commit` is the newest of
+/// theirs, and `batch_id` the batch in which they all were published first, or 0.
 struct BatchReceipt {
   BatchId batch_id;
   CommitNumber commit;

@@ -33,15 +33,23 @@ void CommitPlan::append(std::string_view record, const model::EncodedEvents::Ent
 }
 
 void CommitPlan::publish(const model::EncodedEvents& events, bool atomic_batch,
-                         std::vector<EventId>& ids) {
+                         std::vector<EventId>& ids, std::vector<Duplicate>* duplicates) {
   const auto batch = atomic_batch ? model::make_batch_id(commit_.number, index_) : BatchId{};
   if (atomic_batch) last_batch_ = batch;
   for (std::size_t i = 0; i < events.size(); ++i) {
+    if (const auto* first = first_of(events, i); first != nullptr) {
+      ids.push_back(first->event);
+      if (duplicates != nullptr) {
+        duplicates->push_back({i, first->commit, first->batch, first->token});
+      }
+      continue;
+    }
     const auto& entry = events.entry(i);
     ids.push_back({entry.lane, ledger_.lanes[entry.lane].next});
     append(events.record(i), entry, batch);
     if (const auto* admission = events.admission(i); admission != nullptr) {
       note_published(admission->token, ids.back());
+      note_key(events, i, ids.back(), batch);
     }
   }
 }
@@ -208,6 +216,7 @@ CommitPlan::Settlement CommitPlan::answer(Answer& answer) {
     return refuse_cancelled(*subscription, answer);
   }
   std::vector<EventId> published;
+  std::vector<Duplicate> duplicates;
   // With the ack alone: a rejected event can be redriven, and then its effect would happen twice.
   if (answer.tx != nullptr && answer.kind == Answer::Kind::ack) {
     if (!answer.tx->status.ok()) {
@@ -222,7 +231,7 @@ CommitPlan::Settlement CommitPlan::answer(Answer& answer) {
         return fail(*subscription, lease, std::nullopt, status.to_string());
       }
     }
-    publish(answer.tx->events, false, published);
+    publish(answer.tx->events, false, published, &duplicates);
     for (auto& write : answer.tx->state) {
       put_state(std::move(write.name), std::move(write.key), std::move(write.value));
     }
@@ -232,6 +241,7 @@ CommitPlan::Settlement CommitPlan::answer(Answer& answer) {
       auto settlement =
           end(*subscription, lease, lease.cleanup ? Settled::cancelled : Settled::acked);
       settlement.published = std::move(published);
+      settlement.duplicates = std::move(duplicates);
       return settlement;
     }
     case Answer::Kind::skip: return end(*subscription, lease, Settled::skipped);
@@ -539,7 +549,7 @@ void CommitPlan::put_cursor(SubscriptionState& subscription, Priority lane) {
 
 bool CommitPlan::empty() const noexcept {
   return index_ == 0 && commit_.operations.empty() && touched_.empty() && touched_tokens_.empty() &&
-         !trimmed_ && !commit_.clean;
+         !trimmed_ && !keys_changed_ && !commit_.clean;
 }
 
 const model::Commit& CommitPlan::finish() {
@@ -556,6 +566,9 @@ const model::Commit& CommitPlan::finish() {
     auto* token = ledger_.cancellations.find(id);
     if (token == nullptr || !std::exchange(token->dirty, false)) continue;
     add(model::PutToken{token->record});
+  }
+  if (std::exchange(keys_changed_, false)) {
+    add(model::PutIdempotencyRange{ledger_.idempotency.range()});
   }
   for (const auto lane : kAllPriorities) {
     commit_.next[lane] = ledger_.lanes[lane].next;

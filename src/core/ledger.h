@@ -16,6 +16,7 @@
 
 #include "core/ageing.h"
 #include "core/cancellations.h"
+#include "core/idempotency.h"
 #include "core/lease.h"
 #include "core/retention.h"
 #include "core/router.h"
@@ -40,6 +41,7 @@ struct LedgerSettings {
   std::size_t parked_per_lane_max = 4'096;
   std::size_t parked_max = 65'536;
   Ageing ageing{};
+  IdempotencyRule idempotency{};
 };
 
 /// What is known of one lane.
@@ -136,6 +138,7 @@ class Ledger {
   StateVersions state_versions;
   DeadLetterIndex dead_letters;
   Cancellations cancellations;
+  IdempotencyWindow idempotency{settings.idempotency};
   std::uint64_t expired_unclaimed = 0;
   std::uint64_t dropped_dead_letters = 0;  ///< Over `dead_letters_max`.
 

@@ -77,8 +77,11 @@ struct StateRef {
 struct TombstoneRef {
   EventId event;
 };
-using RecordRef =
-    std::variant<EventRef, SettlementRef, ParkedRef, DeadLetterRef, StateRef, TombstoneRef>;
+struct IdempotencyRef {
+  std::string key;
+};
+using RecordRef = std::variant<EventRef, SettlementRef, ParkedRef, DeadLetterRef, StateRef,
+                               TombstoneRef, IdempotencyRef>;
 
 // --- What can be scanned, each in key order -----------------------------------------------------
 
@@ -117,9 +120,16 @@ struct RetentionMarks {};
 struct LostRanges {};
 struct Tokens {};
 struct Tombstones {};
-using ScanSpec =
-    std::variant<EventRange, Subscriptions, Cursors, Settlements, DueTimes, DeadLetters, StateRange,
-                 RetentionMarks, LostRanges, Tokens, Tombstones>;
+/// `IdempotencyUse`s with numbers in [from, to), ascending: the oldest first.
+struct IdempotencyUses {
+  std::uint64_t from = 0;
+  std::uint64_t to = std::numeric_limits<std::uint64_t>::max();
+};
+/// One record, or none.
+struct IdempotencyRanges {};
+using ScanSpec = std::variant<EventRange, Subscriptions, Cursors, Settlements, DueTimes,
+                              DeadLetters, StateRange, RetentionMarks, LostRanges, Tokens,
+                              Tombstones, IdempotencyUses, IdempotencyRanges>;
 
 /// Receives records until it returns false.
 using Sink = std::function<bool(model::Record&& record)>;

@@ -30,6 +30,9 @@ namespace holdfast::model {
 [[nodiscard]] std::string encode(const LostRange& range, std::string_view key);
 [[nodiscard]] std::string encode(const TokenRecord& record, std::string_view key);
 [[nodiscard]] std::string encode(const TombstoneRecord& record, std::string_view key);
+[[nodiscard]] std::string encode(const IdempotencyRecord& record, std::string_view key);
+[[nodiscard]] std::string encode(const IdempotencyUse& use, std::string_view key);
+[[nodiscard]] std::string encode(const IdempotencyRange& range, std::string_view key);
 [[nodiscard]] std::string encode_state(std::string_view value, CommitNumber version,
                                        std::string_view key);
 
@@ -48,6 +51,11 @@ Result<LostRange> decode_lost_range(std::string_view key, std::string_view value
 Result<TokenRecord> decode_token(std::string_view key, std::string_view value, TokenId id);
 Result<TombstoneRecord> decode_tombstone(std::string_view key, std::string_view value,
                                          EventId event);
+Result<IdempotencyRecord> decode_idempotency(std::string_view key, std::string_view value,
+                                             std::string idempotency_key);
+Result<IdempotencyUse> decode_idempotency_use(std::string_view key, std::string_view value,
+                                              std::uint64_t number);
+Result<IdempotencyRange> decode_idempotency_range(std::string_view key, std::string_view value);
 Result<StateRecord> decode_state(std::string_view key, std::string_view value, std::string name,
                                  std::string state_key);
 

@@ -141,7 +141,8 @@ void Committer::plan_answers(core::CommitPlan& plan, Group& group) {
     const auto settlement = plan.answer(answer);
     switch (settlement.effect) {
       case Effect::settled:
-        if (!settlement.published.empty() && options_.durability == Durability::durable) {
+        if (settlement.published.size() > settlement.duplicates.size() &&
+            options_.durability == Durability::durable) {
           group.events_need_sync = true;
         }
         if (state_.settle_listeners > 0) {
@@ -194,20 +195,57 @@ void Committer::plan_group(core::CommitPlan& plan, Group& group) {
       outcome = std::move(status);
       continue;
     }
-    plan.publish(request.events, request.atomic_batch, outcome->ids);
-    if (request.atomic_batch) outcome->batch = plan.last_batch();
-    for (auto& write : request.state) {
-      plan.put_state(std::move(write.name), std::move(write.key), std::move(write.value));
-    }
+    publish(plan, request, *outcome);
     if (request.durability == Durability::durable) {
       group.somebody_waits = true;
-      group.events_need_sync = group.events_need_sync || !request.events.empty();
+      group.events_need_sync =
+          group.events_need_sync || outcome->ids.size() > outcome->duplicates.size();
     }
+  }
+}
+
+void Committer::publish(core::CommitPlan& plan, Request& request, Committed& committed) {
+  plan.publish(request.events, request.atomic_batch, committed.ids, &committed.duplicates);
+  // All of it was written before.
+  if (!request.events.empty() && committed.duplicates.size() == committed.ids.size()) return;
+  if (request.atomic_batch) committed.batch = plan.last_batch();
+  for (auto& write : request.state) {
+    plan.put_state(std::move(write.name), std::move(write.key), std::move(write.value));
   }
 }
 
 std::vector<Request> Committer::take_group() {
   return intake_.take(kCommitEventsMax, kCommitBytesMax);
+}
+
+/// Reads what the plan needs: nothing else commits meanwhile.
+void Committer::prepare(Group& group, IdempotencyReader& keys) {
+  for (auto& request : group.requests) {
+    auto status = request.prepare ? request.prepare() : Status();
+    if (status.ok()) status = keys.look_up(request.events);
+    group.prepared.push_back(std::move(status));
+  }
+  // The upkeep forgets keys at its own pace. Whoever uses them faster than that makes room himself.
+  if (keys.keys() > 0 && state_.ledger.idempotency.is_over()) {
+    (void)keys.read_oldest(2 * keys.keys(), clock_.now().bus);
+  }
+}
+
+/// With the lock, which it gives back for as long as it reads.
+void Committer::look_up_answers(Group& group, IdempotencyReader& keys,
+                                std::unique_lock<std::mutex>& lock) {
+  const auto uses_keys = [](const core::Answer& answer) {
+    return answer.tx != nullptr && answer.tx->events.has_admissions();
+  };
+  if (std::none_of(group.answers.begin(), group.answers.end(), uses_keys)) return;
+  state_.answers_taken = true;
+  lock.unlock();
+  for (auto& answer : group.answers) {
+    if (!uses_keys(answer) || !answer.tx->status.ok()) continue;
+    answer.tx->status = keys.look_up(answer.tx->events);
+  }
+  lock.lock();
+  state_.answers_taken = false;
 }
 
 void Committer::commit_group(std::vector<Request> requests, bool caller_syncs) {
@@ -221,19 +259,21 @@ void Committer::commit_group(std::vector<Request> requests, bool caller_syncs) {
     intake_.answers_taken();
     return;
   }
-  for (auto& request : group.requests) {
-    group.prepared.push_back(request.prepare ? request.prepare() : Status());
-  }
+  IdempotencyReader keys(journal_, state_.ledger.idempotency);
+  prepare(group, keys);
   const CommitNumber number{written_.load() + 1};
   const core::CommitPlan::Place place{journal_.state().epoch, number, durable()};
   std::unique_lock lock(state_.mutex);
+  group.answers.swap(state_.answers);
+  intake_.answers_taken();
+  look_up_answers(group, keys, lock);
   const auto now = clock_.now();
   state_.scheduler.advance(now);
   core::CommitPlan plan(state_.ledger, place, now, [this] {
     return std::uniform_real_distribution<double>(0.0, 1.0)(random_);
   });
-  group.answers.swap(state_.answers);
-  intake_.answers_taken();
+  plan.know_keys(std::move(keys.found()));
+  plan.forget_keys(keys.oldest(), keys.oldest_to());
   plan_group(plan, group);
   const bool something = !plan.empty();
   const auto* commit = something ? &plan.finish() : nullptr;

@@ -52,6 +52,7 @@ class Engine {
   /// Checks and encodes `event` onto the end of `out`.
   Status encode(const Event& event, model::EncodedEvents& out) const;
   Result<Receipt> publish(const Event& event, const PublishOptions& options);
+  Result<CancellableReceipt> publish_cancellable(const Event& event, const PublishOptions& options);
   Status publish_async(const Event& event, std::function<void(Result<Receipt>)> done,
                        const PublishOptions& options);
   Result<BatchReceipt> publish_batch(std::span<const OwnedEvent> events,
@@ -70,7 +71,6 @@ class Engine {
   Result<CancellationToken> make_token(const TokenOptions& options);
   Result<CancellationToken> token(TokenId id) const;
   [[nodiscard]] bool is_cancelled(TokenId id) const;
-  Result<CancellableReceipt> publish_cancellable(const Event& event, const PublishOptions& options);
   Result<CancelReceipt> cancel(const CancelTarget& target, const std::string& reason);
   Status cancel_async(const CancelTarget& target, const std::string& reason,
                       std::function<void(Result<CancelReceipt>)> done);
@@ -147,6 +147,7 @@ class Engine {
   // engine_publish.cc
   Status check_open() const;
   Status check_disk(std::size_t bytes);
+  Result<Committed> publish_one(const Event& event, const PublishOptions& options);
   [[nodiscard]] bool may_block() const;
   Status encode_all(std::span<const OwnedEvent> events, model::EncodedEvents& out) const;
   Result<Committed> run(Request& request);
@@ -213,6 +214,7 @@ class Engine {
   void wake_upkeep(base::BusTime by);
   bool look_at_disk(std::uint64_t wanted);
   void tell_of_dropped_dead_letters();
+  void forget_keys();
   Status flush();
   Signaller::Runs begin_shutdown();
 
@@ -244,6 +246,7 @@ class Engine {
   std::condition_variable upkeep_wake_;
   base::BusTime upkeep_at_ = 0;
   bool upkeep_stop_ = false;
+  bool told_of_keys_ = false;       // with the commit role
   std::uint64_t told_dropped_ = 0;  // by the upkeep thread, and once it has ended by who closes
   std::thread upkeep_thread_;
 };

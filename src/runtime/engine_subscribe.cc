@@ -157,7 +157,7 @@ Result<PerLane<Sequence>> Engine::start_of(const Start& start) const {
 Status Engine::commit_answers() {
   {
     const std::lock_guard lock(state_.mutex);
-    if (state_.answers.empty()) return {};
+    if (state_.answers.empty() && !state_.answers_taken) return {};
   }
   Request barrier;
   barrier.durability = Durability::os;

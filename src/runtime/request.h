@@ -17,6 +17,8 @@ struct Committed {
   CommitNumber commit;
   BatchId batch;
   std::vector<EventId> ids;  ///< Of its events, in their order.
+  /// Those of them that were published before; `commit` and `batch` are none of theirs.
+  std::vector<core::Duplicate> duplicates{};
 };
 
 /// Something that wants to be part of a commit. Either all of it is, or nothing.

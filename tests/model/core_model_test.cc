@@ -137,7 +137,13 @@ TEST(CoreModel, EachSubscriptionIsGivenExactlyWhatItIsOwed) {
                            "postponed",
                            "clock set",
                            "token reclaimed",
-                           "tombstone reclaimed"}) {
+                           "tombstone reclaimed",
+                           "duplicate",
+                           "duplicate in its commit",
+                           "duplicate in a tx",
+                           "duplicate under a cancelled token",
+                           "key used again",
+                           "key forgotten"}) {
     EXPECT_GT(counts[name], 0U) << name << " never happened";
   }
 }

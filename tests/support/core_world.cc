@@ -30,6 +30,10 @@ void CoreWorld::commit(const std::function<void(CommitPlan&)>& fill) {
   expected_settlements_.clear();
   expected_redrives_.clear();
   CommitPlan plan(*ledger_, {epoch_, {number_ + 1}, {durable_}}, now_, [this] { return unit(); });
+  // Of every key, where a runtime reads those that it needs.
+  std::vector<model::IdempotencyRecord> keys;
+  for (const auto& [key, record] : store_.keys) keys.push_back(record);
+  plan.know_keys(std::move(keys));
   fill(plan);
   scheduler_->answered();
   if (plan.empty()) {
@@ -87,6 +91,7 @@ void CoreWorld::inspect(const model::Commit& made) {
     }
   }
   check_erased(made);
+  check_forgotten(made);
   for (const auto lane : kAllPriorities) {
     const auto to = made.trim[lane];
     if (to == store_.trim[lane]) continue;
@@ -137,29 +142,48 @@ model::EncodedEvents& CoreWorld::encode(std::size_t count) {
     }
     // One that is cancelled refuses all of them.
     if (chance(count > 100 ? 0 : 15)) event.token = any_token().value_or(TokenId{});
+    const auto key = any_key();
+    if (count <= 100) event.idempotency_key = key;
     events.add(event, now_.wall);
   }
   return events;
 }
 
 void CoreWorld::note_published(const model::EncodedEvents& events, const std::vector<EventId>& ids,
+                               const std::vector<core::Duplicate>& duplicates,
                                std::uint64_t commit) {
   require(ids.size() == events.size(), "not every event got its id");
+  auto duplicate = duplicates.begin();
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const auto id = ids[i];
+    const std::string key(model::read_event(events.record(i)).idempotency_key);
+    if (const auto first = first_of(key); first.has_value()) {
+      require(duplicate != duplicates.end() && duplicate->index == i && id == first->event &&
+                  duplicate->commit.value == first->commit && duplicate->token == first->token,
+              "a duplicate is not told as one: " + to_string(first->event));
+      ++duplicate;
+      ++counts["duplicate"];
+      if (first->commit == commit) ++counts["duplicate in its commit"];
+      continue;
+    }
     require(id.priority == events.entry(i).lane && id.sequence == oracle_.next[id.priority],
             "a sequence was skipped or used twice: " + to_string(id));
     const auto view = model::read_event(events.record(i));
     OracleEvent event{.type = std::string(view.type),
                       .color = std::string(*view.metadata.find("color")),
+                      .idempotency_key = key,
                       .commit = commit,
                       .published_at = now_.bus,
                       .ever_claimed = false,
                       .token = view.token,
                       .not_before = view.not_before,
                       .expires_at = view.expires_at};
+    const bool again = !key.empty() && std::any_of(oracle_.uses.begin(), oracle_.uses.end(),
+                                                   [&](const auto& use) { return use.key == key; });
+    if (again) ++counts["key used again"];
     fact([id, event](Oracle& oracle) { oracle.publish(id, event); });
   }
+  require(duplicate == duplicates.end(), "what was new is told as a duplicate");
 }
 
 void CoreWorld::publish(CommitPlan& plan) {
@@ -167,12 +191,15 @@ void CoreWorld::publish(CommitPlan& plan) {
   const bool batch = chance(40);
   const auto& events = encode(crowd ? 2'000 + below(4'000) : batch ? 2 + below(6) : 1);
   std::vector<EventId> ids;
+  std::vector<core::Duplicate> duplicates;
   bool admitted = true;
   for (std::size_t i = 0; i < events.size(); ++i) {
     const auto token = model::read_event(events.record(i)).token;
     const auto known = oracle_.tokens.find(token);
-    const bool good =
-        token.value == 0 || (known != oracle_.tokens.end() && !known->second.cancelled);
+    const std::string key(model::read_event(events.record(i)).idempotency_key);
+    const bool alive = known != oracle_.tokens.end() && !known->second.cancelled;
+    const bool good = token.value == 0 || alive || first_of(key).has_value();
+    if (good && token.value != 0 && !alive) ++counts["duplicate under a cancelled token"];
     require(plan.admit(events, i).ok() == good, "an event was let in under a cancelled token");
     admitted = admitted && good;
   }
@@ -180,8 +207,8 @@ void CoreWorld::publish(CommitPlan& plan) {
     ++counts["refused by token"];
     return;
   }
-  plan.publish(events, batch, ids);
-  note_published(events, ids, plan.number().value);
+  plan.publish(events, batch, ids, &duplicates);
+  note_published(events, ids, duplicates, plan.number().value);
   ++counts[crowd ? "crowd" : batch ? "batch" : "publish"];
   if (chance(10)) {
     const Oracle::StateKey key{"shared", "k" + std::to_string(below(6))};
@@ -233,7 +260,8 @@ std::unique_ptr<core::TxWrites> CoreWorld::any_tx(const Held& held, bool& confli
                     .payload = "tx",
                     .priority = one.entry(0).lane,
                     .metadata = metadata,
-                    .token = view.token},
+                    .token = view.token,
+                    .idempotency_key = view.idempotency_key},
                    now_.wall);
   }
   for (auto left = below(3); left > 0; --left) {
@@ -296,7 +324,9 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
       const auto* admission = answer.tx->events.admission(i);
       if (admission == nullptr) continue;
       const auto known = oracle_.tokens.find(admission->token);
-      tx_admitted = tx_admitted && known != oracle_.tokens.end() && !known->second.cancelled;
+      const std::string key(model::read_event(answer.tx->events.record(i)).idempotency_key);
+      tx_admitted = tx_admitted && (admission->token.value == 0 || first_of(key).has_value() ||
+                                    (known != oracle_.tokens.end() && !known->second.cancelled));
     }
   }
   const auto* tx = answer.tx.get();
@@ -339,8 +369,9 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
     fail(held, std::nullopt, settlement);
   } else {
     if (keeps_tx) {
-      note_published(tx->events, settlement.published, plan.number().value);
+      note_published(tx->events, settlement.published, settlement.duplicates, plan.number().value);
       counts["tx event"] += settlement.published.size();
+      counts["duplicate in a tx"] += settlement.duplicates.size();
       for (const auto& write : writes) {
         fact([=, number = plan.number().value](Oracle& oracle) {
           oracle.write_state({write.name, write.key}, write.value, number);

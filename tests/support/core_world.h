@@ -63,6 +63,8 @@ class CoreWorld {
     settings_.parked_per_lane_max = profile.parked_per_lane_max;
     settings_.dead_letters_max = profile.dead_letters_max;
     settings_.ageing = profile.ageing;
+    settings_.idempotency = {pick<std::uint64_t>({0, 3, 1'000, 1'000}),
+                             pick<std::int64_t>({5, 60, 100'000}) * 1'000'000'000};
     start_process();
   }
 
@@ -129,7 +131,7 @@ class CoreWorld {
 
   void publish(core::CommitPlan& plan);
   void note_published(const model::EncodedEvents& events, const std::vector<EventId>& ids,
-                      std::uint64_t commit);
+                      const std::vector<core::Duplicate>& duplicates, std::uint64_t commit);
   model::EncodedEvents& encode(std::size_t count);
   void answer_some(core::CommitPlan& plan);
   void answer(core::CommitPlan& plan, Held held);
@@ -151,6 +153,13 @@ class CoreWorld {
   void pause_or_resume(core::CommitPlan& plan);
   void set_paused(core::CommitPlan& plan, Id id, bool paused);
   void flood();
+
+  // core_world_keys.cc
+  std::string any_key();
+  std::optional<OracleUse> first_of(const std::string& key) const;
+  void forget_keys(core::CommitPlan& plan);
+  void check_forgotten(const model::Commit& commit);
+  void compare_keys();
 
   // core_world_cancel.cc
   void make_token(core::CommitPlan& plan);

@@ -41,6 +41,9 @@ struct Tables {
   std::map<EventId, model::LostRange> lost;
   std::map<TokenId, model::TokenRecord> tokens;
   std::map<EventId, model::TombstoneRecord> tombstones;
+  std::map<std::string, model::IdempotencyRecord> idempotency;
+  std::map<std::uint64_t, model::IdempotencyUse> idempotency_uses;
+  std::optional<model::IdempotencyRange> idempotency_range;
 };
 
 template <typename Map>
@@ -128,6 +131,17 @@ class Apply {
     tables_.tombstones[put.record.event] = put.record;
   }
   void operator()(const model::EraseTombstone& erase) { tables_.tombstones.erase(erase.event); }
+  void operator()(const model::PutIdempotency& put) {
+    const auto& record = put.record;
+    tables_.idempotency[record.key] = record;
+    tables_.idempotency_uses.erase(put.replaces);
+    tables_.idempotency_uses[record.use] = {record.use, record.used_at, record.key};
+  }
+  void operator()(const model::EraseIdempotency& erase) {
+    tables_.idempotency.erase(erase.key);
+    tables_.idempotency_uses.erase(erase.use);
+  }
+  void operator()(const model::PutIdempotencyRange& put) { tables_.idempotency_range = put.range; }
 
  private:
   Tables& tables_;
@@ -161,7 +175,7 @@ class MemoryJournal final : public Journal {
  public:
   MemoryJournal() {
     state_.uuid = random_uuid();
-    state_.format = 2;
+    state_.format = 3;
     state_.epoch = 1;
     state_.created = true;
   }
@@ -284,6 +298,9 @@ Result<std::optional<Record>> MemoryJournal::find(const RecordRef& ref) const {
   if (const auto* tombstone = std::get_if<TombstoneRef>(&ref)) {
     return in(tables_.tombstones, tombstone->event);
   }
+  if (const auto* used = std::get_if<IdempotencyRef>(&ref)) {
+    return in(tables_.idempotency, used->key);
+  }
   const auto& parked = std::get<ParkedRef>(ref);
   const auto at = tables_.parked.find({parked.subscription, parked.event});
   if (at == tables_.parked.end()) return std::optional<Record>();
@@ -304,6 +321,15 @@ std::vector<Record> MemoryJournal::records(const ScanSpec& spec) const {
   if (std::holds_alternative<LostRanges>(spec)) take(tables_.lost, any);
   if (std::holds_alternative<Tokens>(spec)) take(tables_.tokens, any);
   if (std::holds_alternative<Tombstones>(spec)) take(tables_.tombstones, any);
+  if (const auto* wanted = std::get_if<IdempotencyUses>(&spec)) {
+    for (auto at = tables_.idempotency_uses.lower_bound(wanted->from);
+         at != tables_.idempotency_uses.end() && at->first < wanted->to; ++at) {
+      out.emplace_back(at->second);
+    }
+  }
+  if (std::holds_alternative<IdempotencyRanges>(spec) && tables_.idempotency_range.has_value()) {
+    out.emplace_back(*tables_.idempotency_range);
+  }
   if (const auto* wanted = std::get_if<Settlements>(&spec)) {
     take(tables_.settlements, [wanted](const auto& key) {
       return !wanted->subscription || (key.first == *wanted->subscription &&

@@ -38,6 +38,7 @@ std::string key_of(const RecordRef& ref) {
     std::string operator()(const TombstoneRef& tombstone) const {
       return keys::tombstone(tombstone.event);
     }
+    std::string operator()(const IdempotencyRef& ref) const { return keys::idempotency(ref.key); }
   };
   return std::visit(Key{}, ref);
 }
@@ -126,6 +127,9 @@ Result<std::optional<model::Record>> Lookup::find(const RecordRef& ref) const {
       state != nullptr && state->name.find('\0') != std::string::npos) {
     return std::optional<model::Record>();
   }
+  if (const auto* used = std::get_if<IdempotencyRef>(&ref); used != nullptr && used->key.empty()) {
+    return std::optional<model::Record>();
+  }
   const auto key = key_of(ref);
   HOLDFAST_ASSIGN(const auto value, get(key));
   if (!value) return std::optional<model::Record>();
@@ -186,6 +190,14 @@ Status Lookup::scan(const ScanSpec& spec, const Sink& sink) const {
     Status operator()(const LostRanges&) const { return all(keys::all_lost_ranges()); }
     Status operator()(const Tokens&) const { return all(keys::all_tokens()); }
     Status operator()(const Tombstones&) const { return all(keys::all_tombstones()); }
+    Status operator()(const IdempotencyUses& spec) const {
+      if (spec.from >= spec.to) return {};
+      return lookup.scan_keys(keys::idempotency_use(spec.from), keys::idempotency_use(spec.to),
+                              sink);
+    }
+    Status operator()(const IdempotencyRanges&) const {
+      return all(std::string(keys::kIdempotencyRange));
+    }
 
     [[nodiscard]] Status all(const std::string& prefix) const {
       return lookup.scan_keys(prefix, keys::end_of(prefix), sink);
