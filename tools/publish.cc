@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <pwd.h>
 #include <string>
@@ -53,6 +54,8 @@ Options bus_options(const PublishOptions& options) {
   bus.retention = Retention::forever();
   bus.unclaimed_retention = Retention::forever();
   bus.limits.dead_letters_max = kKeepAllDeadLetters;
+  bus.limits.idempotency_keys_max = std::numeric_limits<std::uint64_t>::max();
+  bus.idempotency_window = kKeepIdempotencyKeys;
   return bus;
 }
 

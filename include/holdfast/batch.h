@@ -67,9 +67,10 @@ class [[nodiscard]] HOLDFAST_EXPORT Batch {
   /// The first error since the batch was empty, which `commit` will return: `invalid_argument` for
   /// a limit. Ok says only that all that was added is good, not that it will be written.
   Status status() const;
-  /// Writes everything as one commit, and empties the batch, its error too. Errors as for
-  /// `Bus::publish_batch`; it is always all or nothing, and `BatchMode::independent` is
-  /// `invalid_argument`.
+  /// Writes everything as one commit, and empties the batch, its error too. When it has events and
+  /// all of them are duplicates (`Event::idempotency_key`), it was written before: then its state
+  /// is not written again either. Errors as for `Bus::publish_batch`; it is always all or nothing,
+  /// and `BatchMode::independent` is `invalid_argument`.
   Result<BatchReceipt> commit(const BatchOptions& options = {});
 
  private:

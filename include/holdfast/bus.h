@@ -81,10 +81,14 @@ class HOLDFAST_EXPORT Bus {
   /// Publishes `event`. Blocks until its commit has its durability (about one fsync), then returns
   /// where it is. Two publishers are ordered by their commits, and that is the order of delivery.
   ///
+  /// An event whose `idempotency_key` has been used is not published again: the receipt is that of
+  /// the first, once that one has the durability asked for now.
+  ///
   /// Survives: `durable` power loss, `os` a crash of this process.
   /// Fails with `invalid_argument` (a limit; nothing written), `resource_exhausted` (intake full
   /// under `IntakePolicy::reject` or inside a handler, or disk reserve reached; nothing written),
-  /// `cancelled` or `not_found` (the token it is published under; nothing written).
+  /// `cancelled` or `not_found` (the token it is published under; nothing written), `data_loss`
+  /// (what is stored of its idempotency key is damaged; nothing written).
   Result<Receipt> publish(const Event& event, const PublishOptions& options = {});
 
   /// The short form: normal priority, source system.
@@ -117,6 +121,10 @@ class HOLDFAST_EXPORT Bus {
   /// for what is no event's own: a limit of the whole batch, or whatever kept everything from being
   /// written. What keeps only the rest (the intake is full, a write failed) is the error of each
   /// event of the rest.
+  ///
+  /// Events whose `idempotency_key` has been used, also by one before them in the batch, get the
+  /// receipt of the first, and the others are written. So a batch all of whose events have keys can
+  /// be tried again whole.
   Result<BatchReceipt> publish_batch(std::span<const OwnedEvent> events,
                                      const BatchOptions& options = {});
   /// `publish_batch` without waiting: encodes `events`, which only have to live for the call, and

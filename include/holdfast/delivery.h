@@ -121,7 +121,8 @@ class HOLDFAST_EXPORT TxState {
 class HOLDFAST_EXPORT Tx {
  public:
   /// Publishes `event` with the ack. The first error sticks and fails the ack. A token that is
-  /// cancelled (or unknown) at the ack fails it as well.
+  /// cancelled (or unknown) at the ack fails it as well. When its `idempotency_key` has been used
+  /// by then, nothing is published, and the ack goes on.
   void publish(const Event& event);
   /// The state named as this subscription is; an ephemeral one has none (its writes fail the tx).
   [[nodiscard]] TxState state();

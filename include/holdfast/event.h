@@ -91,7 +91,16 @@ struct Event {
   /// (`kKeyedWaitingMax`, shared by all subscriptions) a lane stands still at the next that would
   /// have to. Empty = none.
   std::string_view ordering_key{};
-  /// Published twice under the same key, an event is in the journal once. Empty = none.
+  /// Published again under the same key, an event is not published again: the call returns the
+  /// receipt of the first, with `Receipt::duplicate` set, and nothing is written. So what may or
+  /// may not have happened (a time-out, a crash, `indeterminate`) can be tried again. Any bytes;
+  /// one set of keys for the whole journal, over all types and priorities. Empty = none.
+  ///
+  /// Decided in the order of commits, before anything else is looked at: the key alone counts. The
+  /// rest of the event may differ, its token may be cancelled, and what was published first may be
+  /// settled, cancelled or gone. A key holds for `Options::idempotency_window` from its first use,
+  /// which trying again does not prolong, and as long as it is among the last
+  /// `Limits::idempotency_keys_max`; across restarts. After that it is new.
   std::string_view idempotency_key{};
 };
 

@@ -105,6 +105,9 @@ struct Limits {
                                            ///< are not forgotten yet.
   std::size_t dead_letters_max = 100'000;  ///< The oldest go, and are logged;
                                            ///< or `kKeepAllDeadLetters`.
+  /// So many uses of idempotency keys are remembered, the newest (`Event::idempotency_key`). They
+  /// are on disk, about 250 bytes each, and take no memory. 0 = none: every publish is a new event.
+  std::uint64_t idempotency_keys_max = 1'000'000;
   std::uint64_t disk_reserve_bytes = std::uint64_t{64} << 20U;  ///< Free space below which
                                                                 ///< publishing is refused.
 };
@@ -134,6 +137,9 @@ inline constexpr std::size_t kProgressNoteBytesMax = 255;
 inline constexpr std::uint32_t kReplacedWorkersMax = 1'024;
 inline constexpr std::size_t kKeyedWaitingMax = 65'536;  ///< See `Event::ordering_key`.
 
+/// For `Options::idempotency_window`: no key is forgotten for its age.
+inline constexpr std::chrono::seconds kKeepIdempotencyKeys = std::chrono::seconds::max();
+
 /// How a bus is opened. Every member has a default that is safe.
 struct Options {
   bool create_if_missing = true;
@@ -146,6 +152,11 @@ struct Options {
   /// The next two are not kept in the journal: they hold while this bus has it open.
   Retention retention{};            ///< For events that every subscription has settled.
   Retention unclaimed_retention{};  ///< For events that no durable subscription has matched yet.
+  /// For so long an idempotency key is remembered (`Event::idempotency_key`), by time that no step
+  /// of the wall clock changes. At least 0; 0 = not at all, `kKeepIdempotencyKeys` = until there
+  /// are more than `Limits::idempotency_keys_max`. Not kept in the journal either: what an open
+  /// with a shorter window has forgotten is forgotten.
+  std::chrono::seconds idempotency_window = std::chrono::hours(24);
   std::size_t memory_budget = std::size_t{64} << 20U;  ///< Bytes, RocksDB's included; at least
                                                        ///< 16 MiB.
   /// How long a plain ack may wait for the next commit to ride in: 0 to 1 h (`kAckLingerMax`). A

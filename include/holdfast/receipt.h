@@ -16,20 +16,25 @@ namespace holdfast {
 struct Receipt {
   EventId id;
   CommitNumber commit;
-  bool duplicate = false;  ///< It was in the journal already, as its idempotency key says. Always
-                           ///< false so far: idempotency keys come with a later version.
+  /// Nothing was published: `id` and `commit` are those of the event that was published first under
+  /// the same `Event::idempotency_key`, and that has the durability that was asked for now. It may
+  /// be settled, cancelled or trimmed since.
+  bool duplicate = false;
 };
 
 /// What `Bus::publish_cancellable` returns.
 struct CancellableReceipt {
   Receipt receipt;
-  CancellationToken token;  ///< The event's own, or the one it was published under.
+  /// The event's own, or the one it was published under; of a duplicate, those of the first.
+  CancellationToken token;
 };
 
 /// What became of a batch: one receipt an event, in the order given.
 ///
-/// All or nothing: all with one commit. Independent (`BatchMode::independent`): each event is there
-/// or has an error of its own, and the receipt of one that has is empty.
+/// All or nothing: all with one commit, but for duplicates, which have that of the first. When all
+/// are duplicates, `commit` is the newest of theirs, and `batch_id` the batch in which they all
+/// were published first, or 0. Independent (`BatchMode::independent`): each event is there or has
+/// an error of its own, and the receipt of one that has is empty.
 struct BatchReceipt {
   BatchId batch_id;     ///< 0 for an independent one.
   CommitNumber commit;  ///< Of an independent one the newest; 0 when nothing of it was written.

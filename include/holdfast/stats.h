@@ -98,10 +98,12 @@ struct Stats {
   std::vector<RunningHandler> running;  ///< Longest first, at most `kRunningToldMax`.
   std::size_t replaced_workers = 0;     ///< Stuck ones whose place another thread has now.
   std::uint64_t dropped_dead_letters =
-      0;                        ///< Over `Limits::dead_letters_max`, since it was opened.
-  CommitNumber commit;          ///< Newest written.
-  CommitNumber durable_commit;  ///< Newest fsynced.
-  std::uint64_t commits = 0;    ///< Since the bus was opened, as the next four.
+      0;                               ///< Over `Limits::dead_letters_max`, since it was opened.
+  std::uint64_t idempotency_keys = 0;  ///< Uses of keys that are stored; what is over its limit or
+                                       ///< age goes within seconds.
+  CommitNumber commit;                 ///< Newest written.
+  CommitNumber durable_commit;         ///< Newest fsynced.
+  std::uint64_t commits = 0;           ///< Since the bus was opened, as the next four.
   std::uint64_t syncs = 0;
   std::uint64_t events_published = 0;
   std::uint64_t publishes_refused = 0;  ///< Intake full or disk reserve reached.

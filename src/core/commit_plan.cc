@@ -33,15 +33,24 @@ void CommitPlan::append(std::string_view record, const model::EncodedEvents::Ent
 }
 
 void CommitPlan::publish(const model::EncodedEvents& events, bool atomic_batch,
-                         std::vector<EventId>& ids) {
+                         std::vector<EventId>& ids, std::vector<Duplicate>* duplicates) {
   const auto batch = atomic_batch ? model::make_batch_id(commit_.number, index_) : BatchId{};
   if (atomic_batch) last_batch_ = batch;
   for (std::size_t i = 0; i < events.size(); ++i) {
+    if (const auto* first = first_of(events, i); first != nullptr) {
+      ids.push_back(first->event);
+      if (duplicates != nullptr) {
+        duplicates->push_back({i, first->commit, first->batch, first->token});
+      }
+      continue;
+    }
     const auto& entry = events.entry(i);
     ids.push_back({entry.lane, ledger_.lanes[entry.lane].next});
     const auto* admission = events.admission(i);
     append(events.record(i), entry, batch, order_key(events, i, ids.back()));
-    if (admission != nullptr) note_published(admission->token, ids.back());
+    if (admission == nullptr) continue;
+    note_published(admission->token, ids.back());
+    note_key(events, i, ids.back(), batch);
   }
 }
 
@@ -231,6 +240,7 @@ CommitPlan::Settlement CommitPlan::answer(Answer& answer) {
   }
   auto settlement = apply(*subscription, answer);
   settlement.published = std::move(tx.published);
+  settlement.duplicates = std::move(tx.duplicates);
   return settlement;
 }
 
@@ -249,7 +259,7 @@ CommitPlan::TxEffect CommitPlan::apply(SubscriptionState& subscription, TxWrites
     effect.failed = admit(tx.events, i);
     if (!effect.failed.ok()) return effect;
   }
-  publish(tx.events, false, effect.published);
+  publish(tx.events, false, effect.published, &effect.duplicates);
   for (auto& write : tx.state) {
     put_state(std::move(write.name), std::move(write.key), std::move(write.value));
   }
@@ -313,6 +323,7 @@ void CommitPlan::park_overdue(SubscriptionState& subscription, Priority lane) {
     const EventId event{lane, oldest->sequence};
     const bool released = !state.is_in_row(oldest->sequence);
     const bool idle = !state.is_with_handler(oldest->sequence);
+    const bool unseen = state.is_unseen(oldest->sequence) || subscription.keys.is_unseen(event);
     // Due at once if this run ends here; while it goes on the handler's answer still counts.
     if (subscription.durable) {
       add(model::PutSettlement{{.subscription = subscription.record.id,
@@ -321,7 +332,7 @@ void CommitPlan::park_overdue(SubscriptionState& subscription, Priority lane) {
                                 .due = in(0),
                                 .suspect = false,
                                 .last_error = {},
-                                .started = !state.is_unseen(oldest->sequence),
+                                .started = !unseen,
                                 .cleanup = false,
                                 .place = subscription.keys.place(event)},
                                oldest->chunk->extract(oldest->sequence)});
@@ -454,82 +465,6 @@ void CommitPlan::forget_claims() {
   }
 }
 
-// --- Dead letters and suspects ------------------------------------------------------------------
-
-void CommitPlan::redrive(const model::DeadLetterRecord& letter) {
-  auto* subscription = ledger_.find(letter.subscription);
-  if (subscription == nullptr) return;
-  auto& lane = subscription->lanes[letter.event.priority];
-  const auto view = letter.chunk->event(letter.event.sequence);
-  if (ledger_.cancellations.find(view.token) != nullptr && ledger_.is_ended(view)) {
-    shift_ended({{view.token, -1}});
-  }
-  const auto place = reached_place(*letter.chunk, letter.event);
-  add(model::EraseDeadLetter{letter.subscription, letter.event});
-  add(model::PutSettlement{{.subscription = letter.subscription,
-                            .event = letter.event,
-                            .attempts = 0,
-                            .due = in(0),
-                            .suspect = false,
-                            .last_error = letter.reason,
-                            .started = true,
-                            .cleanup = false,
-                            .place = place},
-                           letter.chunk});
-  if (place.key.hash != 0) subscription->keys.add(letter.event, place);
-  ledger_.dead_letters.erase({letter.subscription, letter.event});
-  --lane.dead;
-  ++lane.owed;
-  ++lane.parked;
-  lane.parked_events.add(letter.event.sequence);
-  touch(*subscription, letter.event.priority);
-  wait_until(in(0), *subscription, letter.event, {.started = true});
-}
-
-bool CommitPlan::accuse(const Suspect& suspect) {
-  auto* subscription = ledger_.find(suspect.subscription);
-  HOLDFAST_ASSERT(subscription != nullptr);
-  auto& lane = subscription->lanes[suspect.event.priority];
-  const auto view = suspect.chunk->event(suspect.event.sequence);
-  // What it began before it was cancelled is for `on_cancel`, whoever is to blame.
-  const bool newly_cancelled =
-      !suspect.cleanup && ledger_.cancellations.is_cancelled(suspect.event, view.token);
-  const auto attempts = newly_cancelled ? 0 : suspect.attempts + (suspect.counted ? 1 : 0);
-  static const std::string kReason = "the process ended while its handler was running";
-  if (!suspect.parked) {
-    lane.settle_ahead(suspect.event.sequence);
-    ++lane.parked;
-    lane.parked_events.add(suspect.event.sequence);
-    const auto place = reached_place(*suspect.chunk, suspect.event);
-    if (place.key.hash != 0) subscription->keys.add(suspect.event, place);
-  }
-  touch(*subscription, suspect.event.priority);
-  if (attempts >= subscription->record.attempts_max) {
-    Lease lease;
-    lease.subscription = suspect.subscription;
-    lease.event = suspect.event;
-    lease.chunk = suspect.chunk;
-    lease.parked = true;
-    lease.due = suspect.due;
-    lease.token = view.token;
-    bury(*subscription, lease, attempts, kReason);
-    return true;
-  }
-  add(model::PutSettlement{
-      {.subscription = suspect.subscription,
-       .event = suspect.event,
-       .attempts = attempts,
-       .due = in(0),
-       .suspect = true,
-       .last_error = kReason,
-       .started = true,
-       .cleanup = suspect.cleanup || newly_cancelled,
-       .place = subscription->keys.place(suspect.event)},
-      suspect.parked ? nullptr : suspect.chunk->extract(suspect.event.sequence),
-      suspect.due});
-  return false;
-}
-
 // --- The end ------------------------------------------------------------------------------------
 
 void CommitPlan::trim() {
@@ -581,7 +516,7 @@ void CommitPlan::put_cursor(SubscriptionState& subscription, Priority lane) {
 
 bool CommitPlan::empty() const noexcept {
   return index_ == 0 && commit_.operations.empty() && touched_.empty() && touched_tokens_.empty() &&
-         !trimmed_ && !commit_.clean;
+         !trimmed_ && !keys_changed_ && !commit_.clean;
 }
 
 const model::Commit& CommitPlan::finish() {
@@ -600,6 +535,9 @@ const model::Commit& CommitPlan::finish() {
     add(model::PutToken{token->record});
   }
   write_keys();
+  if (std::exchange(keys_changed_, false)) {
+    add(model::PutIdempotencyRange{ledger_.idempotency.range()});
+  }
   for (const auto lane : kAllPriorities) {
     commit_.next[lane] = ledger_.lanes[lane].next;
     commit_.trim[lane] = ledger_.lanes[lane].trim;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "core/idempotency.h"
 #include "core/lease.h"
 #include "core/ledger.h"
 #include "holdfast/receipt.h"
@@ -41,10 +42,24 @@ class CommitPlan {
 
   // --- Publishing -------------------------------------------------------------------------------
 
-  /// Gives each event its id, in order. The encoded events must live until `finish`.
-  void publish(const model::EncodedEvents& events, bool atomic_batch, std::vector<EventId>& ids);
+  /// Gives each event its id, in order. The encoded events must live until `finish`. A duplicate is
+  /// not published: it gets the id of the first, and is told in `duplicates`, ascending.
+  void publish(const model::EncodedEvents& events, bool atomic_batch, std::vector<EventId>& ids,
+               std::vector<Duplicate>* duplicates = nullptr);
   [[nodiscard]] BatchId last_batch() const noexcept { return last_batch_; }
   void put_state(std::string name, std::string key, std::optional<std::string> value);
+
+  // --- Idempotency keys (idempotency.cc) --------------------------------------------------------
+
+  /// What the journal has of the keys that are about to be published under: all of it, or a
+  /// duplicate is taken for new.
+  void know_keys(std::vector<model::IdempotencyRecord> found);
+  /// `oldest` are the uses that the journal has below number `to`. Those that hold no more go,
+  /// up to the first that does.
+  void forget_keys(const std::vector<model::IdempotencyUse>& oldest, std::uint64_t to);
+  [[nodiscard]] bool is_duplicate(const model::EncodedEvents& events, std::size_t index) const {
+    return first_of(events, index) != nullptr;
+  }
 
   // --- Answers ----------------------------------------------------------------------------------
 
@@ -60,7 +75,8 @@ class CommitPlan {
     };
     Effect effect = Effect::stale;
     Settled how = Settled::acked;
-    std::vector<EventId> published;  ///< By the tx.
+    std::vector<EventId> published;     ///< By the tx, as `publish` gives them.
+    std::vector<Duplicate> duplicates;  ///< Among them.
   };
   Settlement answer(Answer& answer);
   /// One for each member. The tx counts with the acks. If a member is cancelled, or not this
@@ -81,7 +97,8 @@ class CommitPlan {
   // --- Cancellation (commit_plan_cancel.cc) -----------------------------------------------------
 
   /// Ok, or why event `index` of `events` cannot be let in now: `cancelled` or `not_found` (its
-  /// token), without a trace.
+  /// token), without a trace. A duplicate of what was published before is always let in: its token
+  /// does not matter.
   [[nodiscard]] Status admit(const model::EncodedEvents& events, std::size_t index) const;
   /// `timeout` of 0 = none. Fails with `resource_exhausted`.
   Status make_token(TokenId id, std::int64_t timeout);
@@ -161,6 +178,10 @@ class CommitPlan {
   const model::Commit& finish();
 
  private:
+  [[nodiscard]] const model::IdempotencyRecord* first_of(const model::EncodedEvents& events,
+                                                         std::size_t index) const;
+  void note_key(const model::EncodedEvents& events, std::size_t index, EventId event,
+                BatchId batch);
   void append(std::string_view record, const model::EncodedEvents::Entry& entry, BatchId batch,
               const model::OrderKey& key);
   void close_chunk(Priority lane);
@@ -171,6 +192,7 @@ class CommitPlan {
     Status failed;          ///< Why the ack fails; nothing was written then.
     bool outdated = false;  ///< It has read what is not so any more: likewise.
     std::vector<EventId> published;
+    std::vector<Duplicate> duplicates;
   };
   TxEffect apply(SubscriptionState& subscription, TxWrites& tx);
   Settlement apply(SubscriptionState& subscription, const Answer& answer);
@@ -234,7 +256,9 @@ class CommitPlan {
   PerLane<OpenChunk> chunks_;
   std::vector<std::pair<SubscriptionId, Priority>> touched_;
   std::vector<TokenId> touched_tokens_;
-  std::map<std::string, model::OrderingKeyRecord, std::less<>> keys_;  // published under
+  std::map<std::string, model::OrderingKeyRecord, std::less<>> ordering_keys_;  // published under
+  IdempotencyKeys keys_;
+  bool keys_changed_ = false;
   bool trimmed_ = false;
 };
 

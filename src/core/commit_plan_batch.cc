@@ -39,6 +39,7 @@ std::vector<CommitPlan::Settlement> CommitPlan::answer(BatchAnswer& batch) {
                             : apply(*subscription, member);
   }
   settlements.front().published = std::move(tx.published);
+  settlements.front().duplicates = std::move(tx.duplicates);
   return settlements;
 }
 

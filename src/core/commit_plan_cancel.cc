@@ -22,6 +22,7 @@ constexpr std::size_t kReclaimedAtOnce = 10'000;
 Status CommitPlan::admit(const model::EncodedEvents& events, std::size_t index) const {
   const auto* admission = events.admission(index);
   if (admission == nullptr || admission->token.value == 0) return {};
+  if (first_of(events, index) != nullptr) return {};
   const auto* token = ledger_.cancellations.find(admission->token);
   if (token == nullptr) {
     return {StatusCode::not_found,

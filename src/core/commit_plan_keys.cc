@@ -24,20 +24,20 @@ model::OrderKey CommitPlan::order_key(const model::EncodedEvents& events, std::s
   ledger_.key_marks.note(key.hash, event);
   last[event.priority] = event.sequence;
   const std::string name(model::read_event(events.record(index)).ordering_key);
-  auto& record = keys_[name];
+  auto& record = ordering_keys_[name];
   record = {name, last, event};
   return key;
 }
 
 void CommitPlan::write_keys() {
-  for (auto& [name, record] : keys_) add(model::PutOrderingKey{std::move(record)});
-  keys_.clear();
+  for (auto& [name, record] : ordering_keys_) add(model::PutOrderingKey{std::move(record)});
+  ordering_keys_.clear();
 }
 
 Status CommitPlan::check_last(std::string_view ordering_key, EventId expected,
                               EventId stored) const {
-  const auto own = keys_.find(ordering_key);
-  auto newest = own != keys_.end() ? own->second.newest : stored;
+  const auto own = ordering_keys_.find(ordering_key);
+  auto newest = own != ordering_keys_.end() ? own->second.newest : stored;
   // What is not kept any more was the last one of nothing.
   if (newest.sequence < ledger_.lanes[newest.priority].trim) newest.sequence = 0;
   if (newest.sequence == expected.sequence &&

@@ -12,6 +12,11 @@ bool KeyOrder::is_held(EventId event) const {
   return found != entries_.end() && found->second.held.has_value();
 }
 
+bool KeyOrder::is_unseen(EventId event) const {
+  const auto found = entries_.find(event);
+  return found != entries_.end() && found->second.held.has_value() && !found->second.held->started;
+}
+
 void KeyOrder::add(EventId event, const model::KeyPlace& place) {
   HOLDFAST_ASSERT(place.key.hash != 0);
   const auto [at, inserted] = entries_.try_emplace(event);
@@ -74,7 +79,6 @@ bool KeyOrder::mark_parked(EventId event, model::DueTime due, bool stored) {
   if (found == entries_.end() || !found->second.held.has_value()) return false;
   found->second.held->parked = true;
   found->second.held->due = due;
-  found->second.held->started = true;
   if (stored) found->second.held->chunk.reset();
   return true;
 }

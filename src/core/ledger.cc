@@ -191,6 +191,7 @@ void Ledger::fill(Stats& stats) const {
   stats.expired_unclaimed = expired_unclaimed;
   stats.dropped_dead_letters = dropped_dead_letters;
   stats.resident_bytes = resident_bytes();
+  stats.idempotency_keys = idempotency.stored();
   for (const auto& [id, subscription] : subscriptions) {
     auto& out = stats.subscriptions.emplace_back();
     out.name = subscription->record.name;

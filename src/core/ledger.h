@@ -16,6 +16,7 @@
 
 #include "core/ageing.h"
 #include "core/cancellations.h"
+#include "core/idempotency.h"
 #include "core/lease.h"
 #include "core/retention.h"
 #include "core/router.h"
@@ -43,6 +44,7 @@ struct LedgerSettings {
   /// together.
   std::size_t keyed_max = kKeyedWaitingMax;
   Ageing ageing{};
+  IdempotencyRule idempotency{};
 };
 
 /// What is known of one lane.
@@ -142,6 +144,7 @@ class Ledger {
   /// Subscriptions in which the turn of an ordering key may have changed (`Scheduler::answered`).
   std::vector<SubscriptionId> key_changes;
   Cancellations cancellations;
+  IdempotencyWindow idempotency{settings.idempotency};
   std::uint64_t expired_unclaimed = 0;
   std::uint64_t dropped_dead_letters = 0;  ///< Over `dead_letters_max`.
 

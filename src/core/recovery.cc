@@ -80,6 +80,8 @@ Status Recovery::add(model::Record&& record) {
     ledger_.cancellations.add(std::move(*token));
   } else if (const auto* tombstone = std::get_if<model::TombstoneRecord>(&record)) {
     ledger_.cancellations.tombstones[tombstone->event.priority].add(tombstone->event.sequence);
+  } else if (const auto* keys = std::get_if<model::IdempotencyRange>(&record)) {
+    ledger_.idempotency.restore(*keys);
   }
   return {};
 }

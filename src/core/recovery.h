@@ -12,10 +12,10 @@ namespace holdfast::core {
 
 /// Folds what is in a journal into a ledger. Pure: the caller reads the records and hands them
 /// over, in this order: subscriptions, cursors, retention marks, dead letters, settlements, and at
-/// any time lost ranges, tokens and tombstones, each in the order of its keys; then, lane by lane,
-/// the chunks from `tail_from` on. What is read does not grow with settled events, nor with pending
-/// ones but for those that are parked: cursors carry counts, and only events since they were
-/// written are counted again.
+/// any time lost ranges, tokens, tombstones and the range of idempotency keys, each in the order of
+/// its keys; then, lane by lane, the chunks from `tail_from` on. What is read does not grow with
+/// settled events, nor with pending ones but for those that are parked: cursors carry counts, and
+/// only events since they were written are counted again.
 class Recovery {
  public:
   Recovery(Ledger& ledger, const PerLane<Sequence>& next, const PerLane<Sequence>& trim);

@@ -80,8 +80,11 @@ struct TombstoneRef {
 struct OrderingKeyRef {
   std::string key;
 };
+struct IdempotencyRef {
+  std::string key;
+};
 using RecordRef = std::variant<EventRef, SettlementRef, ParkedRef, DeadLetterRef, StateRef,
-                               TombstoneRef, OrderingKeyRef>;
+                               TombstoneRef, OrderingKeyRef, IdempotencyRef>;
 
 // --- What can be scanned, each in key order -----------------------------------------------------
 
@@ -124,9 +127,16 @@ struct Tombstones {};
 struct OrderingKeys {
   std::string after;
 };
-using ScanSpec =
-    std::variant<EventRange, Subscriptions, Cursors, Settlements, DueTimes, DeadLetters, StateRange,
-                 RetentionMarks, LostRanges, Tokens, Tombstones, OrderingKeys>;
+/// `IdempotencyUse`s with numbers in [from, to), ascending: the oldest first.
+struct IdempotencyUses {
+  std::uint64_t from = 0;
+  std::uint64_t to = std::numeric_limits<std::uint64_t>::max();
+};
+/// One record, or none.
+struct IdempotencyRanges {};
+using ScanSpec = std::variant<EventRange, Subscriptions, Cursors, Settlements, DueTimes,
+                              DeadLetters, StateRange, RetentionMarks, LostRanges, Tokens,
+                              Tombstones, OrderingKeys, IdempotencyUses, IdempotencyRanges>;
 
 /// Receives records until it returns false.
 using Sink = std::function<bool(model::Record&& record)>;

@@ -59,6 +59,7 @@ class EncodedEvents {
     const auto at = entries_[index].admission;
     return at == 0 ? nullptr : &admissions_[at - 1];
   }
+  [[nodiscard]] bool has_admissions() const noexcept { return !admissions_.empty(); }
   /// Of the last event, which must have one.
   [[nodiscard]] Admission& last_admission() noexcept { return admissions_.back(); }
   [[nodiscard]] std::string_view record(std::size_t index) const noexcept {

@@ -95,12 +95,25 @@ struct PutOrderingKey {
 struct EraseOrderingKey {
   std::string key;
 };
+/// `replaces` is the use that the key had up to now; 0 = none.
+struct PutIdempotency {
+  IdempotencyRecord record;
+  std::uint64_t replaces = 0;
+};
+struct EraseIdempotency {
+  std::uint64_t use = 0;
+  std::string key;
+};
+struct PutIdempotencyRange {
+  IdempotencyRange range;
+};
 
 using Operation =
     std::variant<Append, PutSubscription, EraseSubscription, PutCursor, PutSettlement,
                  EraseSettlement, PutDeadLetter, EraseDeadLetter, PutState, EraseState,
                  PutRetentionMark, PutLostRange, PutToken, EraseToken, PutTombstone, EraseTombstone,
-                 EraseParked, PutOrderingKey, EraseOrderingKey>;
+                 EraseParked, PutOrderingKey, EraseOrderingKey, PutIdempotency, EraseIdempotency,
+                 PutIdempotencyRange>;
 
 /// One atomic step of a journal. `(epoch, number)` is how a store finds out that somebody else has
 /// written meanwhile.

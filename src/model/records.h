@@ -160,8 +160,34 @@ struct OrderingKeyRecord {
   EventId newest;
 };
 
+/// The event that an idempotency key stands for.
+struct IdempotencyRecord {
+  std::string key;
+  std::uint64_t use = 0;  ///< Uses of keys are numbered over the whole journal, from 1.
+  EventId event;
+  CommitNumber commit;
+  BatchId batch;
+  TokenId token;  ///< It was published under it; 0 = under none.
+  base::BusTime used_at = 0;
+};
+
+/// The same use as the order of age knows it.
+struct IdempotencyUse {
+  std::uint64_t number = 0;
+  base::BusTime used_at = 0;
+  std::string key;
+};
+
+/// What is stored of the uses of idempotency keys is among [first, next).
+struct IdempotencyRange {
+  std::uint64_t first = 1;
+  std::uint64_t next = 1;
+  friend bool operator==(const IdempotencyRange&, const IdempotencyRange&) = default;
+};
+
 using Record = std::variant<ChunkPtr, SubscriptionRecord, CursorRecord, SettlementRecord, DueRecord,
                             ParkedEvent, DeadLetterRecord, StateRecord, RetentionMark, LostRange,
-                            TokenRecord, TombstoneRecord, OrderingKeyRecord>;
+                            TokenRecord, TombstoneRecord, OrderingKeyRecord, IdempotencyRecord,
+                            IdempotencyUse, IdempotencyRange>;
 
 }  // namespace holdfast::model

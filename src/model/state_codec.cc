@@ -392,6 +392,58 @@ Result<OrderingKeyRecord> decode_ordering_key(std::string_view key, std::string_
   return record;
 }
 
+std::string encode(const IdempotencyRecord& record, std::string_view key) {
+  auto& builder = reused_builder();
+  builder.Finish(schema::CreateIdempotency(
+      builder, record.use, static_cast<std::uint8_t>(record.event.priority), record.event.sequence,
+      record.commit.value, record.batch.value, record.token.value, record.used_at));
+  return seal(builder, key);
+}
+
+Result<IdempotencyRecord> decode_idempotency(std::string_view key, std::string_view value,
+                                             std::string idempotency_key) {
+  HOLDFAST_ASSIGN(const auto table,
+                  Opened<schema::Idempotency>::open("idempotency key", key, value));
+  if (table->lane() >= kLaneCount) return damaged("idempotency key", "names an unknown lane");
+  return IdempotencyRecord{.key = std::move(idempotency_key),
+                           .use = table->use(),
+                           .event = {static_cast<Priority>(table->lane()), table->sequence()},
+                           .commit = {table->commit()},
+                           .batch = {table->batch()},
+                           .token = {table->token()},
+                           .used_at = table->used_at()};
+}
+
+std::string encode(const IdempotencyUse& use, std::string_view key) {
+  auto& builder = reused_builder();
+  const auto text = put_text(builder, use.key);
+  builder.Finish(schema::CreateIdempotencyUse(builder, use.used_at, text));
+  return seal(builder, key);
+}
+
+Result<IdempotencyUse> decode_idempotency_use(std::string_view key, std::string_view value,
+                                              std::uint64_t number) {
+  HOLDFAST_ASSIGN(const auto table,
+                  Opened<schema::IdempotencyUse>::open("use of an idempotency key", key, value));
+  return IdempotencyUse{
+      .number = number, .used_at = table->used_at(), .key = std::string(text_of(table->key()))};
+}
+
+std::string encode(const IdempotencyRange& range, std::string_view key) {
+  auto& builder = reused_builder();
+  builder.Finish(schema::CreateIdempotencyRange(builder, range.first, range.next));
+  return seal(builder, key);
+}
+
+Result<IdempotencyRange> decode_idempotency_range(std::string_view key, std::string_view value) {
+  HOLDFAST_ASSIGN(const auto table,
+                  Opened<schema::IdempotencyRange>::open("range of idempotency keys", key, value));
+  if (table->first() > table->next()) {
+    return damaged("range of idempotency keys", "ends before it begins");
+  }
+  return IdempotencyRange{.first = table->first(), .next = table->next()};
+}
+
 std::string encode_state(std::string_view value, CommitNumber version, std::string_view key) {
   auto& builder = reused_builder();
   const auto bytes = put_bytes(builder, value);

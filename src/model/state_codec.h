@@ -31,6 +31,9 @@ namespace holdfast::model {
 [[nodiscard]] std::string encode(const TokenRecord& record, std::string_view key);
 [[nodiscard]] std::string encode(const TombstoneRecord& record, std::string_view key);
 [[nodiscard]] std::string encode(const OrderingKeyRecord& record, std::string_view key);
+[[nodiscard]] std::string encode(const IdempotencyRecord& record, std::string_view key);
+[[nodiscard]] std::string encode(const IdempotencyUse& use, std::string_view key);
+[[nodiscard]] std::string encode(const IdempotencyRange& range, std::string_view key);
 [[nodiscard]] std::string encode_state(std::string_view value, CommitNumber version,
                                        std::string_view key);
 
@@ -51,6 +54,11 @@ Result<TombstoneRecord> decode_tombstone(std::string_view key, std::string_view 
                                          EventId event);
 Result<OrderingKeyRecord> decode_ordering_key(std::string_view key, std::string_view value,
                                               std::string ordering_key);
+Result<IdempotencyRecord> decode_idempotency(std::string_view key, std::string_view value,
+                                             std::string idempotency_key);
+Result<IdempotencyUse> decode_idempotency_use(std::string_view key, std::string_view value,
+                                              std::uint64_t number);
+Result<IdempotencyRange> decode_idempotency_range(std::string_view key, std::string_view value);
 Result<StateRecord> decode_state(std::string_view key, std::string_view value, std::string name,
                                  std::string state_key);
 

@@ -65,6 +65,8 @@ struct BusState {
     ++batches_delivered;
     batch_deliveries += events;
   }
+  /// The committer has taken some that the ledger does not know of yet.
+  bool answers_taken = false;
   std::unordered_map<model::SubscriptionId, std::shared_ptr<internal::SubscriptionHandle>> handles;
   /// Waiters and subscriptions with `on_settled`: with none of them nobody need be told.
   std::size_t settle_listeners = 0;

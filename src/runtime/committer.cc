@@ -146,7 +146,8 @@ void Committer::plan_answers(core::CommitPlan& plan, Group& group) {
 void Committer::note_settlement(const core::CommitPlan::Settlement& settlement,
                                 const core::Answer& answer, Group& group) {
   using Effect = core::CommitPlan::Settlement::Effect;
-  if (!settlement.published.empty() && options_.durability == Durability::durable) {
+  if (settlement.published.size() > settlement.duplicates.size() &&
+      options_.durability == Durability::durable) {
     group.events_need_sync = true;
   }
   if (settlement.effect == Effect::run_again) state_.scheduler.run_again(answer.lease);
@@ -163,7 +164,9 @@ Status Committer::decide(core::CommitPlan& plan, Request& request, Committed& ou
     leave_out(plan, request.events, outcome.errors);
     return {};
   }
-  if (const auto& expect = request.expect; expect != nullptr) {
+  // Published again it has no place behind others any more.
+  if (const auto& expect = request.expect;
+      expect != nullptr && !plan.is_duplicate(request.events, 0)) {
     if (auto status = plan.check_last(expect->key, expect->last, expect->stored); !status.ok()) {
       return status;
     }
@@ -195,7 +198,7 @@ void Committer::plan_group(core::CommitPlan& plan, Group& group) {
   // them.
   for (std::size_t i = 0; i < group.requests.size(); ++i) {
     auto& request = group.requests[i];
-    auto& outcome = group.outcomes.emplace_back(Committed{plan.number(), {}, {}, {}});
+    auto& outcome = group.outcomes.emplace_back(Committed{plan.number(), {}, {}, {}, {}});
     if (!group.prepared[i].ok()) {
       outcome = std::move(group.prepared[i]);
     } else if (request.change) {
@@ -212,20 +215,59 @@ void Committer::plan_group(core::CommitPlan& plan, Group& group) {
       outcome = std::move(status);
       continue;
     }
-    plan.publish(request.events, request.atomic_batch, outcome->ids);
-    if (request.atomic_batch) outcome->batch = plan.last_batch();
-    for (auto& write : request.state) {
-      plan.put_state(std::move(write.name), std::move(write.key), std::move(write.value));
-    }
+    publish(plan, request, *outcome);
     if (request.durability == Durability::durable) {
       group.somebody_waits = true;
-      group.events_need_sync = group.events_need_sync || !request.events.empty();
+      group.events_need_sync =
+          group.events_need_sync || outcome->ids.size() > outcome->duplicates.size();
     }
+  }
+}
+
+void Committer::publish(core::CommitPlan& plan, Request& request, Committed& committed) {
+  plan.publish(request.events, request.atomic_batch, committed.ids, &committed.duplicates);
+  // All of it was written before.
+  if (!request.events.empty() && committed.duplicates.size() == committed.ids.size()) return;
+  if (request.atomic_batch) committed.batch = plan.last_batch();
+  for (auto& write : request.state) {
+    plan.put_state(std::move(write.name), std::move(write.key), std::move(write.value));
   }
 }
 
 std::vector<Request> Committer::take_group() {
   return intake_.take(kCommitEventsMax, kCommitBytesMax);
+}
+
+/// Reads what the plan needs: nothing else commits meanwhile.
+void Committer::prepare(Group& group, IdempotencyReader& keys) {
+  for (auto& request : group.requests) {
+    auto status = request.prepare ? request.prepare() : Status();
+    if (status.ok()) status = keys.look_up(request.events);
+    group.prepared.push_back(std::move(status));
+  }
+  // The upkeep forgets keys at its own pace. Whoever uses them faster than that makes room himself.
+  if (keys.keys() > 0 && state_.ledger.idempotency.is_over()) {
+    (void)keys.read_oldest(2 * keys.keys(), clock_.now().bus);
+  }
+}
+
+/// With the lock, which it gives back for as long as it reads.
+void Committer::look_up_answers(Group& group, IdempotencyReader& keys,
+                                std::unique_lock<std::mutex>& lock) {
+  std::vector<core::TxWrites*> looked_up;
+  const auto note = [&](const std::unique_ptr<core::TxWrites>& tx) {
+    if (tx != nullptr && tx->status.ok() && tx->events.has_admissions()) {
+      looked_up.push_back(tx.get());
+    }
+  };
+  for (const auto& answer : group.answers) note(answer.tx);
+  for (const auto& batch : group.batch_answers) note(batch.tx);
+  if (looked_up.empty()) return;
+  state_.answers_taken = true;
+  lock.unlock();
+  for (auto* tx : looked_up) tx->status = keys.look_up(tx->events);
+  lock.lock();
+  state_.answers_taken = false;
 }
 
 void Committer::commit_group(std::vector<Request> requests, bool caller_syncs) {
@@ -239,21 +281,23 @@ void Committer::commit_group(std::vector<Request> requests, bool caller_syncs) {
     intake_.answers_taken();
     return;
   }
-  for (auto& request : group.requests) {
-    group.prepared.push_back(request.prepare ? request.prepare() : Status());
-  }
+  IdempotencyReader keys(journal_, state_.ledger.idempotency);
+  prepare(group, keys);
   const CommitNumber number{written_.load() + 1};
   const core::CommitPlan::Place place{journal_.state().epoch, number, durable()};
   std::unique_lock lock(state_.mutex);
+  group.answers.swap(state_.answers);
+  group.batch_answers.swap(state_.batch_answers);
+  state_.answer_count = 0;
+  intake_.answers_taken();
+  look_up_answers(group, keys, lock);
   const auto now = clock_.now();
   state_.scheduler.advance(now);
   core::CommitPlan plan(state_.ledger, place, now, [this] {
     return std::uniform_real_distribution<double>(0.0, 1.0)(random_);
   });
-  group.answers.swap(state_.answers);
-  group.batch_answers.swap(state_.batch_answers);
-  state_.answer_count = 0;
-  intake_.answers_taken();
+  plan.know_keys(std::move(keys.found()));
+  plan.forget_keys(keys.oldest(), keys.oldest_to());
   plan_group(plan, group);
   const bool something = !plan.empty();
   const auto* commit = something ? &plan.finish() : nullptr;

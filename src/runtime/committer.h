@@ -16,6 +16,7 @@
 #include "holdfast/options.h"
 #include "journal/journal.h"
 #include "runtime/bus_state.h"
+#include "runtime/idempotency_reader.h"
 #include "runtime/intake.h"
 #include "runtime/request.h"
 
@@ -121,6 +122,9 @@ class Committer {
   static Status decide(core::CommitPlan& plan, Request& request, Committed& outcome);
   static void leave_out(const core::CommitPlan& plan, model::EncodedEvents& events,
                         std::vector<Status>& errors);
+  static void publish(core::CommitPlan& plan, Request& request, Committed& committed);
+  void prepare(Group& group, IdempotencyReader& keys);
+  void look_up_answers(Group& group, IdempotencyReader& keys, std::unique_lock<std::mutex>& lock);
   Status write(const model::Commit& commit);
   void written(CommitNumber number, Group& group, bool caller_syncs);
   void refuse(Group& group, CommitNumber number, const Status& cause);

@@ -52,6 +52,7 @@ class Engine {
   /// Checks and encodes `event` onto the end of `out`.
   Status encode(const Event& event, model::EncodedEvents& out) const;
   Result<Receipt> publish(const Event& event, const PublishOptions& options);
+  Result<CancellableReceipt> publish_cancellable(const Event& event, const PublishOptions& options);
   Status publish_async(const Event& event, std::function<void(Result<Receipt>)> done,
                        const PublishOptions& options);
   // engine_publish_batch.cc
@@ -74,7 +75,6 @@ class Engine {
   Result<CancellationToken> make_token(const TokenOptions& options);
   Result<CancellationToken> token(TokenId id) const;
   [[nodiscard]] bool is_cancelled(TokenId id) const;
-  Result<CancellableReceipt> publish_cancellable(const Event& event, const PublishOptions& options);
   Result<CancelReceipt> cancel(const CancelTarget& target, const std::string& reason);
   Status cancel_async(const CancelTarget& target, const std::string& reason,
                       std::function<void(Result<CancelReceipt>)> done);
@@ -152,6 +152,7 @@ class Engine {
   // engine_publish.cc
   Status check_open() const;
   Status check_disk(std::size_t bytes);
+  Result<Committed> publish_one(const Event& event, const PublishOptions& options);
   [[nodiscard]] bool may_block() const;
   Result<std::optional<model::OrderingKeyRecord>> stored_key(std::string_view key) const;
   Status encode_one(const Event& event, const PublishOptions& options, Request& request) const;
@@ -239,6 +240,7 @@ class Engine {
   bool look_at_disk(std::uint64_t wanted);
   void tell_of_dropped_dead_letters();
   std::vector<model::OrderingKeyRecord> keys_to_forget();
+  void forget_keys();
   Status flush();
   Signaller::Runs begin_shutdown();
 
@@ -275,6 +277,7 @@ class Engine {
   // How far the ordering keys were gone through, and for which trims. By the upkeep thread.
   std::string swept_to_;
   model::PerLane<model::Sequence> swept_trim_;
+  bool told_of_keys_ = false;       // with the commit role
   std::uint64_t told_dropped_ = 0;  // by the upkeep thread, and once it has ended by who closes
   std::thread upkeep_thread_;
 };

@@ -69,13 +69,6 @@ bool Engine::is_cancelled(TokenId id) const {
                            : cancellations.is_cancelled({}, id);
 }
 
-Result<CancellableReceipt> Engine::publish_cancellable(const Event& event,
-                                                       const PublishOptions& options) {
-  HOLDFAST_ASSIGN(const auto receipt, publish(event, options));
-  const auto id = event.token.value != 0 ? event.token : core::token_of(receipt.id);
-  return CancellableReceipt{receipt, CancellationToken(id, link_)};
-}
-
 // --- Cancelling ---------------------------------------------------------------------------------
 
 /// Under the lock. The handlers that hold what was cancelled are told at once, by a thread of their

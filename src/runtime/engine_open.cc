@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "base/duration.h"
 #include "base/fail_point.h"
 #include "base/status_or.h"
 #include "core/event_limits.h"
@@ -46,6 +47,10 @@ Status check_times(const Options& options) {
     if (wait.count() >= 1 && wait <= kMaxWaitMax) continue;
     return invalid("ageing." + std::string(what) + " is " + std::to_string(wait.count()) +
                    " ms, it must be 1 to " + std::to_string(kMaxWaitMax.count()));
+  }
+  if (options.idempotency_window.count() < 0) {
+    return invalid("idempotency_window is " + std::to_string(options.idempotency_window.count()) +
+                   " s, it must be at least 0");
   }
   for (const auto& [what, rule] : {std::pair("retention", options.retention),
                                    std::pair("unclaimed_retention", options.unclaimed_retention)}) {
@@ -105,7 +110,9 @@ core::LedgerSettings ledger_settings(const Options& options) {
           .tokens_max = options.limits.tokens_max,
           // An eighth for events on their way, half for the engine; the rest is intake and slack.
           .resident_bytes_max = options.memory_budget / 8,
-          .ageing = options.ageing};
+          .ageing = options.ageing,
+          .idempotency = {options.limits.idempotency_keys_max,
+                          base::as_nanoseconds(options.idempotency_window).count()}};
 }
 
 }  // namespace

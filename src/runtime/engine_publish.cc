@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
 #include <future>
 #include <optional>
 #include <string>
@@ -6,6 +7,7 @@
 
 #include "base/status_or.h"
 #include "core/event_limits.h"
+#include "core/token_id.h"
 #include "runtime/engine.h"
 
 namespace holdfast::runtime {
@@ -13,7 +15,8 @@ namespace holdfast::runtime {
 namespace {
 
 Receipt receipt_of(const Committed& committed) {
-  return {committed.ids.front(), committed.commit, false};
+  if (committed.duplicates.empty()) return {committed.ids.front(), committed.commit, false};
+  return {committed.ids.front(), committed.duplicates.front().commit, true};
 }
 
 }  // namespace
@@ -22,6 +25,20 @@ BatchReceipt batch_receipt_of(const Committed& committed) {
   BatchReceipt receipt{committed.batch, committed.commit, {}, {}};
   receipt.receipts.reserve(committed.ids.size());
   for (const auto& id : committed.ids) receipt.receipts.push_back({id, committed.commit, false});
+  const auto& duplicates = committed.duplicates;
+  for (const auto& duplicate : duplicates) {
+    auto& one = receipt.receipts[duplicate.index];
+    one.commit = duplicate.commit;
+    one.duplicate = true;
+  }
+  if (duplicates.empty() || duplicates.size() < committed.ids.size()) return receipt;
+  // Nothing was written: it is what it was the first time, if that was one batch.
+  receipt.batch_id = duplicates.front().batch;
+  receipt.commit = duplicates.front().commit;
+  for (const auto& duplicate : duplicates) {
+    if (duplicate.batch != receipt.batch_id) receipt.batch_id = {};
+    receipt.commit = std::max(receipt.commit, duplicate.commit);
+  }
   return receipt;
 }
 
@@ -104,12 +121,26 @@ Result<Committed> Engine::run(Request& request) {
   return result;
 }
 
-Result<Receipt> Engine::publish(const Event& event, const PublishOptions& options) {
+Result<Committed> Engine::publish_one(const Event& event, const PublishOptions& options) {
   Request request;
   HOLDFAST_TRY(encode_one(event, options, request));
   HOLDFAST_TRY(check_disk(request.events.bytes()));
-  HOLDFAST_ASSIGN(const auto committed, run(request));
+  return run(request);
+}
+
+Result<Receipt> Engine::publish(const Event& event, const PublishOptions& options) {
+  HOLDFAST_ASSIGN(const auto committed, publish_one(event, options));
   return receipt_of(committed);
+}
+
+Result<CancellableReceipt> Engine::publish_cancellable(const Event& event,
+                                                       const PublishOptions& options) {
+  HOLDFAST_ASSIGN(const auto committed, publish_one(event, options));
+  const auto receipt = receipt_of(committed);
+  // Of a duplicate it is what the first was published under.
+  const auto given = receipt.duplicate ? committed.duplicates.front().token : event.token;
+  const auto id = given.value != 0 ? given : core::token_of(receipt.id);
+  return CancellableReceipt{receipt, CancellationToken(id, link_)};
 }
 
 Status Engine::publish_async(const Event& event, std::function<void(Result<Receipt>)> done,

@@ -178,7 +178,7 @@ Result<PerLane<Sequence>> Engine::start_of(const Start& start) const {
 Status Engine::commit_answers() {
   {
     const std::lock_guard lock(state_.mutex);
-    if (!state_.has_answers()) return {};
+    if (!state_.has_answers() && !state_.answers_taken) return {};
   }
   Request barrier;
   barrier.durability = Durability::os;

@@ -20,6 +20,7 @@ constexpr base::BusTime kUpkeepInterval = 1'000'000'000;
 constexpr model::Sequence kCursorLag = 65'536;
 // Ordering keys that are looked at in each round.
 constexpr std::size_t kKeysSweptAtOnce = 4'096;
+constexpr std::uint64_t kForgottenKeys = 10'000;
 
 }  // namespace
 
@@ -88,12 +89,36 @@ void Engine::tell_of_dropped_dead_letters() {
             std::to_string(dropped));
 }
 
+/// Forgets idempotency keys that are too old, or too many: so many a time that no commit gets long.
+void Engine::forget_keys() {
+  {
+    const std::lock_guard lock(state_.mutex);
+    if (state_.ledger.idempotency.stored() == 0) return;
+  }
+  const auto keys = std::make_shared<IdempotencyReader>(*journal_, state_.ledger.idempotency);
+  Request request;
+  request.durability = Durability::os;
+  request.prepare = [this, keys] {
+    auto status = keys->read_oldest(kForgottenKeys, clock_.now().bus);
+    if (!status.ok() && !std::exchange(told_of_keys_, true)) {
+      log_.error("holdfast: idempotency keys are not forgotten any more: " + status.to_string());
+    }
+    return status;
+  };
+  request.change = [keys](core::CommitPlan& plan) -> Status {
+    plan.forget_keys(keys->oldest(), keys->oldest_to());
+    return {};
+  };
+  (void)committer_->submit(request, false);
+}
+
 void Engine::upkeep() {
   (void)look_at_disk(0);
   tell_of_dropped_dead_letters();
   workers_->tell_stuck();
   workers_->replace_stuck();
   if (!committer_->health().ok()) return;
+  forget_keys();
   Request request;
   request.durability = Durability::os;
   request.change = [keys = keys_to_forget()](core::CommitPlan& plan) -> Status {

@@ -15,10 +15,10 @@ Status recover(const journal::JournalReader& journal, core::Ledger& ledger) {
     folded = recovery.add(std::move(record));
     return folded.ok();
   };
-  const journal::ScanSpec tables[] = {journal::Subscriptions{},  journal::Cursors{},
-                                      journal::RetentionMarks{}, journal::DeadLetters{},
-                                      journal::Settlements{},    journal::LostRanges{},
-                                      journal::Tokens{},         journal::Tombstones{}};
+  const journal::ScanSpec tables[] = {
+      journal::Subscriptions{}, journal::Cursors{},     journal::RetentionMarks{},
+      journal::DeadLetters{},   journal::Settlements{}, journal::LostRanges{},
+      journal::Tokens{},        journal::Tombstones{},  journal::IdempotencyRanges{}};
   for (const auto& table : tables) {
     HOLDFAST_TRY(journal.scan(table, fold));
     HOLDFAST_TRY(folded);

@@ -77,8 +77,10 @@ class IntoBus final : public ReplayTarget {
 
   Result<bool> give(const EventView& event) override {
     auto owned = event.to_owned();
-    // A token belongs to the journal that made it.
+    // A token belongs to the journal that made it. An idempotency key belongs to the time of its
+    // use: two events that had it one after the other are to be published both.
     owned.token = {};
+    owned.idempotency_key = {};
     std::vector<MetadataPair> pairs;
     auto status = engine_.encode(core::borrow(owned, pairs), step_);
     if (!status.ok()) {

@@ -20,6 +20,8 @@ struct Committed {
   BatchId batch;
   std::vector<EventId> ids;    ///< Of its events, in their order; without those that have an error.
   std::vector<Status> errors;  ///< Of an independent one: as `BatchReceipt::errors`.
+  /// Those of `ids` that were published before; `commit` and `batch` are none of theirs.
+  std::vector<core::Duplicate> duplicates{};
 };
 
 /// Something that wants to be part of a commit. Either all of it is, or nothing; but of an

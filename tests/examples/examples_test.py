@@ -133,6 +133,17 @@ class Schedule(Example):
             "the tea is ready\n")))
 
 
+class Idempotent(Example):
+    def test_publishes_nothing_twice(self):
+        self.assertEqual(self.run_it(os.environ["IDEMPOTENT"]), (0, (
+            "kettle: normal:1\n"
+            "teapot: normal:2\n"
+            "kettle: normal:1, there already\n"
+            "teapot: normal:2, there already\n"
+            "cup: normal:3\n"
+            "invoice for cup: there already\n")))
+
+
 class Timeout(Example):
     def test_asks_a_slow_handler_to_stop_while_others_go_on(self):
         self.assertEqual(self.run_it(os.environ["TIMEOUT"]), (0, (

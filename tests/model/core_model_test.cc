@@ -152,7 +152,13 @@ TEST(CoreModel, EachSubscriptionIsGivenExactlyWhatItIsOwed) {
                            "keyed taken",
                            "last of a key",
                            "no last of a key",
-                           "key reclaimed"}) {
+                           "key reclaimed",
+                           "duplicate",
+                           "duplicate in its commit",
+                           "duplicate in a tx",
+                           "duplicate under a cancelled token",
+                           "key used again",
+                           "key forgotten"}) {
     EXPECT_GT(counts[name], 0U) << name << " never happened";
   }
 }

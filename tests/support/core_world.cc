@@ -30,6 +30,10 @@ void CoreWorld::commit(const std::function<void(CommitPlan&)>& fill) {
   expected_settlements_.clear();
   expected_redrives_.clear();
   CommitPlan plan(*ledger_, {epoch_, {number_ + 1}, {durable_}}, now_, [this] { return unit(); });
+  // Of every key, where a runtime reads those that it needs.
+  std::vector<model::IdempotencyRecord> keys;
+  for (const auto& [key, record] : store_.keys) keys.push_back(record);
+  plan.know_keys(std::move(keys));
   fill(plan);
   scheduler_->answered();
   if (plan.empty()) {
@@ -67,7 +71,8 @@ void CoreWorld::inspect(const model::Commit& made) {
                   put->record.attempts == 0 && put->copy != nullptr &&
                   made.next[event.priority] - event.sequence > core::DeliveryLane::kTakenSoftMax,
               "parked unasked: " + name(id, event));
-      require(put->record.started || owed.again, "no handler has seen it: " + name(id, event));
+      require(put->record.started || owed.again || oracle_.keyed.contains(event),
+              "no handler has seen it: " + name(id, event));
       fact([=, now = now_, started = put->record.started](Oracle& oracle) {
         oracle.park(id, event, {.due = now.bus, .started = started});
       });
@@ -91,6 +96,7 @@ void CoreWorld::inspect(const model::Commit& made) {
     }
   }
   check_erased(made);
+  check_forgotten(made);
   for (const auto lane : kAllPriorities) {
     const auto to = made.trim[lane];
     if (to == store_.trim[lane]) continue;
@@ -141,15 +147,17 @@ model::EncodedEvents& CoreWorld::encode(std::size_t count) {
     }
     // One that is cancelled refuses all of them.
     if (chance(count > 100 ? 0 : 15)) event.token = any_token().value_or(TokenId{});
-    const auto key = chance(count > 100 ? 1 : 20) ? any_key() : std::string();
+    const auto key = chance(count > 100 ? 1 : 20) ? any_ordering_key() : std::string();
     event.ordering_key = key;
+    const auto once = any_key();
+    if (count <= 100) event.idempotency_key = once;
     events.add(event, now_.wall);
     note_stored_key(events, key);
   }
   return events;
 }
 
-std::string CoreWorld::any_key() { return "key " + std::to_string(below(4)); }
+std::string CoreWorld::any_ordering_key() { return "key " + std::to_string(below(4)); }
 
 /// As whoever encodes an event finds it in the journal.
 void CoreWorld::note_stored_key(model::EncodedEvents& events, const std::string& key) {
@@ -160,7 +168,7 @@ void CoreWorld::note_stored_key(model::EncodedEvents& events, const std::string&
 
 /// What somebody may expect to be the last of a key.
 void CoreWorld::expect_last(const CommitPlan& plan) {
-  const auto key = any_key();
+  const auto key = any_ordering_key();
   EventId last;
   if (const auto known = oracle_.by_key.find(key); known != oracle_.by_key.end()) {
     last = known->second.back();
@@ -175,15 +183,28 @@ void CoreWorld::expect_last(const CommitPlan& plan) {
 }
 
 void CoreWorld::note_published(const model::EncodedEvents& events, const std::vector<EventId>& ids,
+                               const std::vector<core::Duplicate>& duplicates,
                                std::uint64_t commit) {
   require(ids.size() == events.size(), "not every event got its id");
+  auto duplicate = duplicates.begin();
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const auto id = ids[i];
+    const std::string key(model::read_event(events.record(i)).idempotency_key);
+    if (const auto first = first_of(key); first.has_value()) {
+      require(duplicate != duplicates.end() && duplicate->index == i && id == first->event &&
+                  duplicate->commit.value == first->commit && duplicate->token == first->token,
+              "a duplicate is not told as one: " + to_string(first->event));
+      ++duplicate;
+      ++counts["duplicate"];
+      if (first->commit == commit) ++counts["duplicate in its commit"];
+      continue;
+    }
     require(id.priority == events.entry(i).lane && id.sequence == oracle_.next[id.priority],
             "a sequence was skipped or used twice: " + to_string(id));
     const auto view = model::read_event(events.record(i));
     OracleEvent event{.type = std::string(view.type),
                       .color = std::string(*view.metadata.find("color")),
+                      .idempotency_key = key,
                       .commit = commit,
                       .published_at = now_.bus,
                       .ever_claimed = false,
@@ -192,8 +213,12 @@ void CoreWorld::note_published(const model::EncodedEvents& events, const std::ve
                       .expires_at = view.expires_at,
                       .key = std::string(view.ordering_key)};
     if (!event.key.empty()) ++counts["keyed"];
+    const bool again = !key.empty() && std::any_of(oracle_.uses.begin(), oracle_.uses.end(),
+                                                   [&](const auto& use) { return use.key == key; });
+    if (again) ++counts["key used again"];
     fact([id, event](Oracle& oracle) { oracle.publish(id, event); });
   }
+  require(duplicate == duplicates.end(), "what was new is told as a duplicate");
 }
 
 void CoreWorld::publish(CommitPlan& plan) {
@@ -201,12 +226,15 @@ void CoreWorld::publish(CommitPlan& plan) {
   const bool batch = chance(40);
   const auto& events = encode(crowd ? 2'000 + below(4'000) : batch ? 2 + below(6) : 1);
   std::vector<EventId> ids;
+  std::vector<core::Duplicate> duplicates;
   bool admitted = true;
   for (std::size_t i = 0; i < events.size(); ++i) {
     const auto token = model::read_event(events.record(i)).token;
     const auto known = oracle_.tokens.find(token);
-    const bool good =
-        token.value == 0 || (known != oracle_.tokens.end() && !known->second.cancelled);
+    const std::string key(model::read_event(events.record(i)).idempotency_key);
+    const bool alive = known != oracle_.tokens.end() && !known->second.cancelled;
+    const bool good = token.value == 0 || alive || first_of(key).has_value();
+    if (good && token.value != 0 && !alive) ++counts["duplicate under a cancelled token"];
     require(plan.admit(events, i).ok() == good, "an event was let in under a cancelled token");
     admitted = admitted && good;
   }
@@ -214,8 +242,8 @@ void CoreWorld::publish(CommitPlan& plan) {
     ++counts["refused by token"];
     return;
   }
-  plan.publish(events, batch, ids);
-  note_published(events, ids, plan.number().value);
+  plan.publish(events, batch, ids, &duplicates);
+  note_published(events, ids, duplicates, plan.number().value);
   ++counts[crowd ? "crowd" : batch ? "batch" : "publish"];
   if (chance(20)) expect_last(plan);
   if (chance(10)) {
@@ -284,7 +312,8 @@ std::unique_ptr<core::TxWrites> CoreWorld::any_tx(const Held& held, bool& confli
                     .priority = one.entry(0).lane,
                     .metadata = metadata,
                     .token = view.token,
-                    .ordering_key = view.ordering_key},
+                    .ordering_key = view.ordering_key,
+                    .idempotency_key = view.idempotency_key},
                    now_.wall);
     note_stored_key(tx->events, std::string(view.ordering_key));
   }
@@ -317,6 +346,8 @@ bool CoreWorld::tx_admitted(const core::TxWrites& tx) {
   for (std::size_t i = 0; i < tx.events.size(); ++i) {
     const auto* admission = tx.events.admission(i);
     if (admission == nullptr || admission->token.value == 0) continue;
+    const std::string key(model::read_event(tx.events.record(i)).idempotency_key);
+    if (first_of(key).has_value()) continue;
     const auto known = oracle_.tokens.find(admission->token);
     admitted = admitted && known != oracle_.tokens.end() && !known->second.cancelled;
   }
@@ -324,10 +355,11 @@ bool CoreWorld::tx_admitted(const core::TxWrites& tx) {
 }
 
 void CoreWorld::note_tx(const CommitPlan& plan, const model::EncodedEvents& events,
-                        const std::vector<EventId>& ids,
+                        const CommitPlan::Settlement& settlement,
                         const std::vector<core::TxWrites::StateWrite>& writes) {
-  note_published(events, ids, plan.number().value);
-  counts["tx event"] += ids.size();
+  note_published(events, settlement.published, settlement.duplicates, plan.number().value);
+  counts["tx event"] += settlement.published.size();
+  counts["duplicate in a tx"] += settlement.duplicates.size();
   for (const auto& write : writes) {
     fact([=, number = plan.number().value](Oracle& oracle) {
       oracle.write_state({write.name, write.key}, write.value, number);
@@ -421,7 +453,7 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
     require(plan.event_count() == before, "a tx published under a cancelled token");
     fail(held, std::nullopt, settlement);
   } else {
-    if (keeps_tx) note_tx(plan, tx->events, settlement.published, writes);
+    if (keeps_tx) note_tx(plan, tx->events, settlement, writes);
     check_effect(held, answer, keeps_tx, settlement);
     if (settlement.effect == Effect::settled && chance(20)) {
       auto& twice = answers_.emplace_back();

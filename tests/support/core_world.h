@@ -63,6 +63,8 @@ class CoreWorld {
     settings_.parked_per_lane_max = profile.parked_per_lane_max;
     settings_.dead_letters_max = profile.dead_letters_max;
     settings_.ageing = profile.ageing;
+    settings_.idempotency = {pick<std::uint64_t>({0, 3, 1'000, 1'000}),
+                             pick<std::int64_t>({5, 60, 100'000}) * 1'000'000'000};
     start_process();
   }
 
@@ -131,12 +133,12 @@ class CoreWorld {
 
   void publish(core::CommitPlan& plan);
   void note_published(const model::EncodedEvents& events, const std::vector<EventId>& ids,
-                      std::uint64_t commit);
+                      const std::vector<core::Duplicate>& duplicates, std::uint64_t commit);
   model::EncodedEvents& encode(std::size_t count);
-  std::string any_key();
+  std::string any_ordering_key();
   void note_stored_key(model::EncodedEvents& events, const std::string& key);
   void expect_last(const core::CommitPlan& plan);
-  void forget_keys(core::CommitPlan& plan);
+  void forget_ordering_keys(core::CommitPlan& plan);
   void answer_some(core::CommitPlan& plan);
   void answer(core::CommitPlan& plan, Held held);
   /// Of an answer that counts; the tx, if there is one, was looked at before.
@@ -145,7 +147,7 @@ class CoreWorld {
   void note_run_again(const Held& held, const core::CommitPlan::Settlement& settlement);
   bool tx_admitted(const core::TxWrites& tx);
   void note_tx(const core::CommitPlan& plan, const model::EncodedEvents& events,
-               const std::vector<EventId>& ids,
+               const core::CommitPlan::Settlement& settlement,
                const std::vector<core::TxWrites::StateWrite>& writes);
   core::Answer any_answer(const Held& held, const OracleSubscription* subscription);
   bool holds(const Held& held);
@@ -174,6 +176,13 @@ class CoreWorld {
   void pause_or_resume(core::CommitPlan& plan);
   void set_paused(core::CommitPlan& plan, Id id, bool paused);
   void flood();
+
+  // core_world_keys.cc
+  std::string any_key();
+  std::optional<OracleUse> first_of(const std::string& key) const;
+  void forget_keys(core::CommitPlan& plan);
+  void check_forgotten(const model::Commit& commit);
+  void compare_keys();
 
   // core_world_cancel.cc
   void make_token(core::CommitPlan& plan);

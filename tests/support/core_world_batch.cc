@@ -14,7 +14,7 @@ using core::CommitPlan;
 bool CoreWorld::lingers(const OracleSubscription& subscription) const {
   if (subscription.batch_linger == 0) return false;
   for (const auto lane : kAllPriorities) {
-    const auto ready = ready(subscription, lane);
+    const auto ready = this->ready(subscription, lane);
     for (const auto& event : {ready.out_of_turn, ready.in_turn}) {
       // What had to wait for its key was not ready before.
       if (event.has_value() && oracle_.keyed.contains(*event)) continue;
@@ -89,7 +89,7 @@ void CoreWorld::answer(CommitPlan& plan, std::vector<Held> batch) {
     require(plan.event_count() == before, "a batch that did not count published something");
   } else if (keeps_tx) {
     ++counts["batch with tx"];
-    note_tx(plan, tx->events, settlements.front().published, writes);
+    note_tx(plan, tx->events, settlements.front(), writes);
   }
   for (std::size_t i = 0; i < batch.size(); ++i) {
     auto& held = batch[i];

@@ -38,6 +38,7 @@ void CoreWorld::start_process() {
   add(store_.settlements);
   add(store_.tokens);
   add(store_.tombstones);
+  require(recovery.add(store_.key_range).ok(), "recovery refused a record");
   for (const auto lane : kAllPriorities) {
     const auto from = recovery.tail_from(lane);
     for (const auto& [first, chunk] : store_.chunks[lane]) {
@@ -221,6 +222,7 @@ void CoreWorld::step() {
       plan.trim();
       forget_keys(plan);
       plan.refresh_cursors(below(50));
+      forget_ordering_keys(plan);
     });
     ++counts["housekeeping"];
   } else if (what < 979) {
@@ -391,6 +393,7 @@ void CoreWorld::compare() {
                 ", not " + std::to_string(never_claimed));
   }
   compare_cancellations();
+  compare_keys();
   for (const auto& [id, subscription] : oracle_.subscriptions) {
     require(state_of(id).record.paused == subscription.paused,
             "paused or not: subscription " + std::to_string(id));

@@ -240,7 +240,7 @@ void CoreWorld::flood() {
       }
       std::vector<EventId> ids;
       plan.publish(events, false, ids);
-      note_published(events, ids, plan.number().value);
+      note_published(events, ids, {}, plan.number().value);
     });
     offer(number_);
     scheduler_->advance(now_);

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "core/idempotency.h"
 #include "holdfast/token.h"
 #include "holdfast/types.h"
 #include "model/due_time.h"
@@ -32,6 +33,7 @@ struct Wish {
 struct OracleEvent {
   std::string type;
   std::string color;
+  std::string idempotency_key{};
   std::uint64_t commit = 0;
   base::BusTime published_at = 0;
   bool ever_claimed = false;
@@ -54,6 +56,15 @@ struct OracleToken {
   bool cancelled = false;
   base::BusTime used_at = 0;
   base::BusTime deadline = 0;
+};
+
+/// Something was published under an idempotency key.
+struct OracleUse {
+  std::string key;
+  EventId event;
+  std::uint64_t commit = 0;
+  TokenId token;
+  base::BusTime used_at = 0;
 };
 
 /// Written down by a commit; `holder` and `again` are of this life of the process alone.
@@ -119,6 +130,9 @@ class Oracle {
       keyed[id].after[id.priority] = 0;
       by_key[event.key].push_back(id);
       last[id.priority] = id.sequence;
+    }
+    if (!event.idempotency_key.empty()) {
+      uses.push_back({event.idempotency_key, id, event.commit, event.token, event.published_at});
     }
     events[id] = std::move(event);
   }
@@ -362,6 +376,19 @@ class Oracle {
     return (found == events.end() || found->second.ever_claimed) && !is_owed(event);
   }
 
+  /// What was published under this key, if that still counts: not too long ago, and not too many
+  /// others since.
+  [[nodiscard]] std::optional<OracleUse> first_of(const std::string& key,
+                                                  const core::IdempotencyRule& rule,
+                                                  base::BusTime now) const {
+    for (std::size_t back = 1; back <= uses.size() && back <= rule.keys_max; ++back) {
+      const auto& use = uses[uses.size() - back];
+      if (use.key != key) continue;
+      if (now - use.used_at < rule.window) return use;
+      break;
+    }
+    return std::nullopt;
+  }
   [[nodiscard]] OracleSubscription* find(Id id) {
     const auto found = subscriptions.find(id);
     return found == subscriptions.end() ? nullptr : &found->second;
@@ -405,6 +432,7 @@ class Oracle {
   std::map<std::string, std::vector<EventId>> by_key;
   std::map<std::string, model::PerLane<model::Sequence>> last_of_key;
   std::uint64_t published = 0;
+  std::vector<OracleUse> uses;                        // of idempotency keys, ever
   std::map<std::uint64_t, base::BusTime> offered_at;  // commits, in this life of the process
   model::PerLane<model::Sequence> next{{1, 1, 1, 1}};
 

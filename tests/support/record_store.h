@@ -56,6 +56,9 @@ class RecordStore {
   std::map<TokenId, model::TokenRecord> tokens;
   std::map<EventId, model::TombstoneRecord> tombstones;
   std::map<std::string, model::OrderingKeyRecord> ordering_keys;
+  std::map<std::string, model::IdempotencyRecord> keys;
+  std::map<std::uint64_t, model::IdempotencyUse> key_uses;
+  model::IdempotencyRange key_range;
   model::PerLane<model::Sequence> next{{1, 1, 1, 1}};
   model::PerLane<model::Sequence> trim{{1, 1, 1, 1}};
 
@@ -147,6 +150,18 @@ class RecordStore {
   void put(const model::EraseOrderingKey& each, const model::Commit&) {
     ordering_keys.erase(each.key);
   }
+  void put(const model::PutIdempotency& each, const model::Commit&) {
+    const auto& record = each.record;
+    keys.insert_or_assign(record.key, record);
+    key_uses.erase(each.replaces);
+    key_uses.insert_or_assign(record.use,
+                              model::IdempotencyUse{record.use, record.used_at, record.key});
+  }
+  void put(const model::EraseIdempotency& each, const model::Commit&) {
+    keys.erase(each.key);
+    key_uses.erase(each.use);
+  }
+  void put(const model::PutIdempotencyRange& each, const model::Commit&) { key_range = each.range; }
 };
 
 }  // namespace holdfast::testing

@@ -20,7 +20,7 @@ TEST_F(StatTest, CountsByLaneAndSubscription) {
   make_journal_with_a_past();
   const auto found = stat();
   EXPECT_EQ(found["journal"], path());
-  EXPECT_EQ(found["format"], 2);
+  EXPECT_EQ(found["format"], 3);
   EXPECT_EQ(found["epoch"], 1);
   EXPECT_EQ(found["uuid"].get<std::string>().size(), 36);
   EXPECT_EQ(found["condition"], "clean");

@@ -42,6 +42,9 @@ struct Tables {
   std::map<TokenId, model::TokenRecord> tokens;
   std::map<EventId, model::TombstoneRecord> tombstones;
   std::map<std::string, model::OrderingKeyRecord> ordering_keys;
+  std::map<std::string, model::IdempotencyRecord> idempotency;
+  std::map<std::uint64_t, model::IdempotencyUse> idempotency_uses;
+  std::optional<model::IdempotencyRange> idempotency_range;
 };
 
 template <typename Map>
@@ -133,6 +136,17 @@ class Apply {
     tables_.ordering_keys[put.record.key] = put.record;
   }
   void operator()(const model::EraseOrderingKey& erase) { tables_.ordering_keys.erase(erase.key); }
+  void operator()(const model::PutIdempotency& put) {
+    const auto& record = put.record;
+    tables_.idempotency[record.key] = record;
+    tables_.idempotency_uses.erase(put.replaces);
+    tables_.idempotency_uses[record.use] = {record.use, record.used_at, record.key};
+  }
+  void operator()(const model::EraseIdempotency& erase) {
+    tables_.idempotency.erase(erase.key);
+    tables_.idempotency_uses.erase(erase.use);
+  }
+  void operator()(const model::PutIdempotencyRange& put) { tables_.idempotency_range = put.range; }
 
  private:
   Tables& tables_;
@@ -292,6 +306,9 @@ Result<std::optional<Record>> MemoryJournal::find(const RecordRef& ref) const {
   if (const auto* ordering = std::get_if<OrderingKeyRef>(&ref)) {
     return in(tables_.ordering_keys, ordering->key);
   }
+  if (const auto* used = std::get_if<IdempotencyRef>(&ref)) {
+    return in(tables_.idempotency, used->key);
+  }
   const auto& parked = std::get<ParkedRef>(ref);
   const auto at = tables_.parked.find({parked.subscription, parked.event});
   if (at == tables_.parked.end()) return std::optional<Record>();
@@ -312,6 +329,15 @@ std::vector<Record> MemoryJournal::records(const ScanSpec& spec) const {
   if (std::holds_alternative<LostRanges>(spec)) take(tables_.lost, any);
   if (std::holds_alternative<Tokens>(spec)) take(tables_.tokens, any);
   if (std::holds_alternative<Tombstones>(spec)) take(tables_.tombstones, any);
+  if (const auto* wanted = std::get_if<IdempotencyUses>(&spec)) {
+    for (auto at = tables_.idempotency_uses.lower_bound(wanted->from);
+         at != tables_.idempotency_uses.end() && at->first < wanted->to; ++at) {
+      out.emplace_back(at->second);
+    }
+  }
+  if (std::holds_alternative<IdempotencyRanges>(spec) && tables_.idempotency_range.has_value()) {
+    out.emplace_back(*tables_.idempotency_range);
+  }
   if (const auto* wanted = std::get_if<Settlements>(&spec)) {
     take(tables_.settlements, [wanted](const auto& key) {
       return !wanted->subscription || (key.first == *wanted->subscription &&

@@ -106,6 +106,20 @@ class Encoder {
   void operator()(const model::EraseOrderingKey& ordering) {
     erase(keys::ordering_key(ordering.key));
   }
+  void operator()(const model::PutIdempotency& used) {
+    const auto& record = used.record;
+    encode_to(keys::idempotency(record.key), record);
+    if (used.replaces != 0) erase(keys::idempotency_use(used.replaces));
+    encode_to(keys::idempotency_use(record.use),
+              model::IdempotencyUse{record.use, record.used_at, record.key});
+  }
+  void operator()(const model::EraseIdempotency& used) {
+    erase(keys::idempotency(used.key));
+    erase(keys::idempotency_use(used.use));
+  }
+  void operator()(const model::PutIdempotencyRange& range) {
+    encode_to(std::string(keys::kIdempotencyRange), range.range);
+  }
 
  private:
   template <typename Record>

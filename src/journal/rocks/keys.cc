@@ -90,6 +90,8 @@ constexpr std::string_view kLostRange = "ml";
 constexpr std::string_view kRetentionMark = "mr";
 constexpr std::string_view kTombstone = "te";
 constexpr std::string_view kToken = "tt";
+constexpr std::string_view kIdempotency = "kk";
+constexpr std::string_view kIdempotencyUse = "ku";
 
 std::optional<EventId> parse_after(std::string_view prefix, std::string_view key) {
   if (!key.starts_with(prefix)) return std::nullopt;
@@ -97,6 +99,14 @@ std::optional<EventId> parse_after(std::string_view prefix, std::string_view key
   const auto event = cutter.event();
   if (!cutter.done()) return std::nullopt;
   return event;
+}
+
+std::optional<std::uint64_t> parse_number(std::string_view prefix, std::string_view key) {
+  if (!key.starts_with(prefix)) return std::nullopt;
+  Cutter cutter(key.substr(prefix.size()));
+  const auto number = cutter.number<std::uint64_t>();
+  if (!cutter.done()) return std::nullopt;
+  return number;
 }
 
 }  // namespace
@@ -136,6 +146,11 @@ std::string retention_mark(Priority lane, model::Sequence sequence) {
 std::string token(TokenId id) { return join(std::string(kToken), id.value); }
 std::string tombstone(EventId event) { return join(std::string(kTombstone), event); }
 std::string ordering_key(std::string_view key) { return begin(Table::ordering_key).append(key); }
+
+std::string idempotency(std::string_view key) { return std::string(kIdempotency).append(key); }
+std::string idempotency_use(std::uint64_t number) {
+  return join(std::string(kIdempotencyUse), number);
+}
 
 std::string end_of(std::string_view prefix) {
   std::string end(prefix);
@@ -196,6 +211,11 @@ std::optional<Parsed> parse(std::string_view key) {
     case Table::cancel:
       if (parse_token(key) || parse_tombstone(key)) return parsed;
       return std::nullopt;
+    case Table::idempotency:
+      if (key == kIdempotencyRange || parse_idempotency(key) || parse_idempotency_use(key)) {
+        return parsed;
+      }
+      return std::nullopt;
     default: return std::nullopt;
   }
   if (!cutter.done()) return std::nullopt;
@@ -209,14 +229,19 @@ std::optional<EventId> parse_retention_mark(std::string_view key) {
   return parse_after(kRetentionMark, key);
 }
 std::optional<TokenId> parse_token(std::string_view key) {
-  if (!key.starts_with(kToken)) return std::nullopt;
-  Cutter cutter(key.substr(kToken.size()));
-  const TokenId id{cutter.number<std::uint64_t>()};
-  if (!cutter.done()) return std::nullopt;
-  return id;
+  const auto number = parse_number(kToken, key);
+  if (!number.has_value()) return std::nullopt;
+  return TokenId{*number};
 }
 std::optional<EventId> parse_tombstone(std::string_view key) {
   return parse_after(kTombstone, key);
+}
+std::optional<std::string_view> parse_idempotency(std::string_view key) {
+  if (!key.starts_with(kIdempotency) || key.size() == kIdempotency.size()) return std::nullopt;
+  return key.substr(kIdempotency.size());
+}
+std::optional<std::uint64_t> parse_idempotency_use(std::string_view key) {
+  return parse_number(kIdempotencyUse, key);
 }
 
 }  // namespace holdfast::journal::keys

@@ -15,7 +15,7 @@
 // byte of a key is its table, integers are big-endian, so that keys sort as what they name. On disk
 // since format 1: never renumber, reuse or reorder.
 //
-// Kept free for later: 'o' operations, 'k' idempotency keys.
+// Kept free for later: 'o' operations.
 
 namespace holdfast::journal::keys {
 
@@ -25,6 +25,7 @@ enum class Table : char {
   cursor = 'c',
   dead_letter = 'd',
   event = 'e',
+  idempotency = 'k',
   ordering_key = 'l',
   meta = 'm',
   subscription = 'n',
@@ -44,6 +45,9 @@ inline constexpr std::string_view kCommit = "mc";
 /// the commit which that open wrote. It is how a jump in the commit numbers is told from a hole.
 inline constexpr std::string_view kResumed = "mo";
 
+/// The number up to which idempotency keys have been used, and from which they are kept.
+inline constexpr std::string_view kIdempotencyRange = "kr";
+
 std::string event(EventId first);
 std::string subscription(model::SubscriptionId id);
 std::string cursor(model::SubscriptionId id, Priority lane);
@@ -59,6 +63,9 @@ std::string retention_mark(Priority lane, model::Sequence sequence);
 std::string token(TokenId id);
 std::string tombstone(EventId event);
 std::string ordering_key(std::string_view key);
+std::string idempotency(std::string_view key);
+/// The same key once more, sorted by age.
+std::string idempotency_use(std::uint64_t number);
 
 /// All keys that begin with `prefix`: [prefix, end_of(prefix)).
 std::string end_of(std::string_view prefix);
@@ -89,5 +96,8 @@ std::optional<EventId> parse_retention_mark(std::string_view key);
 /// And for those of the table `cancel`.
 std::optional<TokenId> parse_token(std::string_view key);
 std::optional<EventId> parse_tombstone(std::string_view key);
+/// And for those of the table `idempotency`. The first borrows.
+std::optional<std::string_view> parse_idempotency(std::string_view key);
+std::optional<std::uint64_t> parse_idempotency_use(std::string_view key);
 
 }  // namespace holdfast::journal::keys

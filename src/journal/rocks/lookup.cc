@@ -41,6 +41,7 @@ std::string key_of(const RecordRef& ref) {
     std::string operator()(const OrderingKeyRef& ordering) const {
       return keys::ordering_key(ordering.key);
     }
+    std::string operator()(const IdempotencyRef& ref) const { return keys::idempotency(ref.key); }
   };
   return std::visit(Key{}, ref);
 }
@@ -129,6 +130,9 @@ Result<std::optional<model::Record>> Lookup::find(const RecordRef& ref) const {
       state != nullptr && state->name.find('\0') != std::string::npos) {
     return std::optional<model::Record>();
   }
+  if (const auto* used = std::get_if<IdempotencyRef>(&ref); used != nullptr && used->key.empty()) {
+    return std::optional<model::Record>();
+  }
   const auto key = key_of(ref);
   HOLDFAST_ASSIGN(const auto value, get(key));
   if (!value) return std::optional<model::Record>();
@@ -194,6 +198,14 @@ Status Lookup::scan(const ScanSpec& spec, const Sink& sink) const {
       // The next key after it in the order of bytes.
       const auto from = spec.after.empty() ? prefix : keys::ordering_key(spec.after) + '\0';
       return lookup.scan_keys(from, keys::end_of(prefix), sink);
+    }
+    Status operator()(const IdempotencyUses& spec) const {
+      if (spec.from >= spec.to) return {};
+      return lookup.scan_keys(keys::idempotency_use(spec.from), keys::idempotency_use(spec.to),
+                              sink);
+    }
+    Status operator()(const IdempotencyRanges&) const {
+      return all(std::string(keys::kIdempotencyRange));
     }
 
     [[nodiscard]] Status all(const std::string& prefix) const {

@@ -61,6 +61,17 @@ Result<model::Record> decode_cancel_record(std::string_view key, std::string_vie
   return Status(StatusCode::internal, "not a record that can be looked up");
 }
 
+Result<model::Record> decode_idempotency_record(std::string_view key, std::string_view value) {
+  if (const auto name = keys::parse_idempotency(key)) {
+    return as_record(model::decode_idempotency(key, value, std::string(*name)), "journal");
+  }
+  if (const auto number = keys::parse_idempotency_use(key)) {
+    return as_record(model::decode_idempotency_use(key, value, *number),
+                     "use " + std::to_string(*number));
+  }
+  return as_record(model::decode_idempotency_range(key, value), "journal");
+}
+
 }  // namespace
 
 Result<model::Record> decode_record(std::string_view key, std::string_view value) {
@@ -103,6 +114,7 @@ Result<model::Record> decode_record(std::string_view key, std::string_view value
     case keys::Table::ordering_key:
       return as_record(model::decode_ordering_key(key, value, std::string(parsed->key)),
                        "ordering key");
+    case keys::Table::idempotency: return decode_idempotency_record(key, value);
     case keys::Table::cancel: return decode_cancel_record(key, value);
     case keys::Table::meta: return decode_meta_record(key, value);
   }

@@ -235,6 +235,41 @@ TEST(StateCodec, GivesBackWhatACommitSaysOfItself) {
   EXPECT_TRUE(decoded->clean);
 }
 
+TEST(StateCodec, GivesBackIdempotencyKeys) {
+  const IdempotencyRecord record{.key = std::string("\0k", 2),
+                                 .use = 9,
+                                 .event = {Priority::low, 8},
+                                 .commit = {7},
+                                 .batch = {6},
+                                 .token = {5},
+                                 .used_at = 4};
+  const auto decoded = decode_idempotency("key", encode(record, "key"), record.key);
+  ASSERT_TRUE(decoded.ok());
+  EXPECT_EQ(decoded->key, record.key);
+  EXPECT_EQ(decoded->use, 9U);
+  EXPECT_EQ(decoded->event, record.event);
+  EXPECT_EQ(decoded->commit, CommitNumber{7});
+  EXPECT_EQ(decoded->batch, BatchId{6});
+  EXPECT_EQ(decoded->token, TokenId{5});
+  EXPECT_EQ(decoded->used_at, 4);
+  const auto use =
+      decode_idempotency_use("key", encode(IdempotencyUse{9, 4, record.key}, "key"), 9);
+  ASSERT_TRUE(use.ok());
+  EXPECT_EQ(use->number, 9U);
+  EXPECT_EQ(use->used_at, 4);
+  EXPECT_EQ(use->key, record.key);
+  const auto range = decode_idempotency_range("key", encode(IdempotencyRange{3, 9}, "key"));
+  ASSERT_TRUE(range.ok());
+  EXPECT_EQ(*range, (IdempotencyRange{3, 9}));
+}
+
+TEST(StateCodec, RefusesImpossibleIdempotencyKeys) {
+  const IdempotencyRecord odd{.event = {static_cast<Priority>(4), 8}};
+  EXPECT_TRUE(decode_idempotency("key", encode(odd, "key"), "k").status() == StatusCode::data_loss);
+  EXPECT_TRUE(decode_idempotency_range("key", encode(IdempotencyRange{9, 3}, "key")).status() ==
+              StatusCode::data_loss);
+}
+
 TEST(StateCodec, GivesBackWhatAJournalSaysOfItself) {
   JournalMeta meta{.format = 1, .uuid = {}, .created_at = 12};
   for (std::size_t i = 0; i < meta.uuid.size(); ++i)
@@ -281,6 +316,11 @@ std::vector<Kind> all_kinds() {
        status([](auto k, auto v) { return decode_lost_range(k, v, Priority::low); })},
       {"state", encode_state("value", {3}, "key"),
        status([](auto k, auto v) { return decode_state(k, v, "n", "k"); })},
+      {"idempotency key", encode(IdempotencyRecord{.use = 3, .event = kEvent}, "key"),
+       status([](auto k, auto v) { return decode_idempotency(k, v, "k"); })},
+      {"use of a key", encode(IdempotencyUse{3, 4, "name"}, "key"),
+       status([](auto k, auto v) { return decode_idempotency_use(k, v, 3); })},
+      {"range of keys", encode(IdempotencyRange{3, 4}, "key"), status(decode_idempotency_range)},
       {"commit", encode_meta(commit, "key"), status(decode_meta)},
       {"journal", encode(JournalMeta{.format = 1}, "key"), status(decode_journal_meta)},
   };

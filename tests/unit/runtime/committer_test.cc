@@ -30,6 +30,7 @@ class HeldJournal final : public journal::Journal {
   [[nodiscard]] const journal::JournalState& state() const override { return inner_->state(); }
   [[nodiscard]] Result<std::optional<model::Record>> find(
       const journal::RecordRef& ref) const override {
+    if (fail_find) return Status(StatusCode::data_loss, "unreadable");
     return inner_->find(ref);
   }
   Status scan(const journal::ScanSpec& spec, const journal::Sink& sink) const override {
@@ -56,6 +57,7 @@ class HeldJournal final : public journal::Journal {
   Signal let_go;
   Status fail_sync;
   Status fail_commit;
+  std::atomic<bool> fail_find{false};
 
  private:
   std::unique_ptr<journal::Journal> inner_ = journal::make_memory_journal();
@@ -78,9 +80,10 @@ class Committing : public ::testing::Test {
   }
 
   /// Publishes without waiting; its result lands in `done`.
-  void publish(Durability durability, const std::string& payload = "x") {
+  void publish(Durability durability, const std::string& payload = "x",
+               const std::string& key = {}) {
     Request request;
-    request.events.add({.type = "a.b", .payload = payload}, 1);
+    request.events.add({.type = "a.b", .payload = payload, .idempotency_key = key}, 1);
     request.durability = durability;
     request.done = [this](Result<Committed> result) { done.add(std::move(result)); };
     ASSERT_TRUE(is_ok(committer.submit(request, false)));
@@ -317,6 +320,80 @@ TEST_F(Committing, StopServesWhatWaitsAndCommitsTheLastOneBehindIt) {
   EXPECT_EQ(committer.durable(), committer.written());
   Request late;
   EXPECT_TRUE(fails(committer.submit(late, true), StatusCode::unavailable, {"closed"}));
+}
+
+TEST_F(Committing, DuplicateIsNotToldToBeDurableBeforeTheFirstIs) {
+  // The first two are one group; the others come while that is written and not synced.
+  publish(Durability::durable, "first", "k");
+  publish(Durability::durable, "second", "k");
+  committer.start();
+  ASSERT_TRUE(journal.syncs.wait_for_count(1));
+  publish(Durability::durable, "third", "k");
+  // Whoever asks for less is told at once, and behind the third.
+  publish(Durability::os, "fourth", "k");
+  ASSERT_TRUE(done.wait_for_count(1));
+  const auto told = done.all();
+  ASSERT_EQ(told.size(), 1U);
+  ASSERT_TRUE(is_ok(told[0]));
+  ASSERT_EQ(told[0]->duplicates.size(), 1U);
+  EXPECT_EQ(told[0]->duplicates[0].commit.value, 1U);
+  EXPECT_EQ(committer.durable().value, 0U);
+  let_syncs_go();
+  ASSERT_TRUE(done.wait_for_count(4));
+  std::size_t duplicates = 0;
+  for (const auto& each : done.all()) {
+    ASSERT_TRUE(is_ok(each));
+    EXPECT_EQ(each->ids, (std::vector<EventId>{{Priority::normal, 1}}));
+    duplicates += each->duplicates.size();
+  }
+  EXPECT_EQ(duplicates, 3U);
+  EXPECT_EQ(journal.numbers.size(), 1U) << "nothing was written for them";
+}
+
+TEST_F(Committing, DuplicateOfWhatMayNotSurviveIsIndeterminateAsTheFirst) {
+  journal.fail_sync = {StatusCode::indeterminate, "broken"};
+  publish(Durability::durable, "first", "k");
+  publish(Durability::durable, "second", "k");
+  committer.start();
+  ASSERT_TRUE(journal.syncs.wait_for_count(1));
+  let_syncs_go();
+  ASSERT_TRUE(done.wait_for_count(2));
+  for (const auto& each : done.all()) {
+    EXPECT_TRUE(fails(each, StatusCode::indeterminate, {"normal:1"}));
+  }
+}
+
+TEST_F(Committing, KeyThatCannotBeLookedUpRefusesItsEventAndFailsTheAckOfItsTx) {
+  let_syncs_go();
+  committer.start();
+  publish(Durability::os);
+  std::optional<core::Lease> lease;
+  ASSERT_TRUE(eventually([&] { return (lease = take()).has_value(); }));
+  ASSERT_TRUE(done.wait_for_count(1));
+  journal.fail_find = true;
+  publish(Durability::os, "x", "k");
+  ASSERT_TRUE(done.wait_for_count(2));
+  EXPECT_TRUE(fails(done.all()[1], StatusCode::data_loss, {"unreadable"}));
+  publish(Durability::os, "without a key");
+  ASSERT_TRUE(done.wait_for_count(3));
+  EXPECT_TRUE(is_ok(done.all()[2]));
+  {
+    const std::lock_guard lock(state.mutex);
+    state.scheduler.finish(*lease);
+    core::Answer answer;
+    answer.lease = *std::move(lease);
+    answer.tx = std::make_unique<core::TxWrites>();
+    answer.tx->events.add({.type = "a.b", .idempotency_key = "k"}, 1);
+    state.answers.push_back(std::move(answer));
+  }
+  committer.answers_given(true);
+  EXPECT_TRUE(eventually([&] {
+    const std::lock_guard lock(state.mutex);
+    return state.ledger.find(id)->retried == 1;
+  }));
+  const std::lock_guard lock(state.mutex);
+  EXPECT_EQ(state.ledger.lanes[Priority::normal].next, 3U);
+  EXPECT_NE(state.ledger.find(id)->last_error.find("unreadable"), std::string::npos);
 }
 
 TEST_F(Committing, CommitsAreNumberedDensely) {

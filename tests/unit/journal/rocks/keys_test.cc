@@ -33,6 +33,9 @@ TEST(Keys, HaveTheBytesThatTheFormatSays) {
   EXPECT_EQ(hex(keys::state("ab", "c")), "7561620063");
   EXPECT_EQ(hex(keys::lost_range(Priority::high, 2)), "6d6c010000000000000002");
   EXPECT_EQ(hex(keys::retention_mark(Priority::high, 2)), "6d72010000000000000002");
+  EXPECT_EQ(hex(keys::idempotency("ab")), "6b6b6162");
+  EXPECT_EQ(hex(keys::idempotency_use(2)), "6b750000000000000002");
+  EXPECT_EQ(keys::kIdempotencyRange, "kr");
   EXPECT_EQ(keys::kJournal, "mj");
   EXPECT_EQ(keys::kCommit, "mc");
   EXPECT_EQ(keys::kResumed, "mo");
@@ -64,6 +67,12 @@ TEST(Keys, AreTakenApartAgain) {
   EXPECT_EQ(keys::parse_lost_range(keys::lost_range(Priority::high, 77)), event);
   EXPECT_EQ(keys::parse_retention_mark(keys::retention_mark(Priority::high, 77)), event);
   EXPECT_FALSE(keys::parse_lost_range(keys::retention_mark(Priority::high, 77)));
+  const std::string key("a\0\xff", 3);
+  EXPECT_EQ(keys::parse(keys::idempotency(key))->table, keys::Table::idempotency);
+  EXPECT_EQ(keys::parse_idempotency(keys::idempotency(key)), key);
+  EXPECT_EQ(keys::parse_idempotency_use(keys::idempotency_use(77)), 77U);
+  EXPECT_FALSE(keys::parse_idempotency(keys::idempotency_use(77)));
+  EXPECT_TRUE(keys::parse(keys::kIdempotencyRange));
 }
 
 TEST(Keys, OfNoTableOrOfAnotherLengthAreRefused) {
@@ -71,7 +80,9 @@ TEST(Keys, OfNoTableOrOfAnotherLengthAreRefused) {
        {std::string(), std::string("x1"), std::string("t"), std::string("e"), std::string("m"),
         std::string("mx"), std::string("uname"), keys::event({Priority::low, 1}) + "x",
         keys::event({Priority::low, 1}).substr(0, 9), keys::cursor({1}, Priority::low) + "x",
-        std::string("e\4\0\0\0\0\0\0\0\1", 10), keys::lost_range(Priority::low, 1) + "x"}) {
+        keys::idempotency(""), keys::idempotency_use(1) + "x", std::string("krx"),
+        std::string("kx"), std::string("e\4\0\0\0\0\0\0\0\1", 10),
+        keys::lost_range(Priority::low, 1) + "x"}) {
     EXPECT_FALSE(keys::parse(key)) << hex(key);
   }
 }

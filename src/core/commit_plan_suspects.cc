@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+// Dead letters that are put back, and what was running when the process died.
+#include <string>
+
+#include "base/assert.h"
+#include "core/commit_plan.h"
+
+namespace holdfast::core {
+
+void CommitPlan::redrive(const model::DeadLetterRecord& letter) {
+  auto* subscription = ledger_.find(letter.subscription);
+  if (subscription == nullptr) return;
+  auto& lane = subscription->lanes[letter.event.priority];
+  const auto view = letter.chunk->event(letter.event.sequence);
+  if (ledger_.cancellations.find(view.token) != nullptr && ledger_.is_ended(view)) {
+    shift_ended({{view.token, -1}});
+  }
+  const auto place = reached_place(*letter.chunk, letter.event);
+  add(model::EraseDeadLetter{letter.subscription, letter.event});
+  add(model::PutSettlement{{.subscription = letter.subscription,
+                            .event = letter.event,
+                            .attempts = 0,
+                            .due = in(0),
+                            .suspect = false,
+                            .last_error = letter.reason,
+                            .started = true,
+                            .cleanup = false,
+                            .place = place},
+                           letter.chunk});
+  if (place.key.hash != 0) subscription->keys.add(letter.event, place);
+  ledger_.dead_letters.erase({letter.subscription, letter.event});
+  --lane.dead;
+  ++lane.owed;
+  ++lane.parked;
+  lane.parked_events.add(letter.event.sequence);
+  touch(*subscription, letter.event.priority);
+  wait_until(in(0), *subscription, letter.event, {.started = true});
+}
+
+bool CommitPlan::accuse(const Suspect& suspect) {
+  auto* subscription = ledger_.find(suspect.subscription);
+  HOLDFAST_ASSERT(subscription != nullptr);
+  auto& lane = subscription->lanes[suspect.event.priority];
+  const auto view = suspect.chunk->event(suspect.event.sequence);
+  // What it began before it was cancelled is for `on_cancel`, whoever is to blame.
+  const bool newly_cancelled =
+      !suspect.cleanup && ledger_.cancellations.is_cancelled(suspect.event, view.token);
+  const auto attempts = newly_cancelled ? 0 : suspect.attempts + (suspect.counted ? 1 : 0);
+  static const std::string kReason = "the process ended while its handler was running";
+  if (!suspect.parked) {
+    lane.settle_ahead(suspect.event.sequence);
+    ++lane.parked;
+    lane.parked_events.add(suspect.event.sequence);
+    const auto place = reached_place(*suspect.chunk, suspect.event);
+    if (place.key.hash != 0) subscription->keys.add(suspect.event, place);
+  }
+  touch(*subscription, suspect.event.priority);
+  if (attempts >= subscription->record.attempts_max) {
+    Lease lease;
+    lease.subscription = suspect.subscription;
+    lease.event = suspect.event;
+    lease.chunk = suspect.chunk;
+    lease.parked = true;
+    lease.due = suspect.due;
+    lease.token = view.token;
+    bury(*subscription, lease, attempts, kReason);
+    return true;
+  }
+  add(model::PutSettlement{
+      {.subscription = suspect.subscription,
+       .event = suspect.event,
+       .attempts = attempts,
+       .due = in(0),
+       .suspect = true,
+       .last_error = kReason,
+       .started = true,
+       .cleanup = suspect.cleanup || newly_cancelled,
+       .place = subscription->keys.place(suspect.event)},
+      suspect.parked ? nullptr : suspect.chunk->extract(suspect.event.sequence),
+      suspect.due});
+  return false;
+}
+
+}  // namespace holdfast::core

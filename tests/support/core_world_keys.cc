@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+// The part of the world in which something is published twice.
+#include "support/core_world.h"
+
+namespace holdfast::testing {
+
+std::string CoreWorld::any_key() { return chance(25) ? "k" + std::to_string(below(12)) : ""; }
+
+std::optional<OracleUse> CoreWorld::first_of(const std::string& key) const {
+  if (key.empty()) return std::nullopt;
+  return oracle_.first_of(key, settings_.idempotency, now_.bus);
+}
+
+/// As the upkeep does it: some of the oldest are read and shown.
+void CoreWorld::forget_keys(core::CommitPlan& plan) {
+  const auto first = store_.key_range.first;
+  const auto to = std::min(store_.key_range.next, first + 1 + below(40));
+  std::vector<model::IdempotencyUse> oldest;
+  for (auto at = store_.key_uses.lower_bound(first); at != store_.key_uses.end() && at->first < to;
+       ++at) {
+    oldest.push_back(at->second);
+  }
+  plan.forget_keys(oldest, to);
+}
+
+/// No key is forgotten that still counts, nor the place of another one.
+void CoreWorld::check_forgotten(const model::Commit& made) {
+  for (const auto& operation : made.operations) {
+    const auto* erased = std::get_if<model::EraseIdempotency>(&operation);
+    if (erased == nullptr) continue;
+    require(store_.key_uses.at(erased->use).key == erased->key, "another key was forgotten");
+    const auto first = first_of(erased->key);
+    // It may have been used again in this very commit.
+    require(!first.has_value() || first->commit == made.number.value, "a key was forgotten early");
+    ++counts["key forgotten"];
+  }
+}
+
+void CoreWorld::compare_keys() {
+  require(ledger_->idempotency.range() == store_.key_range,
+          "the range of keys is stored differently");
+  require(store_.keys.size() == store_.key_uses.size(), "a use of a key is left over");
+  for (const auto& [number, use] : store_.key_uses) {
+    const auto& record = store_.keys.at(use.key);
+    require(record.use == number && record.used_at == use.used_at,
+            "the order of age has another use of " + use.key);
+    require(number >= store_.key_range.first && number < store_.key_range.next,
+            "a use is stored that is out of the range");
+  }
+}
+
+}  // namespace holdfast::testing
