@@ -124,6 +124,7 @@ void CoreWorld::check_taken(const core::Lease& lease, Priority worker_class) {
       profile_.clock_jumps && owed.parked && model::clock_of(owed.due) == model::DueClock::wall;
   const auto ready = oracle_.ready(*subscription, event.priority, now_, offered_,
                                    /*without_cleanups=*/lease.beside);
+  const bool little_memory = has_little_memory() || overflows(*subscription, event.priority);
   if (suspect_may_run(*subscription, ready.out_of_turn)) {
     // With little memory, those that are due longest come first.
     // But for what has aged behind one that has just become due.
@@ -131,13 +132,13 @@ void CoreWorld::check_taken(const core::Lease& lease, Priority worker_class) {
     const auto level = level_of(*subscription, event, 0);
     const bool aged_more =
         ready.in_turn == event &&
-        level > (has_little_memory() ? 0 : level_of(*subscription, *ready.out_of_turn, 1));
+        level > (little_memory ? 0 : level_of(*subscription, *ready.out_of_turn, 1));
     if (aged_more) ++counts["aged before due"];
     require(ready.out_of_turn == event || aged_more || suspects_fill_memory() || was_due ||
-                (ready.maybe_hidden && profile_.clock_jumps) || (has_little_memory() && is_due),
+                (ready.maybe_hidden && profile_.clock_jumps) || (little_memory && is_due),
             "passed over " + to_string(*ready.out_of_turn) + ": " + what);
   } else {
-    require(ready.in_turn == event || was_due || (has_little_memory() && is_due),
+    require(ready.in_turn == event || was_due || (little_memory && is_due),
             "out of order, or before it was offered, or not due: " + what);
   }
   // Those that go with another have no turn of their own.
