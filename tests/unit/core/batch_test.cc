@@ -278,6 +278,23 @@ TEST_F(BatchRule, ASuspectGoesAlone) {
   EXPECT_TRUE(take().empty());
 }
 
+TEST_F(BatchRule, ASuspectGoesWithNobodyElseEither) {
+  subscribe(10);
+  publish(3);
+  auto batch = take();
+  ASSERT_EQ(batch.size(), 3U);
+  batch[1].suspect = true;
+  for (const auto& lease : batch) {
+    scheduler_.finish(lease);
+    scheduler_.give_back(lease);
+  }
+  for (const std::uint64_t expected : {1, 2, 3}) {
+    const auto alone = take();
+    EXPECT_EQ(sequences(alone), (Sequences{expected}));
+    for (const auto& lease : alone) scheduler_.finish(lease);
+  }
+}
+
 // --- Answering ----------------------------------------------------------------------------------
 
 TEST_F(BatchRule, EachMemberHasItsOwnOutcomeInOneCommit) {
