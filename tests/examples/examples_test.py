@@ -144,6 +144,15 @@ class Idempotent(Example):
             "invoice for cup: there already\n")))
 
 
+class Ordering(Example):
+    def test_handles_what_has_one_key_in_order(self):
+        self.assertEqual(self.run_it(os.environ["ORDERING"]), (0, (
+            "second withdrawal: conflict\n"
+            "account.deposit: try again\n"
+            "account.deposit\n"
+            "account.withdrawal\n")))
+
+
 class Timeout(Example):
     def test_asks_a_slow_handler_to_stop_while_others_go_on(self):
         self.assertEqual(self.run_it(os.environ["TIMEOUT"]), (0, (

@@ -2,6 +2,8 @@
 // The rules of cancelling, one by one; the model test has them all together.
 #include <deque>
 #include <functional>
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,6 +14,7 @@
 #include "core/gate.h"
 #include "core/scheduler.h"
 #include "core/sequence_set.h"
+#include "core/token_change.h"
 #include "core/token_id.h"
 
 namespace holdfast::core {
@@ -80,6 +83,25 @@ class CancelRule : public ::testing::Test {
     const auto id = made_token(1, ++tokens_);
     commit([&](CommitPlan& plan) { EXPECT_TRUE(plan.make_token(id, timeout).ok()); });
     return id;
+  }
+  /// Long enough for every backoff.
+  void pass_an_hour() {
+    now_.bus += kHour;
+    now_.wall += kHour;
+    scheduler_.advance(now_);
+  }
+  [[nodiscard]] std::uint64_t ended(TokenId token) const {
+    return ledger_.cancellations.find(token)->record.ended;
+  }
+  /// What a token would be told if `subscription` wanted `types` from now on.
+  std::map<TokenId, std::int64_t> change_to(const SubscriptionState& subscription,
+                                            std::vector<std::string> types,
+                                            const EventView& event) const {
+    auto record = subscription.record;
+    record.filter.types = std::move(types);
+    TokenChange change(ledger_, {record.id, std::make_shared<const Interest>(record)});
+    change.add(event);
+    return change.ended();
   }
   template <typename Op>
   std::vector<Op> made() const {
@@ -164,6 +186,22 @@ TEST_F(CancelRule, AnEventExpiresAtItsTimeAndNotBefore) {
   EXPECT_EQ(verdict_, Verdict::run);
 }
 
+TEST_F(CancelRule, AScheduledEventRunsAtItsTimeAndNotBefore) {
+  subscribe();
+  publish({.type = "a", .not_before = now_.wall + 1});
+  publish({.type = "a", .not_before = now_.wall});
+  (void)take();
+  EXPECT_EQ(verdict_, Verdict::postpone);
+  ASSERT_TRUE(take().has_value());
+  EXPECT_EQ(verdict_, Verdict::run);
+}
+
+TEST_F(CancelRule, ATokenTimesOutAtItsTimeAndNotBefore) {
+  const auto token = make_token(1'000);
+  EXPECT_FALSE(ledger_.cancellations.next_expired(now_.bus + 999).has_value());
+  EXPECT_EQ(ledger_.cancellations.next_expired(now_.bus + 1'000), token);
+}
+
 TEST_F(CancelRule, AStopThatNoCancelStoodBehindIsNoAttempt) {
   auto& subscription = subscribe();
   publish({.type = "a"});
@@ -213,6 +251,116 @@ TEST_F(CancelRule, ATokenThatNobodyUsesIsForgottenAfterADay) {
   commit([&](CommitPlan& plan) { plan.trim(); });
   EXPECT_EQ(ledger_.cancellations.find(token), nullptr);
   EXPECT_NE(ledger_.cancellations.find(timed), nullptr) << "its time-out is to come";
+}
+
+// --- Clean-ups ----------------------------------------------------------------------------------
+
+TEST_F(CancelRule, ACleanUpHasAttemptsOfItsOwn) {
+  subscribe();
+  const auto id = publish({.type = "a"});
+  answer(*take(), Kind::retry);
+  pass_an_hour();
+  const auto second = take();
+  EXPECT_EQ(second->attempt, 2U);
+  answer(*second, Kind::retry);
+  EXPECT_EQ(cancel(id).outcome, CancelOutcome::prevented);
+  pass_an_hour();
+  const auto cleanup = take();
+  ASSERT_TRUE(cleanup.has_value());
+  EXPECT_EQ(verdict_, Verdict::clean_up);
+  EXPECT_EQ(cleanup->attempt, 1U);
+  answer(*cleanup, Kind::retry);
+  pass_an_hour();
+  const auto again = take();
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(verdict_, Verdict::clean_up);
+  EXPECT_EQ(again->attempt, 2U);
+}
+
+TEST_F(CancelRule, WhatAnEarlierAttemptHadBegunIsCleanedUpThoughThisOneNeverRan) {
+  subscribe();
+  const auto id = publish({.type = "a"});
+  answer(*take(), Kind::retry);
+  pass_an_hour();
+  const auto lease = take();
+  ASSERT_EQ(verdict_, Verdict::run);
+  EXPECT_EQ(cancel(id).outcome, CancelOutcome::signalled);
+  EXPECT_EQ(answer(*lease, Kind::skip, false).effect, Effect::refused);
+  EXPECT_TRUE(take().has_value());
+  EXPECT_EQ(verdict_, Verdict::clean_up);
+}
+
+TEST_F(CancelRule, ARetryThatTheGateRefusedIsWithNoHandler) {
+  subscribe();
+  const auto id = publish({.type = "a", .expires_at = now_.wall + 1});
+  answer(*take(), Kind::retry);
+  pass_an_hour();
+  ASSERT_TRUE(take().has_value());
+  ASSERT_EQ(verdict_, Verdict::expired);
+  EXPECT_EQ(cancel(id).outcome, CancelOutcome::prevented);
+}
+
+// --- What a token counts as ended ---------------------------------------------------------------
+
+TEST_F(CancelRule, WhatAnEphemeralSubscriptionHasDoneEndsNothing) {
+  subscribe();
+  model::SubscriptionRecord record;
+  record.id = ledger_.next_id();
+  record.start[kLane] = ledger_.lanes[kLane].next;
+  attach(ledger_, scheduler_, ledger_.add(record, false), {8, {}, false}, now_);
+  const auto token = make_token();
+  publish({.type = "a", .token = token});
+  const auto first = take();
+  const auto second = take();
+  ASSERT_TRUE(first.has_value() && second.has_value());
+  answer(*first);
+  answer(*second);
+  EXPECT_EQ(ended(token), 1U);
+}
+
+TEST_F(CancelRule, ADeadLetterHasEndedUntilItIsRedriven) {
+  subscribe();
+  const auto token = make_token();
+  publish({.type = "a", .token = token});
+  answer(*take(), Kind::reject);
+  EXPECT_EQ(ended(token), 1U);
+  const auto letters = made<model::PutDeadLetter>();
+  ASSERT_EQ(letters.size(), 1U);
+  commit([&](CommitPlan& plan) { plan.redrive(letters[0].record); });
+  EXPECT_EQ(ended(token), 0U);
+}
+
+TEST_F(CancelRule, WhatIsParkedIsOwedWhateverIsWantedNow) {
+  auto& subscription = subscribe();
+  const auto& other = subscribe();
+  const auto token = make_token();
+  const auto id = publish({.type = "a", .token = token});
+  for (int i = 0; i < 2; ++i) {
+    const auto lease = take();
+    answer(*lease, lease->subscription == other.record.id ? Kind::ack : Kind::retry);
+  }
+  EXPECT_EQ(ended(token), 0U);
+  EXPECT_TRUE(change_to(subscription, {"b"}, chunk_->event(id.sequence)).empty());
+}
+
+TEST_F(CancelRule, ADeadLetterWasClaimedWhateverIsWantedNow) {
+  auto& subscription = subscribe();
+  const auto token = make_token();
+  const auto id = publish({.type = "a", .token = token});
+  answer(*take(), Kind::reject);
+  EXPECT_TRUE(change_to(subscription, {"b"}, chunk_->event(id.sequence)).empty());
+}
+
+TEST_F(CancelRule, WhatIsParkedAndTrimmedWasClaimedThoughNobodyIsLeft) {
+  auto& subscription = subscribe();
+  const auto token = make_token();
+  const auto id = publish({.type = "a", .token = token});
+  const auto chunk = chunk_;
+  answer(*take(), Kind::snooze);
+  ledger_.lanes[kLane].trim = id.sequence + 1;
+  TokenChange change(ledger_, {subscription.record.id, nullptr});
+  change.add(chunk->event(id.sequence));
+  EXPECT_EQ(change.ended(), (std::map<TokenId, std::int64_t>{{token, 1}}));
 }
 
 TEST(TokenIdTest, ATokenOfASingleEventIsThatEventsName) {

@@ -112,6 +112,22 @@ TEST_F(ParkedWindowTest, WhatIsSettledWhileItReadsDoesNotComeBack) {
   EXPECT_EQ(due(100), (std::vector<Key>{{5, 5}, {7, 7}}));
 }
 
+TEST_F(ParkedWindowTest, WhatIsReadIsAsItWasStored) {
+  window_.open(true, std::numeric_limits<model::DueTime>::min());
+  const auto from = window_.begin_refill();
+  auto stored = record({5, 5});
+  stored.attempts = 3;
+  stored.suspect = stored.started = stored.cleanup = true;
+  window_.refilled(from, {record({4, 4}), stored}, std::nullopt, [](EventId) { return false; });
+  const auto plain = window_.take_due(5);
+  ASSERT_TRUE(plain.has_value());
+  EXPECT_FALSE(plain->second.suspect || plain->second.started || plain->second.cleanup);
+  const auto read = window_.take_due(5);
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(read->second.attempts, 3U);
+  EXPECT_TRUE(read->second.suspect && read->second.started && read->second.cleanup);
+}
+
 TEST_F(ParkedWindowTest, WhatIsWithAHandlerIsNotReadAgain) {
   disk_ = {{5, 5}, {6, 6}};
   known_ = {5};

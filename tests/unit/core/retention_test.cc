@@ -166,6 +166,21 @@ TEST(Retention, StoredMarksAndARecountGiveTheSameState) {
   }
 }
 
+TEST(Retention, WhatAClaimHasCountedIsNotCountedAgain) {
+  LaneRetention before(kLane, rules({}));
+  note(before, 1, 3, 100, false);
+  const auto mark = before.claim(2);
+  ASSERT_TRUE(mark.has_value());
+  note(before, 4, 1, 100, false);
+  LaneRetention after(kLane, rules({}));
+  after.restore(*mark);
+  for (model::Sequence i = 1; i <= 4; ++i) {
+    after.note_again(i, 100, static_cast<std::int64_t>(i) * kSecond, i == 2);
+  }
+  EXPECT_EQ(before.unclaimed(), 3U);
+  EXPECT_EQ(after.unclaimed(), 3U);
+}
+
 TEST(Retention, ARecountWithoutMarksBeginsAtTheTrimPoint) {
   LaneRetention lane(kLane, rules({}));
   EXPECT_EQ(lane.recount_from(17), 17U);
