@@ -27,6 +27,7 @@ Profile profile_of(std::uint64_t seed) {
   profile.clock_jumps = seed % 5 == 0;
   profile.steady = seed % 6 == 2;
   profile.crowded = seed % 8 == 7;
+  profile.keys = seed % 2 == 0 || seed % 16 == 7;
   if (seed % 4 != 2) {
     profile.ageing = {.high = std::chrono::seconds(1 + seed % 3),
                       .normal = std::chrono::seconds(3),

@@ -147,7 +147,8 @@ model::EncodedEvents& CoreWorld::encode(std::size_t count) {
     }
     // One that is cancelled refuses all of them.
     if (chance(count > 100 ? 0 : 15)) event.token = any_token().value_or(TokenId{});
-    const auto key = chance(count > 100 ? 1 : 20) ? any_ordering_key() : std::string();
+    const bool has_key = profile_.keys && chance(count > 100 ? 1 : 20);
+    const auto key = has_key ? any_ordering_key() : std::string();
     event.ordering_key = key;
     const auto once = any_key();
     if (count <= 100) event.idempotency_key = once;

@@ -43,6 +43,7 @@ struct Profile {
   bool refills_at_once = false;  // then strict order over all subscriptions can be told
   bool crowded = false;          // thousands of events at a time, and handlers that never come back
   bool clock_jumps = false;
+  bool keys = false;  // ordering keys: what had to wait for its key comes when it can, not in turn
   bool steady = false;  // no filter changes and no subscription is removed: claims are told exactly
   Ageing ageing = Ageing::strict();
   std::size_t resident_bytes_max = std::size_t{8} << 20U;

@@ -26,6 +26,7 @@ Priority CoreWorld::effective(const OracleSubscription& subscription, EventId ev
 
 std::vector<EventId> CoreWorld::heads(const OracleSubscription& subscription, Priority lane) const {
   std::vector<EventId> heads;
+  if (profile_.keys && (suspect_running_ || may_stand_still())) return heads;
   const auto ready = this->ready(subscription, lane);
   if (ready.waits_for_key && may_stand_still()) return heads;
   if (ready.out_of_turn.has_value() && suspects_fill_memory()) return heads;

@@ -139,21 +139,23 @@ void CoreWorld::check_taken(const core::Lease& lease, Priority worker_class) {
       profile_.clock_jumps && owed.parked && model::clock_of(owed.due) == model::DueClock::wall;
   const auto ready = this->ready(*subscription, event.priority, /*without_cleanups=*/lease.beside);
   const bool little_memory = has_little_memory() || overflows(*subscription, event.priority);
+  // Where some have a key, those that had to wait for it come in between.
+  const bool in_turn = !profile_.keys;
   if (suspect_may_run(*subscription, ready.out_of_turn)) {
     // With little memory, those that are due longest come first.
     // But for what has aged behind one that has just become due.
     // With little memory, which one that is cannot be told.
     const auto level = level_of(*subscription, event, 0);
     const bool aged_more =
-        (ready.in_turn == event || ready.in_turn_without_key == event || before(ready.in_turn)) &&
+        (ready.in_turn == event || ready.in_turn_without_key == event || keyed) &&
         level > (little_memory ? 0 : level_of(*subscription, *ready.out_of_turn, 1));
     if (aged_more) ++counts["aged before due"];
-    require(ready.out_of_turn == event || aged_more || suspects_fill_memory() || was_due ||
-                (ready.maybe_hidden && profile_.clock_jumps) || (little_memory && is_due) ||
-                before(ready.out_of_turn) || ready.behind_key,
+    require(!in_turn || ready.out_of_turn == event || aged_more || suspects_fill_memory() ||
+                was_due || (ready.maybe_hidden && profile_.clock_jumps) ||
+                (little_memory && is_due) || before(ready.out_of_turn) || ready.behind_key,
             "passed over " + to_string(*ready.out_of_turn) + ": " + what);
   } else {
-    require(ready.in_turn == event || was_due || (little_memory && is_due) ||
+    require(!in_turn || ready.in_turn == event || was_due || (little_memory && is_due) ||
                 before(ready.in_turn) || ((keyed || ready.behind_key) && is_due) ||
                 // What had to wait stands with what is due, and what has aged goes before that.
                 ready.in_turn_without_key == event ||
