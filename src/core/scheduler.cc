@@ -68,14 +68,33 @@ void Scheduler::list(SubscriptionState& subscription, Priority lane, std::uint64
     level = ageing_.level(lane, row.since, now_.bus);
     next_move_ = std::min(next_move_, ageing_.next(lane, level, row.since));
     if (level > 0) ++aged_;
+    state.listed_since = row.since;
   }
   ready_[lane][level].push_back(row);
   if (subscription.batch_linger > 0) list_beside(subscription);
 }
 
+/// What is read from disk, and what waited for a suspect to end, may have waited for longer than
+/// what it is listed for.
+void Scheduler::note_older(SubscriptionState& subscription, Priority lane) {
+  auto& state = subscription.lanes[lane];
+  if (!state.listed || !ageing_.enabled() || lane == Priority::critical) return;
+  const auto since = ready_since(subscription, lane);
+  if (since >= state.listed_since) return;
+  state.listed_since = since;
+  for (std::size_t level = 0; level < AgeingRule::level_max(lane); ++level) {
+    for (auto& row : ready_[lane][level]) {
+      if (row.subscription != subscription.record.id) continue;
+      row.since = since;
+      next_move_ = std::min(next_move_, ageing_.next(lane, level, since));
+    }
+  }
+}
+
 void Scheduler::refresh(SubscriptionState& subscription) {
   for (const auto lane : kAllPriorities) {
     list(subscription, lane);
+    note_older(subscription, lane);
     want_refill(subscription, lane);
     want_parked_refill(subscription, lane);
   }

@@ -143,6 +143,7 @@ class Scheduler {
   void note_full(SubscriptionState& subscription, Priority lane);
   void list(SubscriptionState& subscription, Priority lane) { list(subscription, lane, turns_++); }
   void list(SubscriptionState& subscription, Priority lane, std::uint64_t turn);
+  void note_older(SubscriptionState& subscription, Priority lane);
   void want_refill(SubscriptionState& subscription, Priority lane);
   void want_parked_refill(SubscriptionState& subscription, Priority lane);
   [[nodiscard]] bool is_behind(const SubscriptionState& subscription, Priority lane) const;

@@ -55,8 +55,9 @@ struct SubscriptionState {
     // timers have it.
     model::PerClock<ParkedWindow> delayed;
     model::PerClock<std::optional<model::DueTime>> timers;
-    SequenceSet parked_events;  // all of them
-    bool listed = false;        // in the scheduler's ready list
+    SequenceSet parked_events;       // all of them
+    bool listed = false;             // in the scheduler's ready list
+    base::BusTime listed_since = 0;  // since when it was ready as far as that list knows
     bool refilling = false;
     bool waits_for_answers = false;  // in the scheduler's list of full rows
     bool dirty = false;              // its cursor goes into the commit being made

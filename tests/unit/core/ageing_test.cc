@@ -367,6 +367,21 @@ TEST_F(AgeingTest, WhatHadToStayOnDiskHasWaitedThere) {
   }
 }
 
+TEST_F(AgeingTest, WhatIsReadBehindOneThatHasJustBecomeDueIsAsOldAsItIs) {
+  subscribe();
+  pass(0);
+  ledger_.settings.resident_bytes_max = 1;
+  publish(Priority::low);
+  publish(Priority::low);
+  answer(*take(), Answer::Kind::snooze, 60 * kSecond);
+  pass(60 * kSecond);
+  read_on();
+  publish(Priority::normal);
+  const auto aged = take();
+  ASSERT_TRUE(aged.has_value());
+  EXPECT_EQ(aged->event, (EventId{Priority::low, 2}));
+}
+
 // --- One in 32 ----------------------------------------------------------------------------------
 
 TEST_F(AgeingTest, OfThirtyTwoTakesOneGoesToTheLeastUrgentLaneThatHasAnAgedEvent) {
