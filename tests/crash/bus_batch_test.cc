@@ -18,20 +18,6 @@ namespace {
 
 constexpr std::uint32_t kSize = 8;
 
-void tell(const ChildArguments& given, const std::string& what) {
-  const auto line = what + "\n";
-  if (!report(given.report_fd, line.data(), line.size())) _exit(0);
-}
-
-std::string read_line(ChildProcess& child) {
-  std::string line;
-  while (const auto c = child.read_one<char>()) {
-    if (*c == '\n') return line;
-    line.push_back(*c);
-  }
-  return {};
-}
-
 std::uint64_t owed(const Bus& bus) {
   std::uint64_t owed = 0;
   for (const auto& lane : bus.stats().lanes) {
@@ -83,7 +69,7 @@ TEST_F(BatchKill, EventThatKillsItsProcessEndsInTheDeadLettersAndBurnsNoAttempts
   for (; kills < 10; ++kills) {
     auto child = ChildProcess::start("batch-poison", {path()});
     std::string last;
-    for (auto line = read_line(child); !line.empty(); line = read_line(child)) {
+    for (auto line = child.read_line(); !line.empty(); line = child.read_line()) {
       const auto space = line.find(' ');
       if (line.starts_with("poison")) poison_runs.push_back(line);
       if (line.starts_with("good")) good[line.substr(0, space)].insert(line.substr(space + 1));
@@ -153,7 +139,7 @@ TEST_F(BatchKill, AcksAndTheirTxAreThereForAllOfABatchOrForNone) {
     auto child = ChildProcess::start("batch-counting", {path()});
     // Somewhere in the middle of it, wherever that is.
     for (int i = 0; i < 3 + 2 * round; ++i) {
-      if (read_line(child) == "done") break;
+      if (child.read_line() == "done") break;
     }
     child.kill();
     ASSERT_TRUE(child.was_killed());

@@ -35,21 +35,6 @@ Options single_worker() {
   while (true) pause();
 }
 
-void tell(const ChildArguments& given, const std::string& what) {
-  const auto line = what + "\n";
-  if (!report(given.report_fd, line.data(), line.size())) _exit(0);
-}
-
-/// The next line of what the child reports; empty when it has ended.
-std::string read_line(ChildProcess& child) {
-  std::string line;
-  while (const auto c = child.read_one<char>()) {
-    if (*c == '\n') return line;
-    line.push_back(*c);
-  }
-  return {};
-}
-
 class Recovering : public DiskBusTest {
  protected:
   ChildProcess start(const std::string& role, const std::vector<std::string>& arguments = {}) {
@@ -60,7 +45,7 @@ class Recovering : public DiskBusTest {
   /// Runs `role` until it says "ready", and kills it then.
   void run_until_ready(const std::string& role, const std::vector<std::string>& arguments = {}) {
     auto child = start(role, arguments);
-    ASSERT_EQ(read_line(child), "ready");
+    ASSERT_EQ(child.read_line(), "ready");
     child.kill();
     ASSERT_TRUE(child.was_killed());
   }
@@ -139,12 +124,12 @@ TEST_F(Recovering, WhatWasSettledDurablyIsNeverDeliveredAgainAndTheRestKeepsItsO
   for (int kills = 0; kills < 3; ++kills) {
     auto child = start("recover-work");
     for (int i = 0; i < 10'000; ++i) {
-      const auto id = parse_event_id(read_line(child));
+      const auto id = parse_event_id(child.read_line());
       ASSERT_TRUE(id.has_value());
       EXPECT_TRUE(settled.insert(*id).second) << to_string(*id);
     }
     child.kill();
-    for (auto line = read_line(child); !line.empty(); line = read_line(child)) {
+    for (auto line = child.read_line(); !line.empty(); line = child.read_line()) {
       EXPECT_TRUE(settled.insert(*parse_event_id(line)).second) << line;
     }
   }
@@ -356,7 +341,7 @@ TEST_F(Recovering, EventThatKillsItsProcessEndsInTheDeadLettersAfterItsAttempts)
   while (kills < 10) {
     auto child = start("recover-poison");
     std::string last;
-    for (auto line = read_line(child); !line.empty(); line = read_line(child)) {
+    for (auto line = child.read_line(); !line.empty(); line = child.read_line()) {
       if (line.starts_with("poison")) poison_runs.push_back(line);
       if (line.starts_with("good")) good.insert(line.substr(0, line.find(' ')));
       last = line;

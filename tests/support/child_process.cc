@@ -105,6 +105,15 @@ std::size_t ChildProcess::read(void* out, std::size_t size) {
   }
 }
 
+std::string ChildProcess::read_line() {
+  std::string line;
+  while (const auto c = read_one<char>()) {
+    if (*c == '\n') return line;
+    line.push_back(*c);
+  }
+  return {};
+}
+
 std::string ChildProcess::read_all() {
   std::string all;
   char buffer[4096];
@@ -137,6 +146,11 @@ bool report(int fd, const void* data, std::size_t size) {
     if (written == static_cast<ssize_t>(size)) return true;
     if (written >= 0 || errno != EINTR) return false;
   }
+}
+
+void tell(const ChildArguments& given, const std::string& line) {
+  const auto text = line + "\n";
+  if (!report(given.report_fd, text.data(), text.size())) _exit(0);
 }
 
 }  // namespace holdfast::testing

@@ -56,6 +56,8 @@ class ChildProcess {
     }
     return value;
   }
+  /// The next line of what the child tells; empty when it has ended.
+  std::string read_line();
   /// Everything until the child ends.
   std::string read_all();
 
@@ -76,5 +78,8 @@ class ChildProcess {
 
 /// Writes all of `data` in one go; false when nobody reads any more.
 bool report(int fd, const void* data, std::size_t size);
+
+/// In a child: reports `line`, and ends it when nobody reads any more.
+void tell(const ChildArguments& given, const std::string& line);
 
 }  // namespace holdfast::testing

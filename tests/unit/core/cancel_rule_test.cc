@@ -16,6 +16,7 @@
 #include "core/sequence_set.h"
 #include "core/token_change.h"
 #include "core/token_id.h"
+#include "support/operations.h"
 
 namespace holdfast::core {
 namespace {
@@ -105,11 +106,7 @@ class CancelRule : public ::testing::Test {
   }
   template <typename Op>
   std::vector<Op> made() const {
-    std::vector<Op> found;
-    for (const auto& operation : made_.operations) {
-      if (const auto* each = std::get_if<Op>(&operation)) found.push_back(*each);
-    }
-    return found;
+    return holdfast::testing::operations_of<Op>(made_);
   }
 
   Ledger ledger_{[] {

@@ -10,6 +10,7 @@
 
 #include "core/attachment.h"
 #include "core/scheduler.h"
+#include "support/operations.h"
 
 namespace holdfast::core {
 namespace {
@@ -59,11 +60,7 @@ class CommitPlanTest : public ::testing::Test {
   }
   template <typename Op>
   std::vector<Op> made() const {
-    std::vector<Op> found;
-    for (const auto& operation : made_.operations) {
-      if (const auto* each = std::get_if<Op>(&operation)) found.push_back(*each);
-    }
-    return found;
+    return holdfast::testing::operations_of<Op>(made_);
   }
 
   Ledger ledger_{LedgerSettings{}};
