@@ -121,18 +121,13 @@ void CoreWorld::check_taken(const core::Lease& lease, Priority worker_class) {
 
   require(!oracle_.waits_for_key(*subscription, event),
           "given before what comes before it in its key: " + what);
-  const bool keyed = oracle_.keyed.contains(event);
-  if (keyed) ++counts["keyed taken"];
+  if (oracle_.keyed.contains(event)) ++counts["keyed taken"];
 
   // In a crowd the oracle's long walks are only sometimes worth their time.
   if (profile_.crowded && !chance(2)) {
     for (auto& count : since_turn_) ++count;  // may be one
     return;
   }
-  // One that may have had to wait for its key, and did not have to, or not any more.
-  const auto before = [&](const std::optional<EventId>& other) {
-    return keyed && (!other.has_value() || event.sequence < other->sequence);
-  };
   const bool is_due = owed.again || (owed.parked && Oracle::is_due(owed, now_));
   // What was due before the clock was set back comes too early, and is put off again.
   const bool was_due =
@@ -147,19 +142,15 @@ void CoreWorld::check_taken(const core::Lease& lease, Priority worker_class) {
     // With little memory, which one that is cannot be told.
     const auto level = level_of(*subscription, event, 0);
     const bool aged_more =
-        (ready.in_turn == event || ready.in_turn_without_key == event || keyed) &&
+        ready.in_turn == event &&
         level > (little_memory ? 0 : level_of(*subscription, *ready.out_of_turn, 1));
     if (aged_more) ++counts["aged before due"];
     require(!in_turn || ready.out_of_turn == event || aged_more || suspects_fill_memory() ||
                 was_due || (ready.maybe_hidden && profile_.clock_jumps) ||
-                (little_memory && is_due) || before(ready.out_of_turn) || ready.behind_key,
+                (little_memory && is_due),
             "passed over " + to_string(*ready.out_of_turn) + ": " + what);
   } else {
-    require(!in_turn || ready.in_turn == event || was_due || (little_memory && is_due) ||
-                before(ready.in_turn) || ((keyed || ready.behind_key) && is_due) ||
-                // What had to wait stands with what is due, and what has aged goes before that.
-                ready.in_turn_without_key == event ||
-                (keyed && ready.in_turn.has_value() && oracle_.keyed.contains(*ready.in_turn)),
+    require(!in_turn || ready.in_turn == event || was_due || (little_memory && is_due),
             "out of order, or before it was offered, or not due: " + what + ", first is " +
                 (ready.in_turn.has_value() ? to_string(*ready.in_turn) : "none"));
   }
@@ -182,6 +173,8 @@ void CoreWorld::check_nothing_to_take(Priority worker_class) {
       if (ready.waits_for_key && may_stand_still()) continue;
       const bool due = suspect_may_run(subscription, ready.out_of_turn);
       if (!due && !ready.in_turn.has_value()) continue;
+      // What had to wait for its key stands with what is due, and there a suspect may be in front.
+      if (!due && ready.out_of_turn.has_value() && oracle_.keyed.contains(*ready.in_turn)) continue;
       throw Violation("a worker found nothing though there is " +
                       name(id, due ? *ready.out_of_turn : *ready.in_turn));
     }

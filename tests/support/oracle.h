@@ -307,10 +307,8 @@ class Oracle {
   struct Ready {
     std::optional<EventId> out_of_turn;  // a retry that is due, or a run that starts over
     std::optional<EventId> in_turn;      // never tried
-    std::optional<EventId> in_turn_without_key;
     bool maybe_hidden = false;   // behind one that was due until the wall clock was set back
     bool waits_for_key = false;  // something before it does, or may
-    bool behind_key = false;     // what is out of turn: one that may have had to wait is before it
   };
   /// `without_cleanups`: what is to be cleaned up waits while others go together.
   [[nodiscard]] Ready ready(const OracleSubscription& subscription, Priority lane,
@@ -321,7 +319,6 @@ class Oracle {
          it != subscription.owed.end() && it->first.priority == lane; ++it) {
       const auto& [event, owed] = *it;
       if (owed.taken) continue;
-      if (!found.out_of_turn.has_value() && keyed.contains(event)) found.behind_key = true;
       if (may_wait_for_key(subscription, event, all_is_read)) {
         found.waits_for_key = true;
         continue;
@@ -335,11 +332,8 @@ class Oracle {
         if (!found.out_of_turn.has_value() && !passed_over) found.out_of_turn = event;
       } else if (!owed.parked && events.at(event).commit <= offered) {
         if (!found.in_turn.has_value()) found.in_turn = event;
-        if (!found.in_turn_without_key.has_value() && !keyed.contains(event)) {
-          found.in_turn_without_key = event;
-        }
       }
-      if (found.in_turn_without_key.has_value() && found.out_of_turn.has_value()) break;
+      if (found.in_turn.has_value() && found.out_of_turn.has_value()) break;
     }
     return found;
   }
