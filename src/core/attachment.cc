@@ -36,9 +36,7 @@ void attach(Ledger& ledger, Scheduler& scheduler, SubscriptionState& subscriptio
   subscription.in_flight = 0;
   subscription.in_flight_less_urgent = 0;
   subscription.parked_in_flight.clear();
-  subscription.keys.reset([&](EventId event) {
-    return subscription.lanes[event.priority].parked_events.contains(event.sequence);
-  });
+  subscription.forget_taken_keys();
   subscription.blocked.clear();
   scheduler.advance(now);
   scheduler.refresh(subscription);

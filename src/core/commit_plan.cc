@@ -452,9 +452,7 @@ void CommitPlan::rewind(SubscriptionState& subscription, const Rewind& to) {
     claim(lane, to.backlog[lane]);
     touch(subscription, lane);
   }
-  subscription.keys.reset([&](EventId event) {
-    return subscription.lanes[event.priority].parked_events.contains(event.sequence);
-  });
+  subscription.forget_taken_keys();
   reroute_pending(subscription);
 }
 
@@ -534,7 +532,7 @@ const model::Commit& CommitPlan::finish() {
     if (token == nullptr || !std::exchange(token->dirty, false)) continue;
     add(model::PutToken{token->record});
   }
-  write_keys();
+  write_ordering_keys();
   if (std::exchange(keys_changed_, false)) {
     add(model::PutIdempotencyRange{ledger_.idempotency.range()});
   }

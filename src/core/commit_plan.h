@@ -92,7 +92,7 @@ class CommitPlan {
   [[nodiscard]] Status check_last(std::string_view ordering_key, EventId expected,
                                   EventId stored) const;
   /// Forgets a key, unless something that was published under it is kept.
-  void forget_key(const model::OrderingKeyRecord& record);
+  void forget_ordering_key(const model::OrderingKeyRecord& record);
 
   // --- Cancellation (commit_plan_cancel.cc) -----------------------------------------------------
 
@@ -227,7 +227,7 @@ class CommitPlan {
   model::OrderKey order_key(const model::EncodedEvents& events, std::size_t index, EventId event);
   void touch_token(Cancellations::Token& token);
   void note_published(TokenId token, EventId event);
-  void write_keys();
+  void write_ordering_keys();
   void note_ended(const SubscriptionState& subscription, const Lease& lease);
   void reclaim_cancellations();
   void park_overdue(SubscriptionState& subscription, Priority lane);

@@ -29,7 +29,7 @@ model::OrderKey CommitPlan::order_key(const model::EncodedEvents& events, std::s
   return key;
 }
 
-void CommitPlan::write_keys() {
+void CommitPlan::write_ordering_keys() {
   for (auto& [name, record] : ordering_keys_) add(model::PutOrderingKey{std::move(record)});
   ordering_keys_.clear();
 }
@@ -51,7 +51,7 @@ Status CommitPlan::check_last(std::string_view ordering_key, EventId expected,
                                     "\" is " + named(newest) + ", expected was " + named(expected)};
 }
 
-void CommitPlan::forget_key(const model::OrderingKeyRecord& record) {
+void CommitPlan::forget_ordering_key(const model::OrderingKeyRecord& record) {
   // The record may be older than what was published since it was read.
   const auto since = ledger_.key_marks.last(model::hash_key(record.key));
   const bool kept = std::any_of(kAllPriorities.begin(), kAllPriorities.end(), [&](Priority lane) {
@@ -61,9 +61,7 @@ void CommitPlan::forget_key(const model::OrderingKeyRecord& record) {
 }
 
 model::KeyPlace CommitPlan::reached_place(const model::Chunk& chunk, EventId event) {
-  if (!chunk.keyed()) return {};
-  model::KeyPlace place{chunk.order_key(event.sequence), chunk.commit(),
-                        chunk.event(event.sequence).index};
+  auto place = model::key_place(chunk, event.sequence);
   place.key.after = {};
   return place;
 }

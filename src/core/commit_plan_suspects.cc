@@ -27,7 +27,7 @@ void CommitPlan::redrive(const model::DeadLetterRecord& letter) {
                             .cleanup = false,
                             .place = place},
                            letter.chunk});
-  if (place.key.hash != 0) subscription->keys.add(letter.event, place);
+  subscription->keys.add(letter.event, place);
   ledger_.dead_letters.erase({letter.subscription, letter.event});
   --lane.dead;
   ++lane.owed;
@@ -51,8 +51,7 @@ bool CommitPlan::accuse(const Suspect& suspect) {
     lane.settle_ahead(suspect.event.sequence);
     ++lane.parked;
     lane.parked_events.add(suspect.event.sequence);
-    const auto place = reached_place(*suspect.chunk, suspect.event);
-    if (place.key.hash != 0) subscription->keys.add(suspect.event, place);
+    subscription->keys.add(suspect.event, reached_place(*suspect.chunk, suspect.event));
   }
   touch(*subscription, suspect.event.priority);
   if (attempts >= subscription->record.attempts_max) {

@@ -3,8 +3,6 @@
 
 #include <utility>
 
-#include "base/assert.h"
-
 namespace holdfast::core {
 
 bool KeyOrder::is_held(EventId event) const {
@@ -18,7 +16,7 @@ bool KeyOrder::is_unseen(EventId event) const {
 }
 
 void KeyOrder::add(EventId event, const model::KeyPlace& place) {
-  HOLDFAST_ASSERT(place.key.hash != 0);
+  if (place.key.hash == 0) return;
   const auto [at, inserted] = entries_.try_emplace(event);
   if (!inserted) return;
   at->second.place = place;
@@ -92,6 +90,8 @@ void KeyOrder::erase(EventId event) {
   if (entry.running) --queue->second.running;
   if (entry.held.has_value()) --held_;
   if (queue->second.events.empty()) {
+    // Nobody is left whose turn it could be.
+    changed_.erase(entry.place.key.hash);
     queues_.erase(queue);
   } else {
     changed_.insert(entry.place.key.hash);

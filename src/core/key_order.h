@@ -34,7 +34,8 @@ class KeyOrder {
   [[nodiscard]] bool contains(EventId event) const { return entries_.contains(event); }
   [[nodiscard]] bool is_held(EventId event) const;
 
-  /// It is taken, or was parked when the bus was opened. `place` must be in the order of a key.
+  /// It is taken, or was parked when the bus was opened. Without a key, or known already, it is
+  /// left alone.
   void add(EventId event, const model::KeyPlace& place);
   /// Where it stands; nowhere when it is not in here.
   [[nodiscard]] model::KeyPlace place(EventId event) const;

@@ -73,7 +73,7 @@ Status Recovery::add(model::Record&& record) {
     auto* owner = ledger_.find(parked->subscription);
     if (owner == nullptr) return orphan("settlement", parked->subscription);
     owner->lanes[parked->event.priority].parked_events.add(parked->event.sequence);
-    if (parked->place.key.hash != 0) owner->keys.add(parked->event, parked->place);
+    owner->keys.add(parked->event, parked->place);
   } else if (const auto* range = std::get_if<model::LostRange>(&record)) {
     add_lost(*range);
   } else if (auto* token = std::get_if<model::TokenRecord>(&record)) {

@@ -180,12 +180,7 @@ class Scheduler {
   void list_beside(SubscriptionState& subscription);
   void end_lingering();
 
-  // While something has aged.
-  void move_up();
-  std::optional<Place> place_with_aged(Priority worker_class);
-  std::optional<Place> place_whose_turn_it_is(Priority worker_class);
-  std::optional<Place> most_urgent_place(Priority worker_class);
-  // --- Ordering keys (scheduler_keys.cc) ---
+  // Ordering keys (scheduler_keys.cc).
   [[nodiscard]] bool has_keys(const SubscriptionState& subscription, Priority lane) const;
   /// What is in front in `lane` and may not run yet is put aside, or the lane stands still there.
   void hold_back(SubscriptionState& subscription, Priority lane);
@@ -193,6 +188,11 @@ class Scheduler {
   void give_turns(SubscriptionState& subscription);
   void note_running(SubscriptionState& subscription, const Lease& lease);
 
+  // While something has aged.
+  void move_up();
+  std::optional<Place> place_with_aged(Priority worker_class);
+  std::optional<Place> place_whose_turn_it_is(Priority worker_class);
+  std::optional<Place> most_urgent_place(Priority worker_class);
   /// The level of `lane` that is most urgent and has something.
   std::optional<Place> best_of(Priority lane);
   void count_turn(Priority worker_class, const Place& taken);

@@ -6,15 +6,6 @@
 
 namespace holdfast::core {
 
-namespace {
-
-model::KeyPlace front_place(const Span& front) {
-  return {front.chunk->order_key(front.next), front.chunk->commit(),
-          front.chunk->event(front.next).index};
-}
-
-}  // namespace
-
 bool Scheduler::has_keys(const SubscriptionState& subscription, Priority lane) const {
   const auto& state = subscription.lanes[lane];
   return !subscription.keys.empty() ||
@@ -26,6 +17,8 @@ bool Scheduler::has_keys(const SubscriptionState& subscription, Priority lane) c
 void Scheduler::hold_back(SubscriptionState& subscription, Priority lane) {
   auto& state = subscription.lanes[lane];
   auto& keys = subscription.keys;
+  // Nothing comes after anything of its own lane in here, so this does not change meanwhile.
+  const auto frontier = ledger_.frontier(subscription);
   bool moved = false;
   const auto hold = [&](EventId event, DeliveryLane::Due due) {
     if (!due.parked) state.set_idle(due.ticket);
@@ -35,7 +28,7 @@ void Scheduler::hold_back(SubscriptionState& subscription, Priority lane) {
   };
   while (state.has_due()) {
     const EventId event{lane, state.first_due_sequence()};
-    if (keys.may_run(event, ledger_.frontier(subscription))) break;
+    if (keys.may_run(event, frontier)) break;
     hold(event, state.take_due());
   }
   state.stalled = false;
@@ -43,9 +36,9 @@ void Scheduler::hold_back(SubscriptionState& subscription, Priority lane) {
     const auto& front = state.window_front();
     const EventId event{lane, front.next};
     if (!front.chunk->keyed()) break;
-    const auto place = front_place(front);
+    const auto place = model::key_place(*front.chunk, front.next);
     if (place.key.hash == 0) break;
-    const bool may_run = keys.may_run(event, place, ledger_.frontier(subscription));
+    const bool may_run = keys.may_run(event, place, frontier);
     const auto most = ledger_.keyed_waiting_max();
     // Those that only wait have a quarter, so that they never keep out what they wait for.
     const bool room = keys.size() < most && (may_run || keys.held_count() == 0 ||
@@ -86,10 +79,7 @@ void Scheduler::give_turns(SubscriptionState& subscription) {
 void Scheduler::note_running(SubscriptionState& subscription, const Lease& lease) {
   auto& keys = subscription.keys;
   if (lease.chunk != nullptr && lease.chunk->keyed() && !keys.contains(lease.event)) {
-    const auto key = lease.chunk->order_key(lease.event.sequence);
-    if (key.hash == 0) return;
-    keys.add(lease.event,
-             {key, lease.chunk->commit(), lease.chunk->event(lease.event.sequence).index});
+    keys.add(lease.event, model::key_place(*lease.chunk, lease.event.sequence));
   }
   keys.set_running(lease.event);
 }

@@ -67,6 +67,12 @@ struct SubscriptionState {
   };
   PerLane<Lane> lanes;
   KeyOrder keys;
+  /// What was taken is not any more: of a key only what is parked is known.
+  void forget_taken_keys() {
+    keys.reset([this](EventId event) {
+      return lanes[event.priority].parked_events.contains(event.sequence);
+    });
+  }
   /// Something that waits for the turn of its key may have it now.
   [[nodiscard]] bool awaits_turns() const {
     return keys.has_changed() ||

@@ -58,6 +58,12 @@ struct KeyPlace {
   CommitNumber commit;
   std::uint32_t index = 0;
 };
+/// That of the event at `sequence`, which must be in `chunk`.
+[[nodiscard]] inline KeyPlace key_place(const Chunk& chunk, Sequence sequence) {
+  auto key = chunk.order_key(sequence);
+  if (key.hash == 0) return {};
+  return {key, chunk.commit(), chunk.event(sequence).index};
+}
 
 /// A delivery that is owed but not by its cursor alone: it failed, was snoozed, put back, or was
 /// running when the process died. It keeps its own copy of the event ("parked"), so that the floor,

@@ -168,6 +168,8 @@ class Engine {
   struct Independent;
   Status encode_each(std::span<const OwnedEvent> events, const BatchOptions& options,
                      Independent& batch) const;
+  Result<std::shared_ptr<Independent>> begin_each(std::span<const OwnedEvent> events,
+                                                  const BatchOptions& options);
   Status submit_parts(const std::shared_ptr<Independent>& batch, bool wait);
   void part_done(Independent& batch, std::size_t part, const Result<Committed>& committed);
   void part_ended(Independent& batch);
@@ -239,8 +241,8 @@ class Engine {
   void wake_upkeep(base::BusTime by);
   bool look_at_disk(std::uint64_t wanted);
   void tell_of_dropped_dead_letters();
-  std::vector<model::OrderingKeyRecord> keys_to_forget();
-  void forget_keys();
+  std::vector<model::OrderingKeyRecord> ordering_keys_to_forget();
+  void forget_idempotency_keys();
   Status flush();
   Signaller::Runs begin_shutdown();
 

@@ -200,13 +200,19 @@ Status Engine::submit_parts(const std::shared_ptr<Independent>& batch, bool wait
   return {};
 }
 
-Result<BatchReceipt> Engine::publish_each(std::span<const OwnedEvent> events,
-                                          const BatchOptions& options) {
-  const auto batch = std::make_shared<Independent>();
+Result<std::shared_ptr<Engine::Independent>> Engine::begin_each(std::span<const OwnedEvent> events,
+                                                                const BatchOptions& options) {
+  auto batch = std::make_shared<Independent>();
   HOLDFAST_TRY(encode_each(events, options, *batch));
   std::size_t bytes = 0;
   for (const auto& part : batch->parts) bytes += part.request.events.bytes();
   HOLDFAST_TRY(check_disk(bytes));
+  return batch;
+}
+
+Result<BatchReceipt> Engine::publish_each(std::span<const OwnedEvent> events,
+                                          const BatchOptions& options) {
+  HOLDFAST_ASSIGN(const auto batch, begin_each(events, options));
   HOLDFAST_TRY(internal::check_may_wait());
   std::promise<Result<BatchReceipt>> told;
   auto outcome = told.get_future();
@@ -218,11 +224,7 @@ Result<BatchReceipt> Engine::publish_each(std::span<const OwnedEvent> events,
 Status Engine::publish_each_async(std::span<const OwnedEvent> events,
                                   const std::function<void(Result<BatchReceipt>)>& done,
                                   const BatchOptions& options) {
-  const auto batch = std::make_shared<Independent>();
-  HOLDFAST_TRY(encode_each(events, options, *batch));
-  std::size_t bytes = 0;
-  for (const auto& part : batch->parts) bytes += part.request.events.bytes();
-  HOLDFAST_TRY(check_disk(bytes));
+  HOLDFAST_ASSIGN(const auto batch, begin_each(events, options));
   batch->done = done;
   return submit_parts(batch, false);
 }

@@ -19,8 +19,8 @@ constexpr base::BusTime kUpkeepInterval = 1'000'000'000;
 // A cursor that is further behind than this is written, so that no open has to count more again.
 constexpr model::Sequence kCursorLag = 65'536;
 // Ordering keys that are looked at in each round.
-constexpr std::size_t kKeysSweptAtOnce = 4'096;
-constexpr std::uint64_t kForgottenKeys = 10'000;
+constexpr std::size_t kOrderingKeysSweptAtOnce = 4'096;
+constexpr std::uint64_t kIdempotencyKeysForgottenAtOnce = 10'000;
 
 }  // namespace
 
@@ -90,7 +90,7 @@ void Engine::tell_of_dropped_dead_letters() {
 }
 
 /// Forgets idempotency keys that are too old, or too many: so many a time that no commit gets long.
-void Engine::forget_keys() {
+void Engine::forget_idempotency_keys() {
   {
     const std::lock_guard lock(state_.mutex);
     if (state_.ledger.idempotency.stored() == 0) return;
@@ -99,7 +99,7 @@ void Engine::forget_keys() {
   Request request;
   request.durability = Durability::os;
   request.prepare = [this, keys] {
-    auto status = keys->read_oldest(kForgottenKeys, clock_.now().bus);
+    auto status = keys->read_oldest(kIdempotencyKeysForgottenAtOnce, clock_.now().bus);
     if (!status.ok() && !std::exchange(told_of_keys_, true)) {
       log_.error("holdfast: idempotency keys are not forgotten any more: " + status.to_string());
     }
@@ -118,12 +118,12 @@ void Engine::upkeep() {
   workers_->tell_stuck();
   workers_->replace_stuck();
   if (!committer_->health().ok()) return;
-  forget_keys();
+  forget_idempotency_keys();
   Request request;
   request.durability = Durability::os;
-  request.change = [keys = keys_to_forget()](core::CommitPlan& plan) -> Status {
+  request.change = [keys = ordering_keys_to_forget()](core::CommitPlan& plan) -> Status {
     plan.trim();
-    for (const auto& key : keys) plan.forget_key(key);
+    for (const auto& key : keys) plan.forget_ordering_key(key);
     plan.refresh_cursors(kCursorLag);
     return {};
   };
@@ -132,7 +132,7 @@ void Engine::upkeep() {
 
 /// Ordering keys that may be of nothing that is kept: a part of all there are, again and again for
 /// as long as lanes are trimmed.
-std::vector<model::OrderingKeyRecord> Engine::keys_to_forget() {
+std::vector<model::OrderingKeyRecord> Engine::ordering_keys_to_forget() {
   std::vector<model::OrderingKeyRecord> keys;
   model::PerLane<model::Sequence> trim;
   {
@@ -153,10 +153,10 @@ std::vector<model::OrderingKeyRecord> Engine::keys_to_forget() {
     const bool kept = std::any_of(kAllPriorities.begin(), kAllPriorities.end(),
                                   [&](Priority lane) { return key.last[lane] >= trim[lane]; });
     if (!kept) keys.push_back(std::move(key));
-    return ++seen < kKeysSweptAtOnce;
+    return ++seen < kOrderingKeysSweptAtOnce;
   });
   // A damaged one is told to whoever publishes under it.
-  swept_to_ = status.ok() && seen == kKeysSweptAtOnce ? last : std::string();
+  swept_to_ = status.ok() && seen == kOrderingKeysSweptAtOnce ? last : std::string();
   return keys;
 }
 

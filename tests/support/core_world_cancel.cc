@@ -235,7 +235,7 @@ void CoreWorld::check_erased(const model::Commit& made) {
 /// Read some time ago, it may be that more was published under them since.
 void CoreWorld::forget_ordering_keys(core::CommitPlan& plan) {
   for (const auto& [key, record] : store_.ordering_keys) {
-    if (chance(50)) plan.forget_key(record);
+    if (chance(50)) plan.forget_ordering_key(record);
   }
 }
 

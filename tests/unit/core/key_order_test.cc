@@ -297,6 +297,24 @@ TEST_F(KeyOrdering, ALaneThatStandsStillGoesOnWhenNothingElseOfItsKeyIsLeft) {
   }
 }
 
+TEST_F(KeyOrdering, OfAKeyThatIsOverNothingIsRemembered) {
+  publish(Priority::normal, "k");
+  publish(Priority::normal, "k");
+  ASSERT_EQ(take(), normal(1));
+  ASSERT_EQ(take(), EventId{});
+  answer(normal(1));
+  ASSERT_EQ(take(), normal(2));
+  publish(Priority::normal, "k");
+  ASSERT_EQ(take(), EventId{});
+  // Both end in one commit, so that nobody looks in between whose turn it is.
+  scheduler_->finish(leases_.at(normal(2)));
+  auto& keys = subscription_->keys;
+  keys.erase(normal(2));
+  keys.erase(normal(3));
+  EXPECT_TRUE(keys.empty());
+  EXPECT_FALSE(keys.has_changed());
+}
+
 TEST_F(KeyOrdering, WhatIsHeldIsWithNobodyAlsoWhenItWasTakenBefore) {
   publish(Priority::normal, "k");
   publish(Priority::normal, "k");
@@ -331,7 +349,7 @@ TEST_F(KeyOrdering, AKeyIsForgottenOnceNothingOfItIsKept) {
   const auto before = keys_.at("k");
   const auto erased = [&](const model::OrderingKeyRecord& record) {
     CommitPlan plan(*ledger_, {1, {++number_}, {0}}, now_, [] { return 0.5; });
-    plan.forget_key(record);
+    plan.forget_ordering_key(record);
     for (const auto& operation : plan.finish().operations) {
       if (std::holds_alternative<model::EraseOrderingKey>(operation)) return true;
     }
