@@ -12,18 +12,26 @@ namespace holdfast::model {
 
 /// When a parked event comes back. Delays are told in bus time, which nobody can set; a moment that
 /// a publisher names is one of the wall clock, and moves with it. Both are one number on disk: its
-/// range tells the clock, so that each clock's due times lie together in their order.
+/// range tells the clock, so that each clock's due times lie together in their order. What waits
+/// for something else than time stands under a number of no clock, until it is put under one.
 ///
-///     bus time           | (kept free)  | wall time, from 1970 to 2116
-///     -2^63 ... 2^61 - 1 | 2^61 ...     | 2^62 ... 2^63 - 1
+///     bus time           | no clock        | wall time, from 1970 to 2116
+///     -2^63 ... 2^61 - 1 | 2^61 ... 2^62-1 | 2^62 ... 2^63 - 1
 using DueTime = std::int64_t;
 
-enum class DueClock : std::uint8_t { bus = 0, wall = 1 };
+enum class DueClock : std::uint8_t { bus = 0, wall = 1, none = 2 };
+/// Those that go on by themselves.
 inline constexpr DueClock kDueClocks[] = {DueClock::bus, DueClock::wall};
-inline constexpr std::size_t kDueClockCount = 2;
+inline constexpr std::size_t kDueClockCount = 3;
 
 inline constexpr DueTime kBusDueEnd = DueTime{1} << 61U;
 inline constexpr DueTime kWallDueBegin = DueTime{1} << 62U;
+
+/// Of a member of an operation whose turn has not come.
+inline constexpr DueTime kTurnDue = kBusDueEnd;
+/// Of a member that was acknowledged, and would be compensated if its operation went back: nobody
+/// is owed it.
+inline constexpr DueTime kKeptDue = kBusDueEnd + 1;
 
 constexpr DueTime due_at_bus(base::BusTime time) { return std::min(time, kBusDueEnd - 1); }
 /// What lies behind the end of the range is due at its end.
@@ -31,7 +39,9 @@ constexpr DueTime due_at_wall(WallTime time) {
   return kWallDueBegin + std::clamp<WallTime>(time, 0, kWallDueBegin - 1);
 }
 constexpr DueClock clock_of(DueTime due) {
-  return due >= kWallDueBegin ? DueClock::wall : DueClock::bus;
+  return due >= kWallDueBegin ? DueClock::wall
+         : due >= kBusDueEnd  ? DueClock::none
+                              : DueClock::bus;
 }
 /// The first due time of a clock, and the end of its range.
 constexpr DueTime first_due(DueClock clock) {
