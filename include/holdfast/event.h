@@ -161,6 +161,7 @@ struct HOLDFAST_EXPORT EventView {
   TokenId token;
   std::string_view ordering_key;
   std::string_view idempotency_key;
+  OperationId operation_id;  ///< It is a member of it; 0 = of none.
 
   [[nodiscard]] Priority priority() const noexcept { return id.priority; }
   [[nodiscard]] std::string_view payload_text() const noexcept { return as_text(payload); }

@@ -101,8 +101,12 @@ struct Limits {
                                                           ///< takes beside its events; never
                                                           ///< over a quarter of the budget.
   std::size_t subscriptions_max = 1'024;                  ///< Durable ones, by name.
-  std::size_t tokens_max = 10'000;         ///< Cancellation tokens that were made and
-                                           ///< are not forgotten yet.
+  std::size_t tokens_max = 10'000;  ///< Cancellation tokens that were made and
+                                    ///< are not forgotten yet.
+  /// Operations that are known, and their members together: those that have ended go, the oldest
+  /// first, when there is no room for another. A member takes about 200 bytes of memory.
+  std::size_t operations_max = 10'000;
+  std::size_t operation_members_max = 100'000;
   std::size_t dead_letters_max = 100'000;  ///< The oldest go, and are logged;
                                            ///< or `kKeepAllDeadLetters`.
   /// So many uses of idempotency keys are remembered, the newest (`Event::idempotency_key`). They
@@ -119,6 +123,7 @@ inline constexpr std::size_t kMetadataPairsMax = 64;
 inline constexpr std::size_t kMetadataBytesMax = std::size_t{16} << 10U;
 inline constexpr std::size_t kBatchEventsMax = 100'000;
 inline constexpr std::size_t kBatchBytesMax = std::size_t{64} << 20U;
+inline constexpr std::size_t kOperationMembersMax = 10'000;  ///< Of one operation.
 /// Of `SubscribeOptions::batch_size` and `batch_linger`.
 inline constexpr std::uint32_t kBatchSizeMax = 1'000;
 inline constexpr std::chrono::milliseconds kBatchLingerMax = std::chrono::minutes(1);

@@ -51,6 +51,9 @@ using CommitNumber = StrongNumber<struct CommitNumberTag>;
 /// Identifies an atomic batch. 0 = published alone.
 using BatchId = StrongNumber<struct BatchIdTag>;
 
+/// Names an operation for good: it can be kept anywhere and outlives the process. 0 = none.
+using OperationId = StrongNumber<struct OperationIdTag>;
+
 /// The name of an event: its lane, and its dense position there from 1, never used twice.
 /// Printed as "high:1042". Ordered as a single worker delivers: by priority, then sequence.
 struct EventId {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "holdfast/event.h"
+#include "holdfast/operation.h"
 #include "holdfast/query.h"
 #include "holdfast/token.h"
 
@@ -16,6 +17,19 @@ constexpr std::array<std::string_view, kLaneCount> kPriorityNames = {"critical",
                                                                      "low"};
 constexpr std::array<std::string_view, 8> kStateNames = {
     "leased", "scheduled", "ready", "unclaimed", "dead", "settled", "cancelled", "expired"};
+
+/// At least 1.
+std::optional<std::uint64_t> parse_number_after(std::string_view prefix,
+                                                std::string_view text) noexcept {
+  if (!text.starts_with(prefix)) return std::nullopt;
+  const auto digits = text.substr(prefix.size());
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (error != std::errc() || end != digits.data() + digits.size() || value == 0) {
+    return std::nullopt;
+  }
+  return value;
+}
 
 }  // namespace
 
@@ -55,15 +69,38 @@ std::optional<EventId> parse_event_id(std::string_view text) noexcept {
 std::string to_string(TokenId id) { return "token:" + std::to_string(id.value); }
 
 std::optional<TokenId> parse_token_id(std::string_view text) noexcept {
-  constexpr std::string_view kPrefix = "token:";
-  if (!text.starts_with(kPrefix)) return std::nullopt;
-  const auto digits = text.substr(kPrefix.size());
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (error != std::errc() || end != digits.data() + digits.size() || value == 0) {
-    return std::nullopt;
+  const auto value = parse_number_after("token:", text);
+  if (!value.has_value()) return std::nullopt;
+  return TokenId{*value};
+}
+
+std::string to_string(OperationId id) { return "operation:" + std::to_string(id.value); }
+
+std::optional<OperationId> parse_operation_id(std::string_view text) noexcept {
+  const auto value = parse_number_after("operation:", text);
+  if (!value.has_value()) return std::nullopt;
+  return OperationId{*value};
+}
+
+std::string_view to_string(OperationState state) noexcept {
+  switch (state) {
+    case OperationState::open: return "open";
+    case OperationState::committed: return "committed";
+    case OperationState::rolling_back: return "rolling back";
+    case OperationState::rolled_back: return "rolled back";
+    case OperationState::rollback_failed: return "rollback failed";
   }
-  return TokenId{value};
+  return "unknown";
+}
+
+std::string_view to_string(MemberState state) noexcept {
+  switch (state) {
+    case MemberState::pending: return "pending";
+    case MemberState::done: return "done";
+    case MemberState::compensating: return "compensating";
+    case MemberState::undone: return "undone";
+  }
+  return "unknown";
 }
 
 std::string_view to_string(CancelOutcome outcome) noexcept {

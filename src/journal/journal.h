@@ -83,8 +83,11 @@ struct OrderingKeyRef {
 struct IdempotencyRef {
   std::string key;
 };
+struct OperationRef {
+  OperationId operation;
+};
 using RecordRef = std::variant<EventRef, SettlementRef, ParkedRef, DeadLetterRef, StateRef,
-                               TombstoneRef, OrderingKeyRef, IdempotencyRef>;
+                               TombstoneRef, OrderingKeyRef, IdempotencyRef, OperationRef>;
 
 // --- What can be scanned, each in key order -----------------------------------------------------
 
@@ -134,9 +137,16 @@ struct IdempotencyUses {
 };
 /// One record, or none.
 struct IdempotencyRanges {};
-using ScanSpec = std::variant<EventRange, Subscriptions, Cursors, Settlements, DueTimes,
-                              DeadLetters, StateRange, RetentionMarks, LostRanges, Tokens,
-                              Tombstones, OrderingKeys, IdempotencyUses, IdempotencyRanges>;
+/// By id, without their members.
+struct Operations {};
+/// By operation and place.
+struct Members {
+  std::optional<OperationId> operation;
+};
+using ScanSpec =
+    std::variant<EventRange, Subscriptions, Cursors, Settlements, DueTimes, DeadLetters, StateRange,
+                 RetentionMarks, LostRanges, Tokens, Tombstones, OrderingKeys, IdempotencyUses,
+                 IdempotencyRanges, Operations, Members>;
 
 /// Receives records until it returns false.
 using Sink = std::function<bool(model::Record&& record)>;

@@ -142,8 +142,8 @@ BatchId make_batch_id(CommitNumber commit, std::uint32_t first_index) {
   return {(commit.value << kBatchIndexBits) | (first_index + 1)};
 }
 
-void EncodedEvents::add(const Event& event, WallTime timestamp) {
-  const auto record = encode_event(event, timestamp);
+void EncodedEvents::add(const Event& event, WallTime timestamp, OperationId operation) {
+  const auto record = encode_event(event, timestamp, operation);
   const auto offset = arena_.size();
   arena_.resize(offset + padded(record.size()));
   std::memcpy(arena_.data() + offset, record.data(), record.size());
@@ -153,9 +153,11 @@ void EncodedEvents::add(const Event& event, WallTime timestamp) {
   entry.checksum = base::checksum32(record);
   entry.lane = event.priority;
   entry.conditional = is_conditional_event(record);
-  if (event.token.value != 0 || !event.ordering_key.empty() || !event.idempotency_key.empty()) {
+  if (event.token.value != 0 || operation.value != 0 || !event.ordering_key.empty() ||
+      !event.idempotency_key.empty()) {
     auto& admission = admissions_.emplace_back();
     admission.token = event.token;
+    admission.operation = operation;
     if (!event.ordering_key.empty()) admission.order_key = hash_key(event.ordering_key);
     if (!event.idempotency_key.empty()) {
       admission.idempotency_key = hash_key(event.idempotency_key);

@@ -35,10 +35,12 @@ class EncodedEvents {
     /// The newest event of that key in each lane, as far as it was stored when this was encoded.
     PerLane<Sequence> stored_last{};
     std::uint64_t idempotency_key = 0;  ///< Likewise.
+    OperationId operation;
   };
 
   /// Adds `event`, which must be within its limits; `timestamp` stands in for one that is 0.
-  void add(const Event& event, WallTime timestamp);
+  /// With `operation` it is a member of that one.
+  void add(const Event& event, WallTime timestamp, OperationId operation = {});
 
   /// Takes out the last one, which must be there.
   void remove_last();

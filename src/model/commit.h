@@ -108,12 +108,24 @@ struct PutIdempotencyRange {
   IdempotencyRange range;
 };
 
+struct PutOperation {
+  OperationRecord record;
+};
+struct PutMember {
+  MemberRecord record;
+};
+/// With so many members.
+struct EraseOperation {
+  OperationId operation;
+  std::uint32_t members = 0;
+};
+
 using Operation =
     std::variant<Append, PutSubscription, EraseSubscription, PutCursor, PutSettlement,
                  EraseSettlement, PutDeadLetter, EraseDeadLetter, PutState, EraseState,
                  PutRetentionMark, PutLostRange, PutToken, EraseToken, PutTombstone, EraseTombstone,
                  EraseParked, PutOrderingKey, EraseOrderingKey, PutIdempotency, EraseIdempotency,
-                 PutIdempotencyRange>;
+                 PutIdempotencyRange, PutOperation, PutMember, EraseOperation>;
 
 /// One atomic step of a journal. `(epoch, number)` is how a store finds out that somebody else has
 /// written meanwhile.

@@ -62,7 +62,7 @@ OwnedEvent EventView::to_owned() const {
 
 namespace model {
 
-std::string_view encode_event(const Event& event, WallTime timestamp) {
+std::string_view encode_event(const Event& event, WallTime timestamp, OperationId operation) {
   auto& builder = reused_builder();
   std::vector<flatbuffers::Offset<schema::KeyValue>> pairs;
   pairs.reserve(event.metadata.size());
@@ -95,6 +95,7 @@ std::string_view encode_event(const Event& event, WallTime timestamp) {
   out.add_token(event.token.value);
   if (!event.ordering_key.empty()) out.add_ordering_key(ordering_key);
   if (!event.idempotency_key.empty()) out.add_idempotency_key(idempotency_key);
+  out.add_operation(operation.value);
   builder.Finish(out.Finish());
   return finished(builder);
 }
@@ -123,6 +124,7 @@ EventView read_event(std::string_view record) noexcept {
   view.token = {event->token()};
   view.ordering_key = text_of(event->ordering_key());
   view.idempotency_key = text_of(event->idempotency_key());
+  view.operation_id = {event->operation()};
   return view;
 }
 
@@ -132,7 +134,8 @@ std::string_view read_event_type(std::string_view record) noexcept {
 
 bool is_conditional_event(std::string_view record) noexcept {
   const auto* event = flatbuffers::GetRoot<schema::Event>(record.data());
-  return event->not_before() != 0 || event->expires_at() != 0 || event->token() != 0;
+  return event->not_before() != 0 || event->expires_at() != 0 || event->token() != 0 ||
+         event->operation() != 0;
 }
 
 }  // namespace model

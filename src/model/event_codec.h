@@ -8,7 +8,8 @@
 namespace holdfast::model {
 
 /// `event` as a FlatBuffer (schemas/event.fbs). The view lives until this thread encodes again.
-[[nodiscard]] std::string_view encode_event(const Event& event, WallTime timestamp);
+[[nodiscard]] std::string_view encode_event(const Event& event, WallTime timestamp,
+                                            OperationId operation = {});
 
 /// Whether `record` is a well-formed event whose strings are within their limits. Its first byte
 /// must be at a multiple of 8.

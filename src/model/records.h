@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "holdfast/operation.h"
 #include "holdfast/subscription.h"
 #include "holdfast/token.h"
 #include "holdfast/types.h"
@@ -39,6 +40,7 @@ struct SubscriptionRecord {
   PerLane<Sequence> start{{1, 1, 1, 1}};  ///< The first sequence it may be given.
   std::uint32_t attempts_max = 5;  ///< Of its retry policy: needed when a crash leaves suspects.
   bool paused = false;             ///< It gets nothing until it is resumed.
+  bool compensates = false;        ///< Its handler undoes what it has acknowledged of an operation.
 };
 
 /// A subscription's progress in one lane, as it is stored (core::Cursor is the working form).
@@ -76,7 +78,9 @@ struct SettlementRecord {
   bool suspect = false;
   std::string last_error;
   bool started = false;  ///< A handler has seen it: what it began may have to be cleaned up.
-  bool cleanup = false;  ///< It is cancelled, and `on_cancel` is owed.
+  /// It is cancelled, and `on_cancel` is owed. Without `started` it was acknowledged before its
+  /// operation went back, and `compensate` is owed.
+  bool cleanup = false;
   KeyPlace place{};
 };
 
@@ -86,7 +90,9 @@ struct DeadLetterRecord {
   std::uint32_t attempts = 0;
   std::string reason;
   WallTime died_at = 0;
-  ChunkPtr chunk;  ///< The event alone.
+  ChunkPtr chunk;        ///< The event alone.
+  bool cleanup = false;  ///< As of its settlement: what was given up is its clean-up.
+  bool started = true;   ///< Likewise.
 };
 
 /// What a handler keeps through `tx().state()`.
@@ -191,9 +197,34 @@ struct IdempotencyRange {
   friend bool operator==(const IdempotencyRange&, const IdempotencyRange&) = default;
 };
 
+/// A composite, and how it stands. Its members are records of their own.
+struct OperationRecord {
+  OperationId id;
+  OperationState state = OperationState::open;
+  bool sequential = true;
+  bool sealed = false;
+  std::uint32_t members = 0;
+  WallTime begun_at = 0;
+  WallTime ended_at = 0;        ///< Or last failed to roll back; 0 = neither.
+  base::BusTime ended_bus = 0;  ///< Likewise.
+  base::BusTime deadline = 0;   ///< It goes back when it is open then; 0 = never.
+  std::string reason;           ///< Why it went back.
+};
+
+/// An event of an operation.
+struct MemberRecord {
+  OperationId operation;
+  std::uint32_t index = 0;  ///< Its place in the order of the operation, from 0.
+  EventId event;
+  TokenId token;
+  MemberState state = MemberState::pending;
+  WallTime done_at = 0;
+  WallTime undone_at = 0;
+};
+
 using Record = std::variant<ChunkPtr, SubscriptionRecord, CursorRecord, SettlementRecord, DueRecord,
                             ParkedEvent, DeadLetterRecord, StateRecord, RetentionMark, LostRange,
                             TokenRecord, TombstoneRecord, OrderingKeyRecord, IdempotencyRecord,
-                            IdempotencyUse, IdempotencyRange>;
+                            IdempotencyUse, IdempotencyRange, OperationRecord, MemberRecord>;
 
 }  // namespace holdfast::model

@@ -8,53 +8,12 @@
 #include "base/checksum.h"
 #include "base/status_or.h"
 #include "commit_generated.h"
-#include "model/flatbuffer.h"
+#include "model/sealed.h"
 #include "state_generated.h"
 
 namespace holdfast::model {
 
 namespace {
-
-constexpr std::size_t kChecksumBytes = sizeof(std::uint64_t);
-
-std::string seal(const flatbuffers::FlatBufferBuilder& builder, std::string_view key) {
-  std::string value(finished(builder));
-  value.resize((value.size() + 7) & ~std::size_t{7});
-  const auto sum = base::checksum(value, base::checksum(key));
-  value.append(reinterpret_cast<const char*>(&sum), sizeof(sum));
-  return value;
-}
-
-Status damaged(std::string_view what, std::string_view why) {
-  return {StatusCode::data_loss, std::string(what) + ": " + std::string(why)};
-}
-
-/// A record read back: an aligned copy, since the store's bytes may begin anywhere.
-template <typename Table>
-class Opened {
- public:
-  static Result<Opened> open(std::string_view what, std::string_view key, std::string_view value) {
-    if (value.size() < kChecksumBytes + 8 || value.size() % 8 != 0) {
-      return damaged(what, "has an impossible size");
-    }
-    const auto body = value.substr(0, value.size() - kChecksumBytes);
-    std::uint64_t sum = 0;
-    std::memcpy(&sum, value.data() + body.size(), sizeof(sum));
-    if (sum != base::checksum(body, base::checksum(key))) return damaged(what, "checksum is wrong");
-    Opened opened;
-    opened.words_.resize(body.size() / 8);
-    std::memcpy(opened.words_.data(), body.data(), body.size());
-    const std::string_view aligned(reinterpret_cast<const char*>(opened.words_.data()),
-                                   body.size());
-    auto verifier = verifier_of(aligned);
-    if (!verifier.VerifyBuffer<Table>(nullptr)) return damaged(what, "is malformed");
-    return opened;
-  }
-  const Table* operator->() const { return flatbuffers::GetRoot<Table>(words_.data()); }
-
- private:
-  std::vector<std::uint64_t> words_;
-};
 
 using Texts = flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>;
 
@@ -172,7 +131,8 @@ std::string encode(const SubscriptionRecord& record, std::string_view key) {
   const auto filter = put_filter(builder, record.filter);
   const auto start = builder.CreateVector(record.start.values.data(), kLaneCount);
   builder.Finish(schema::CreateSubscription(builder, record.id.value, name, filter, earlier_at,
-                                            start, record.attempts_max, record.paused));
+                                            start, record.attempts_max, record.paused,
+                                            record.compensates));
   return seal(builder, key);
 }
 
@@ -184,6 +144,7 @@ Result<SubscriptionRecord> decode_subscription(std::string_view key, std::string
   record.name = text_of(table->name());
   record.attempts_max = table->attempts_max();
   record.paused = table->paused();
+  record.compensates = table->compensates();
   bool good =
       read_filter(*table->filter(), record.filter) && read_lanes(table->start(), record.start);
   if (const auto* earlier = table->earlier(); earlier != nullptr) {
@@ -277,7 +238,8 @@ std::string encode(const DeadLetterRecord& record, std::string_view key) {
   auto& builder = reused_builder();
   const auto chunk = put_aligned_bytes(builder, as_bytes(record.chunk->bytes()));
   const auto reason = put_text(builder, record.reason);
-  builder.Finish(schema::CreateDeadLetter(builder, record.attempts, reason, record.died_at, chunk));
+  builder.Finish(schema::CreateDeadLetter(builder, record.attempts, reason, record.died_at, chunk,
+                                          record.cleanup, record.started));
   return seal(builder, key);
 }
 
@@ -290,7 +252,9 @@ Result<DeadLetterRecord> decode_dead_letter(std::string_view key, std::string_vi
                           .attempts = table->attempts(),
                           .reason = std::string(text_of(table->reason())),
                           .died_at = table->died_at(),
-                          .chunk = std::move(chunk)};
+                          .chunk = std::move(chunk),
+                          .cleanup = table->cleanup(),
+                          .started = table->started()};
 }
 
 std::string encode(const RetentionMark& mark, std::string_view key) {

@@ -34,6 +34,8 @@ namespace holdfast::model {
 [[nodiscard]] std::string encode(const IdempotencyRecord& record, std::string_view key);
 [[nodiscard]] std::string encode(const IdempotencyUse& use, std::string_view key);
 [[nodiscard]] std::string encode(const IdempotencyRange& range, std::string_view key);
+[[nodiscard]] std::string encode(const OperationRecord& record, std::string_view key);
+[[nodiscard]] std::string encode(const MemberRecord& record, std::string_view key);
 [[nodiscard]] std::string encode_state(std::string_view value, CommitNumber version,
                                        std::string_view key);
 
@@ -59,6 +61,10 @@ Result<IdempotencyRecord> decode_idempotency(std::string_view key, std::string_v
 Result<IdempotencyUse> decode_idempotency_use(std::string_view key, std::string_view value,
                                               std::uint64_t number);
 Result<IdempotencyRange> decode_idempotency_range(std::string_view key, std::string_view value);
+Result<OperationRecord> decode_operation(std::string_view key, std::string_view value,
+                                         OperationId id);
+Result<MemberRecord> decode_member(std::string_view key, std::string_view value,
+                                   OperationId operation, std::uint32_t index);
 Result<StateRecord> decode_state(std::string_view key, std::string_view value, std::string name,
                                  std::string state_key);
 

@@ -127,20 +127,20 @@ TEST_F(Refusing, NewerFormatIsRefusedNamingBoth) {
   publish("a.b");
   must(bus->close());
   bus.reset();
-  // Whoever makes format 4 says so in the watermark, first of all.
+  // Whoever makes format 5 says so in the watermark, first of all.
   std::string bytes;
   {
     std::ifstream in(path() + "/watermark", std::ios::binary);
     bytes.assign(std::istreambuf_iterator<char>(in), {});
   }
-  const std::uint32_t format = 4;
+  const std::uint32_t format = 5;
   ASSERT_GT(bytes.size(), 20U);
   std::memcpy(bytes.data() + 8, &format, sizeof(format));
   const auto sum = base::checksum(std::string_view(bytes).substr(0, bytes.size() - 8));
   std::memcpy(bytes.data() + bytes.size() - 8, &sum, sizeof(sum));
   std::ofstream(path() + "/watermark", std::ios::binary) << bytes;
-  EXPECT_TRUE(fails(try_open(), StatusCode::invalid_argument, {path(), "format 4", "up to 3"}));
-  EXPECT_TRUE(fails(JournalView::open(path()), StatusCode::invalid_argument, {"format 4"}));
+  EXPECT_TRUE(fails(try_open(), StatusCode::invalid_argument, {path(), "format 5", "up to 4"}));
+  EXPECT_TRUE(fails(JournalView::open(path()), StatusCode::invalid_argument, {"format 5"}));
 }
 
 TEST_F(Refusing, PathBelowAFileIsRefused) {

@@ -55,6 +55,8 @@ class RecordStore {
   std::map<std::pair<Priority, model::Sequence>, model::RetentionMark> marks;
   std::map<TokenId, model::TokenRecord> tokens;
   std::map<EventId, model::TombstoneRecord> tombstones;
+  std::map<OperationId, model::OperationRecord> operations;
+  std::map<std::pair<OperationId, std::uint32_t>, model::MemberRecord> members;
   std::map<std::string, model::OrderingKeyRecord> ordering_keys;
   std::map<std::string, model::IdempotencyRecord> keys;
   std::map<std::uint64_t, model::IdempotencyUse> key_uses;
@@ -160,6 +162,16 @@ class RecordStore {
   void put(const model::EraseIdempotency& each, const model::Commit&) {
     keys.erase(each.key);
     key_uses.erase(each.use);
+  }
+  void put(const model::PutOperation& each, const model::Commit&) {
+    operations.insert_or_assign(each.record.id, each.record);
+  }
+  void put(const model::PutMember& each, const model::Commit&) {
+    members.insert_or_assign(std::pair(each.record.operation, each.record.index), each.record);
+  }
+  void put(const model::EraseOperation& each, const model::Commit&) {
+    operations.erase(each.operation);
+    for (std::uint32_t i = 0; i < each.members; ++i) members.erase({each.operation, i});
   }
   void put(const model::PutIdempotencyRange& each, const model::Commit&) { key_range = each.range; }
 };

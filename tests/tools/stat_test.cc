@@ -20,7 +20,7 @@ TEST_F(StatTest, CountsByLaneAndSubscription) {
   make_journal_with_a_past();
   const auto found = stat();
   EXPECT_EQ(found["journal"], path());
-  EXPECT_EQ(found["format"], 3);
+  EXPECT_EQ(found["format"], 4);
   EXPECT_EQ(found["epoch"], 1);
   EXPECT_EQ(found["uuid"].get<std::string>().size(), 36);
   EXPECT_EQ(found["condition"], "clean");
@@ -58,7 +58,7 @@ TEST_F(StatTest, TellsPeopleTheSame) {
               HasSubstr("lane      ready  leased  scheduled  dead  unclaimed  published\n"
                         "critical      0       0          0     1          0          1\n"));
   EXPECT_THAT(result.out, HasSubstr("mailer"));
-  EXPECT_THAT(result.out, HasSubstr("format 3"));
+  EXPECT_THAT(result.out, HasSubstr("format 4"));
 }
 
 TEST_F(StatTest, TellsWhichSubscriptionsArePaused) {

@@ -40,6 +40,8 @@ struct Tables {
   std::map<EventId, model::RetentionMark> marks;
   std::map<EventId, model::LostRange> lost;
   std::map<TokenId, model::TokenRecord> tokens;
+  std::map<OperationId, model::OperationRecord> operations;
+  std::map<std::pair<OperationId, std::uint32_t>, model::MemberRecord> members;
   std::map<EventId, model::TombstoneRecord> tombstones;
   std::map<std::string, model::OrderingKeyRecord> ordering_keys;
   std::map<std::string, model::IdempotencyRecord> idempotency;
@@ -147,6 +149,17 @@ class Apply {
     tables_.idempotency_uses.erase(erase.use);
   }
   void operator()(const model::PutIdempotencyRange& put) { tables_.idempotency_range = put.range; }
+  void operator()(const model::PutOperation& put) {
+    tables_.operations[put.record.id] = put.record;
+  }
+  void operator()(const model::PutMember& put) {
+    tables_.members[{put.record.operation, put.record.index}] = put.record;
+  }
+  void operator()(const model::EraseOperation& erase) {
+    tables_.operations.erase(erase.operation);
+    std::erase_if(tables_.members,
+                  [&](const auto& each) { return each.first.first == erase.operation; });
+  }
 
  private:
   Tables& tables_;
@@ -180,7 +193,7 @@ class MemoryJournal final : public Journal {
  public:
   MemoryJournal() {
     state_.uuid = random_uuid();
-    state_.format = 3;
+    state_.format = 4;
     state_.epoch = 1;
     state_.created = true;
   }
@@ -309,6 +322,9 @@ Result<std::optional<Record>> MemoryJournal::find(const RecordRef& ref) const {
   if (const auto* used = std::get_if<IdempotencyRef>(&ref)) {
     return in(tables_.idempotency, used->key);
   }
+  if (const auto* operation = std::get_if<OperationRef>(&ref)) {
+    return in(tables_.operations, operation->operation);
+  }
   const auto& parked = std::get<ParkedRef>(ref);
   const auto at = tables_.parked.find({parked.subscription, parked.event});
   if (at == tables_.parked.end()) return std::optional<Record>();
@@ -346,6 +362,12 @@ std::vector<Record> MemoryJournal::records(const ScanSpec& spec) const {
   }
   if (const auto* wanted = std::get_if<OrderingKeys>(&spec)) {
     take(tables_.ordering_keys, [wanted](const auto& key) { return key > wanted->after; });
+  }
+  if (std::holds_alternative<Operations>(spec)) take(tables_.operations, any);
+  if (const auto* wanted = std::get_if<Members>(&spec)) {
+    take(tables_.members, [wanted](const auto& key) {
+      return !wanted->operation || key.first == *wanted->operation;
+    });
   }
   if (const auto* wanted = std::get_if<DueTimes>(&spec)) {
     const auto from =

@@ -120,6 +120,18 @@ class Encoder {
   void operator()(const model::PutIdempotencyRange& range) {
     encode_to(std::string(keys::kIdempotencyRange), range.range);
   }
+  void operator()(const model::PutOperation& operation) {
+    encode_to(keys::operation(operation.record.id), operation.record);
+  }
+  void operator()(const model::PutMember& member) {
+    encode_to(keys::member(member.record.operation, member.record.index), member.record);
+  }
+  void operator()(const model::EraseOperation& operation) {
+    erase(keys::operation(operation.operation));
+    for (std::uint32_t index = 0; index < operation.members; ++index) {
+      erase(keys::member(operation.operation, index));
+    }
+  }
 
  private:
   template <typename Record>

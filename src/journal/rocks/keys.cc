@@ -92,6 +92,8 @@ constexpr std::string_view kTombstone = "te";
 constexpr std::string_view kToken = "tt";
 constexpr std::string_view kIdempotency = "kk";
 constexpr std::string_view kIdempotencyUse = "ku";
+constexpr std::string_view kOperation = "oh";
+constexpr std::string_view kMember = "om";
 
 std::optional<EventId> parse_after(std::string_view prefix, std::string_view key) {
   if (!key.starts_with(prefix)) return std::nullopt;
@@ -152,6 +154,11 @@ std::string idempotency_use(std::uint64_t number) {
   return join(std::string(kIdempotencyUse), number);
 }
 
+std::string operation(OperationId id) { return join(std::string(kOperation), id.value); }
+std::string member(OperationId operation, std::uint32_t index) {
+  return join(std::string(kMember), operation.value, index);
+}
+
 std::string end_of(std::string_view prefix) {
   std::string end(prefix);
   while (!end.empty() && end.back() == '\xff') end.pop_back();
@@ -169,6 +176,11 @@ std::string all_lost_ranges() { return std::string(kLostRange); }
 std::string all_retention_marks() { return std::string(kRetentionMark); }
 std::string all_tokens() { return std::string(kToken); }
 std::string all_tombstones() { return std::string(kTombstone); }
+std::string all_operations() { return std::string(kOperation); }
+std::string all_members() { return std::string(kMember); }
+std::string all_members(OperationId operation) {
+  return join(std::string(kMember), operation.value);
+}
 
 std::optional<Parsed> parse(std::string_view key) {
   if (key.empty()) return std::nullopt;
@@ -216,6 +228,9 @@ std::optional<Parsed> parse(std::string_view key) {
         return parsed;
       }
       return std::nullopt;
+    case Table::operation:
+      if (parse_operation(key) || parse_member(key)) return parsed;
+      return std::nullopt;
     default: return std::nullopt;
   }
   if (!cutter.done()) return std::nullopt;
@@ -242,6 +257,19 @@ std::optional<std::string_view> parse_idempotency(std::string_view key) {
 }
 std::optional<std::uint64_t> parse_idempotency_use(std::string_view key) {
   return parse_number(kIdempotencyUse, key);
+}
+std::optional<OperationId> parse_operation(std::string_view key) {
+  const auto number = parse_number(kOperation, key);
+  if (!number.has_value()) return std::nullopt;
+  return OperationId{*number};
+}
+std::optional<std::pair<OperationId, std::uint32_t>> parse_member(std::string_view key) {
+  if (!key.starts_with(kMember)) return std::nullopt;
+  Cutter cutter(key.substr(kMember.size()));
+  const OperationId operation{cutter.number<std::uint64_t>()};
+  const auto index = cutter.number<std::uint32_t>();
+  if (!cutter.done()) return std::nullopt;
+  return std::pair(operation, index);
 }
 
 }  // namespace holdfast::journal::keys

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "holdfast/token.h"
 #include "holdfast/types.h"
@@ -14,12 +15,10 @@
 // The key table, and the only place that knows it; docs/journal-format.md is its prose. The first
 // byte of a key is its table, integers are big-endian, so that keys sort as what they name. On disk
 // since format 1: never renumber, reuse or reorder.
-//
-// Kept free for later: 'o' operations.
 
 namespace holdfast::journal::keys {
 
-inline constexpr std::uint32_t kFormat = 3;
+inline constexpr std::uint32_t kFormat = 4;
 
 enum class Table : char {
   cursor = 'c',
@@ -29,6 +28,7 @@ enum class Table : char {
   ordering_key = 'l',
   meta = 'm',
   subscription = 'n',
+  operation = 'o',
   parked = 'p',
   settlement = 's',
   cancel = 't',
@@ -66,6 +66,8 @@ std::string ordering_key(std::string_view key);
 std::string idempotency(std::string_view key);
 /// The same key once more, sorted by age.
 std::string idempotency_use(std::uint64_t number);
+std::string operation(OperationId id);
+std::string member(OperationId operation, std::uint32_t index);
 
 /// All keys that begin with `prefix`: [prefix, end_of(prefix)).
 std::string end_of(std::string_view prefix);
@@ -78,6 +80,9 @@ std::string all_lost_ranges();
 std::string all_retention_marks();
 std::string all_tokens();
 std::string all_tombstones();
+std::string all_operations();
+std::string all_members();
+std::string all_members(OperationId operation);
 
 /// A key taken apart. Only what its table has is set.
 struct Parsed {
@@ -99,5 +104,8 @@ std::optional<EventId> parse_tombstone(std::string_view key);
 /// And for those of the table `idempotency`. The first borrows.
 std::optional<std::string_view> parse_idempotency(std::string_view key);
 std::optional<std::uint64_t> parse_idempotency_use(std::string_view key);
+/// And for those of the table `operation`.
+std::optional<OperationId> parse_operation(std::string_view key);
+std::optional<std::pair<OperationId, std::uint32_t>> parse_member(std::string_view key);
 
 }  // namespace holdfast::journal::keys

@@ -42,6 +42,7 @@ std::string key_of(const RecordRef& ref) {
       return keys::ordering_key(ordering.key);
     }
     std::string operator()(const IdempotencyRef& ref) const { return keys::idempotency(ref.key); }
+    std::string operator()(const OperationRef& ref) const { return keys::operation(ref.operation); }
   };
   return std::visit(Key{}, ref);
 }
@@ -206,6 +207,10 @@ Status Lookup::scan(const ScanSpec& spec, const Sink& sink) const {
     }
     Status operator()(const IdempotencyRanges&) const {
       return all(std::string(keys::kIdempotencyRange));
+    }
+    Status operator()(const Operations&) const { return all(keys::all_operations()); }
+    Status operator()(const Members& spec) const {
+      return all(spec.operation ? keys::all_members(*spec.operation) : keys::all_members());
     }
 
     [[nodiscard]] Status all(const std::string& prefix) const {

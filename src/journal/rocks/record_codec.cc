@@ -72,6 +72,18 @@ Result<model::Record> decode_idempotency_record(std::string_view key, std::strin
   return as_record(model::decode_idempotency_range(key, value), "journal");
 }
 
+Result<model::Record> decode_operation_record(std::string_view key, std::string_view value) {
+  if (const auto id = keys::parse_operation(key)) {
+    return as_record(model::decode_operation(key, value, *id), to_string(*id));
+  }
+  if (const auto member = keys::parse_member(key)) {
+    const auto [operation, index] = *member;
+    return as_record(model::decode_member(key, value, operation, index),
+                     to_string(operation) + ", event " + std::to_string(index));
+  }
+  return Status(StatusCode::internal, "not a record that can be looked up");
+}
+
 }  // namespace
 
 Result<model::Record> decode_record(std::string_view key, std::string_view value) {
@@ -115,6 +127,7 @@ Result<model::Record> decode_record(std::string_view key, std::string_view value
       return as_record(model::decode_ordering_key(key, value, std::string(parsed->key)),
                        "ordering key");
     case keys::Table::idempotency: return decode_idempotency_record(key, value);
+    case keys::Table::operation: return decode_operation_record(key, value);
     case keys::Table::cancel: return decode_cancel_record(key, value);
     case keys::Table::meta: return decode_meta_record(key, value);
   }
