@@ -83,6 +83,9 @@ struct Owed {
   std::uint32_t again_attempts = 0;  // then: a clean-up has its own
   bool again_cleanup = false;
   base::BusTime again_since = 0;
+
+  /// Taken, and not given back until the next attachment: somebody has it.
+  [[nodiscard]] bool is_held() const { return taken && holder != 0; }
 };
 
 struct OracleSubscription {
@@ -144,7 +147,7 @@ class Oracle {
     return std::any_of(others.begin(), others.end(), [&](EventId other) {
       const auto owed = subscription.owed.find(other);
       return other != event && owed != subscription.owed.end() &&
-             (owed->second.taken || keyed.at(other).order < known->second.order);
+             (owed->second.is_held() || keyed.at(other).order < known->second.order);
     });
   }
   /// It does, or may be taken for one that does: where lanes have to be read first, and where what
