@@ -9,6 +9,7 @@
 
 #include "holdfast/event.h"
 #include "holdfast/export.h"
+#include "holdfast/operation.h"
 #include "holdfast/receipt.h"
 #include "holdfast/result.h"
 
@@ -32,6 +33,10 @@ enum class BatchMode : std::uint8_t {
 struct BatchOptions {
   BatchMode mode = BatchMode::all_or_nothing;
   std::optional<Durability> durability{};  ///< Unset = as the bus was opened.
+  /// Its events are the members, in their order, of a new operation: they succeed together, or what
+  /// they have done is undone (docs/operations.md). It is sealed at once. At most 10,000 events
+  /// (`kOperationMembersMax`), and not independent. Not with events that are members of another.
+  std::optional<OperationOptions> operation{};
 };
 
 /// Builds one atomic commit out of events and user state. Destroyed without `commit`, nothing

@@ -15,6 +15,7 @@
 #include "holdfast/batch_delivery.h"
 #include "holdfast/event.h"
 #include "holdfast/export.h"
+#include "holdfast/operation.h"
 #include "holdfast/options.h"
 #include "holdfast/query.h"
 #include "holdfast/receipt.h"
@@ -202,6 +203,36 @@ class HOLDFAST_EXPORT Bus {
                                                           std::string_view reason = {});
   [[nodiscard]] Awaitable<CancelReceipt> cancel_awaitable(EventId id, std::string_view reason = {});
 
+  // --- Operations -------------------------------------------------------------------------------
+
+  /// Begins an operation, to which events are added one by one; `BatchOptions::operation` makes one
+  /// of a whole batch. Its members are given out as any event, one after the other unless
+  /// `OperationOptions::sequential` is false. Once it is sealed and every member is done (settled,
+  /// and acked or skipped, by every durable subscription that wants it) it is *committed*. If
+  /// before that a member is dead, cancelled or expired, the deadline passes, or
+  /// `Operation::roll_back` is called, it is *rolled back*: its members that are pending are
+  /// cancelled, handlers that have one are asked to stop, and what was done is undone by
+  /// `SubscribeOptions::compensate`, from the last member to the first. An event that no durable
+  /// subscription has claimed stays pending, and the operation with it.
+  ///
+  /// Durable when it returns. All of it goes on after a crash where it was. What an operation says
+  /// of itself can be read for 24 hours (of the journal's own time) after it has ended, or until
+  /// there is no room for a new one. Blocks for one commit.
+  /// Fails with `invalid_argument` (the deadline), `resource_exhausted` (`Limits::operations_max`;
+  /// 4,294,967,295 begun since the bus was opened).
+  Result<Operation> begin_operation(const OperationOptions& options = {});
+  /// The operation of this id, of an earlier run as well, to go on with. Fails with `not_found`.
+  [[nodiscard]] Result<Operation> find_operation(OperationId id) const;
+  /// How it stands, as of a commit that may still be on its way to the disk. Does not block. Fails
+  /// with `not_found` (never begun, or forgotten by now).
+  [[nodiscard]] Result<OperationInfo> operation(OperationId id) const;
+  /// All that are known, by id. With their members, so it can be large.
+  [[nodiscard]] std::vector<OperationInfo> operations() const;
+  /// Blocks until it is committed, rolled back, or has failed to roll back, durably; which one of
+  /// them `operation` tells. Fails with `not_found`, `deadline_exceeded`, and at once when the bus
+  /// is closed or can write no more.
+  Status wait_settled(OperationId id, std::chrono::nanoseconds timeout);
+
   // --- Handling ---------------------------------------------------------------------------------
 
   /// Subscribes `handler`. A durable subscription (with a name) that is new is created in a commit
@@ -279,12 +310,13 @@ class HOLDFAST_EXPORT Bus {
   /// error there is none.
   [[nodiscard]] Result<std::vector<DeadLetter>> dead_letters(
       const DeadLetterFilter& filter = {}) const;
-  /// Puts dead letters back to pending with fresh attempts; returns how many. Each letter that is
-  /// there at the call goes back at most once, also when its handler rejects it again meanwhile.
-  /// Durable when it returns. Up to 256 letters go in one commit: after an error, or a crash, some
-  /// may be back and the rest are letters still. Blocks, and reads the disk. Fails with `not_found`
-  /// (no subscription of that name), `invalid_argument` (a pattern), `data_loss` (a damaged
-  /// record).
+  /// Puts dead letters back to pending with fresh attempts; returns how many. Those of an operation
+  /// that was rolled back stay, but for failed compensations, with which it goes on. Each letter
+  /// that is there at the call goes back at most once, also when its handler rejects it again
+  /// meanwhile. Durable when it returns. Up to 256 letters go in one commit: after an error, or a
+  /// crash, some may be back and the rest are letters still. Blocks, and reads the disk. Fails with
+  /// `not_found` (no subscription of that name), `invalid_argument` (a pattern), `data_loss` (a
+  /// damaged record).
   Result<std::uint64_t> redrive(const DeadLetterFilter& filter = {});
   /// A value of the named user state, as last committed; nothing when absent; see `TxState`. Reads
   /// the disk. Fails with `invalid_argument` (a name or key over its limits), `data_loss` (a
@@ -342,7 +374,8 @@ class HOLDFAST_EXPORT Bus {
   /// Blocks for the commit and one pass over the events from the position on; nobody else waits
   /// for that pass. Has the names of the letters to erase in memory, about 24 bytes each.
   /// Fails with `not_found` (no subscription of that name; an event that was never published),
-  /// `conflict` (a handler is subscribed, or a cancelled event still waits for its `on_cancel`),
+  /// `conflict` (a handler is subscribed, a cancelled event still waits for its `on_cancel`, or an
+  /// operation that has not ended has events with it),
   /// `invalid_argument` (an id that no event can have),
   /// `data_loss` (an event that had to be read is damaged; nothing was changed).
   Result<RewindReceipt> rewind(std::string_view subscription, const Start& position);

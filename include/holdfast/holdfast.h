@@ -8,6 +8,7 @@
 #include "holdfast/bus.h"
 #include "holdfast/delivery.h"
 #include "holdfast/event.h"
+#include "holdfast/operation.h"
 #include "holdfast/options.h"
 #include "holdfast/query.h"
 #include "holdfast/receipt.h"

@@ -36,7 +36,10 @@ struct CancellableReceipt {
 /// were published first, or 0. Independent (`BatchMode::independent`): each event is there or has
 /// an error of its own, and the receipt of one that has is empty.
 struct BatchReceipt {
-  BatchId batch_id;     ///< 0 for an independent one.
+  BatchId batch_id;  ///< 0 for an independent one.
+  /// Of `BatchOptions::operation`; 0 without. When all events are duplicates, that of the first of
+  /// them, if it is still known.
+  OperationId operation_id{};
   CommitNumber commit;  ///< Of an independent one the newest; 0 when nothing of it was written.
   std::vector<Receipt> receipts;
   /// Empty when all were written. Otherwise one an event, ok for those that were.

@@ -91,6 +91,15 @@ struct BatchStats {
   std::uint64_t deliveries = 0;  ///< Events in those.
 };
 
+/// Operations, by where they stand.
+struct OperationStats {
+  std::uint64_t open = 0;
+  std::uint64_t rolling_back = 0;
+  std::uint64_t rollback_failed = 0;
+  std::uint64_t committed = 0;  ///< Since the bus was opened, as the next.
+  std::uint64_t rolled_back = 0;
+};
+
 struct Stats {
   std::array<BusLaneStats, kLaneCount> lanes{};
   std::vector<SubscriptionStats> subscriptions;
@@ -109,6 +118,7 @@ struct Stats {
   std::uint64_t publishes_refused = 0;  ///< Intake full or disk reserve reached.
   std::uint64_t expired_unclaimed = 0;  ///< Dropped by `Options::unclaimed_retention`.
   BatchStats batches;
+  OperationStats operations;
   std::size_t intake_events = 0;      ///< Now waiting for the committer.
   std::size_t resident_bytes = 0;     ///< Event bytes held in memory for delivery.
   std::size_t engine_bytes = 0;       ///< RocksDB's memory (write buffers, caches, tables).

@@ -67,8 +67,8 @@ enum class Settled : std::uint8_t {
   acked = 0,
   dead = 1,
   skipped = 2,
-  cancelled = 3,  ///< It was cancelled before, and `on_cancel`, where one was owed, has acked. An
-                  ///< `on_cancel` that gives up makes it `dead`.
+  cancelled = 3,  ///< It was cancelled before, and `on_cancel` or `compensate`, where one was owed,
+                  ///< has acked. One that gives up makes it `dead`.
   expired = 4,    ///< `Event::expires_at` came before a handler did.
 };
 
@@ -154,6 +154,15 @@ struct SubscribeOptions {
   /// was waiting for a retry when its token was cancelled it is called when that wait is over.
   /// Without it such an event ends at once. Threads as for the handler, of which it takes the slot.
   Handler on_cancel{};
+  /// Undoes what the handler did for an event whose operation is rolled back: called for those it
+  /// had acknowledged, and for those it had begun, once its handler has returned; from the last
+  /// member of the operation to the first, each after the one before has acked. Delivered and tried
+  /// again as for `on_cancel`, which is not called for such events then; its `tx` commits with its
+  /// ack, so that what it does there happens exactly once. When it gives up, or is not there any
+  /// more when it is owed, the event is a dead letter, and the operation `rollback_failed`. Of a
+  /// member that everyone has acknowledged a copy is kept until its operation ends. Only of a
+  /// durable subscription.
+  Handler compensate{};
   /// Told once the commit that carries an outcome is durable. Runs on a thread that others wait
   /// for, of the bus or of a publisher that waits: be quick, take no lock that is held around a
   /// call to the bus, and call nothing that waits for a commit (such calls answer `conflict`). Not

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "holdfast/export.h"
+#include "holdfast/operation.h"
 #include "holdfast/query.h"
 #include "holdfast/replay.h"
 #include "holdfast/result.h"
@@ -49,6 +50,9 @@ class HOLDFAST_EXPORT JournalView {
   Status scan(const ScanFilter& filter, const ScanVisitor& visitor) const;
   /// Nothing when it was never published or is no longer kept. Errors as for `Bus::get`.
   [[nodiscard]] Result<std::optional<StoredEvent>> get(EventId id) const;
+  /// As `Bus::operation` and `Bus::operations`, as of when it was opened.
+  [[nodiscard]] Result<OperationInfo> operation(OperationId id) const;
+  [[nodiscard]] std::vector<OperationInfo> operations() const;
   /// Visits dead letters, one in memory at a time.
   /// Fails with `not_found` (no subscription of that name), `invalid_argument` (a pattern, an empty
   /// visitor, or one that threw); stops with `data_loss` at a damaged record, after those before

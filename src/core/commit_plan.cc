@@ -51,6 +51,7 @@ void CommitPlan::publish(const model::EncodedEvents& events, bool atomic_batch,
     if (admission == nullptr) continue;
     note_published(admission->token, ids.back());
     note_key(events, i, ids.back(), batch);
+    note_member(*admission, ids.back());
   }
 }
 
@@ -113,14 +114,16 @@ bool CommitPlan::holds(SubscriptionState& subscription, Answer& answer) const {
   return true;
 }
 
-void CommitPlan::settle(SubscriptionState& subscription, const Lease& lease) {
+/// With `keep` its copy stays, in case that its operation goes back.
+void CommitPlan::settle(SubscriptionState& subscription, const Lease& lease, bool keep) {
   auto& lane = subscription.lanes[lease.event.priority];
+  if (keep) keep_for_undo(subscription, lease);
   if (lease.parked) {
     subscription.parked_in_flight.erase(lease.event);
     lane.delayed[model::clock_of(lease.due)].remove({lease.due, lease.event.sequence});
     --lane.parked;
     lane.parked_events.remove(lease.event.sequence);
-    if (subscription.durable) {
+    if (subscription.durable && !keep) {
       add(model::EraseSettlement{lease.subscription, lease.event, lease.due});
     }
   } else {
@@ -163,6 +166,7 @@ void CommitPlan::park(SubscriptionState& subscription, const Lease& lease, Parki
   wait_until(
       due, subscription, lease.event,
       {parking.attempts, parking.suspect, parking.started, parking.cleanup, std::move(copy)});
+  if (parking.started || parking.cleanup) note_begun(subscription, lease.event);
   touch(subscription, lease.event.priority);
   subscription.keys.set_waiting(lease.event);
   note_key_change(subscription);
@@ -187,11 +191,14 @@ void CommitPlan::bury(SubscriptionState& subscription, const Lease& lease, std::
                               .attempts = attempts,
                               .reason = reason,
                               .died_at = now_.wall,
-                              .chunk = lease.chunk->extract(lease.event.sequence)}});
+                              .chunk = lease.chunk->extract(lease.event.sequence),
+                              .cleanup = lease.cleanup,
+                              .started = lease.started_then()}});
     ++subscription.lanes[lease.event.priority].dead;
     ledger_.dead_letters.add({lease.subscription, lease.event});
   }
-  settle(subscription, lease);
+  settle(subscription, lease, is_kept(subscription, lease));
+  note_member_ended(subscription, lease, Settled::dead, reason);
 }
 
 CommitPlan::Settlement CommitPlan::fail(SubscriptionState& subscription, const Lease& lease,
@@ -206,7 +213,7 @@ CommitPlan::Settlement CommitPlan::fail(SubscriptionState& subscription, const L
   const auto wait = delay.has_value() ? clamp_delay(std::chrono::nanoseconds(*delay))
                                       : backoff(subscription.retry, lease.attempt, random_());
   park(subscription, lease,
-       {lease.attempt, in(wait.count()), reason, /*started=*/true, lease.cleanup});
+       {lease.attempt, in(wait.count()), reason, lease.started_then(), lease.cleanup});
   return {Settlement::Effect::parked, Settled::acked, {}};
 }
 
@@ -276,6 +283,10 @@ CommitPlan::Settlement CommitPlan::apply(SubscriptionState& subscription, const 
     case Answer::Kind::skip: return end(subscription, lease, Settled::skipped);
     case Answer::Kind::drop: return end(subscription, lease, answer.how);
     case Answer::Kind::postpone:
+      if (answer.until == model::kTurnDue) {
+        hold(subscription, lease);
+        return {Effect::parked, {}, {}};
+      }
       park(subscription, lease,
            {lease.attempt - 1, answer.until, {}, lease.started, lease.cleanup, lease.suspect});
       return {Effect::parked, {}, {}};
@@ -288,13 +299,13 @@ CommitPlan::Settlement CommitPlan::apply(SubscriptionState& subscription, const 
       park(subscription, lease,
            {lease.attempt - 1,
             in(clamp_delay(std::chrono::nanoseconds(answer.delay.value_or(0))).count()),
-            answer.reason, /*started=*/true, lease.cleanup, lease.suspect});
+            answer.reason, lease.started_then(), lease.cleanup, lease.suspect});
       return {Effect::parked, {}, {}};
     case Answer::Kind::release:
       if (answer.stop == StopReason::cancelled) {
         // It was asked to stop by a cancel that came to nothing.
         park(subscription, lease,
-             {lease.attempt - 1, in(0), {}, /*started=*/true, lease.cleanup, lease.suspect});
+             {lease.attempt - 1, in(0), {}, lease.started_then(), lease.cleanup, lease.suspect});
         return {Effect::parked, {}, {}};
       }
       if (lease.parked) {
@@ -337,6 +348,7 @@ void CommitPlan::park_overdue(SubscriptionState& subscription, Priority lane) {
                                 .place = subscription.keys.place(event)},
                                oldest->chunk->extract(oldest->sequence)});
     }
+    if (!unseen) note_begun(subscription, event);
     state.settle(oldest->ticket);
     ++state.parked;
     state.parked_events.add(oldest->sequence);
@@ -411,6 +423,9 @@ void CommitPlan::remove(SubscriptionId id) {
   add(model::EraseSubscription{id});
   ledger_.erase(id);
   forget_claims();
+  for (auto& [each, operation] : ledger_.operations.all()) {
+    if (operation.goes_back()) undo(operation);
+  }
   std::erase_if(touched_, [&](const auto& each) { return each.first == id; });
 }
 
@@ -474,6 +489,7 @@ void CommitPlan::trim() {
     state.trim = trimmed.trim;
   }
   reclaim_cancellations();
+  reclaim_operations();
 }
 
 void CommitPlan::refresh_cursors(Sequence lag) {
@@ -494,6 +510,7 @@ void CommitPlan::limit_dead_letters() {
       --subscription->lanes[event.priority].dead;
     }
     ++ledger_.dropped_dead_letters;
+    note_dropped({id, event});
   }
 }
 
@@ -514,7 +531,7 @@ void CommitPlan::put_cursor(SubscriptionState& subscription, Priority lane) {
 
 bool CommitPlan::empty() const noexcept {
   return index_ == 0 && commit_.operations.empty() && touched_.empty() && touched_tokens_.empty() &&
-         !trimmed_ && !keys_changed_ && !commit_.clean;
+         touched_operations_.empty() && !trimmed_ && !keys_changed_ && !commit_.clean;
 }
 
 const model::Commit& CommitPlan::finish() {
@@ -531,6 +548,11 @@ const model::Commit& CommitPlan::finish() {
     auto* token = ledger_.cancellations.find(id);
     if (token == nullptr || !std::exchange(token->dirty, false)) continue;
     add(model::PutToken{token->record});
+  }
+  for (const auto id : touched_operations_) {
+    auto* operation = ledger_.operations.find(id);
+    if (operation == nullptr || !std::exchange(operation->dirty, false)) continue;
+    add(model::PutOperation{operation->record});
   }
   write_ordering_keys();
   if (std::exchange(keys_changed_, false)) {

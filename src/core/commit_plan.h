@@ -97,9 +97,10 @@ class CommitPlan {
   // --- Cancellation (commit_plan_cancel.cc) -----------------------------------------------------
 
   /// Ok, or why event `index` of `events` cannot be let in now: `cancelled` or `not_found` (its
-  /// token), without a trace. A duplicate of what was published before is always let in: its token
-  /// does not matter.
-  [[nodiscard]] Status admit(const model::EncodedEvents& events, std::size_t index) const;
+  /// token), or as `Operation::add` (its operation, unless it is `begins`), without a trace. A
+  /// duplicate of what was published before is always let in: its token does not matter.
+  [[nodiscard]] Status admit(const model::EncodedEvents& events, std::size_t index,
+                             OperationId begins = {}) const;
   /// `timeout` of 0 = none. Fails with `resource_exhausted`.
   Status make_token(TokenId id, std::int64_t timeout);
   struct Cancelled {
@@ -114,6 +115,38 @@ class CommitPlan {
   Result<Cancelled> cancel(TokenId id, const std::string& reason, const std::vector<Span>& members);
   /// So many more, or fewer, of the events of each token have ended (`TokenChange`).
   void shift_ended(const std::map<TokenId, std::int64_t>& ended);
+
+  // --- Operations (commit_plan_operations.cc) ----------------------------------------------------
+
+  /// Ok, or `resource_exhausted`: there is no room for so many more. What has ended is forgotten
+  /// for them, the oldest first.
+  Status make_room(std::size_t operations, std::size_t members);
+  /// After `make_room`. Its members are what is published with an admission of this id.
+  void begin_operation(OperationId id, const OperationOptions& options);
+  /// That of which `event` is a member; 0 = none that is known.
+  [[nodiscard]] OperationId operation_of(EventId event) const;
+  /// Nothing more is published into it. Fails with `not_found`, `conflict`.
+  Status seal(OperationId id);
+  /// Likewise.
+  Status roll_back(OperationId id, const std::string& reason);
+  /// A pending member as it is in the journal; null = it is not kept any more.
+  struct MemberEvent {
+    EventId event;
+    ChunkPtr chunk;
+  };
+  /// Subscriptions have changed, or the bus was opened: some of `pending` may be done without an
+  /// answer that says so, and what goes back may go on. Returns whether there may be more.
+  bool revisit(const std::vector<MemberEvent>& pending);
+  /// Deliveries that handlers hold of members whose operation goes back: these are to be told.
+  [[nodiscard]] const std::vector<std::pair<SubscriptionId, EventId>>& signalled() const noexcept {
+    return signalled_;
+  }
+  /// Some operation goes back since this commit: all its events are cancelled.
+  [[nodiscard]] bool went_back() const noexcept { return went_back_; }
+  /// Operations that have been committed, rolled back, or failed to be.
+  [[nodiscard]] const std::vector<OperationId>& ended_operations() const noexcept {
+    return ended_operations_;
+  }
 
   // --- Subscriptions ----------------------------------------------------------------------------
 
@@ -145,7 +178,8 @@ class CommitPlan {
 
   // --- Dead letters and suspects ----------------------------------------------------------------
 
-  void redrive(const model::DeadLetterRecord& letter);
+  /// False, and nothing is done: it is of a member whose operation goes back, or has gone.
+  bool redrive(const model::DeadLetterRecord& letter);
 
   /// The process died while this delivery was running. `counted` = it is to blame.
   /// Returns whether that was its last attempt, and it is dead now.
@@ -156,6 +190,7 @@ class CommitPlan {
     bool parked = false;         ///< It has a parked copy already.
     model::DueTime due = 0;      ///< When parked: what its record says.
     bool cleanup = false;        ///< Likewise.
+    bool started = true;         ///< Likewise.
     ChunkPtr chunk;
     bool counted = true;
   };
@@ -196,7 +231,7 @@ class CommitPlan {
   };
   TxEffect apply(SubscriptionState& subscription, TxWrites& tx);
   Settlement apply(SubscriptionState& subscription, const Answer& answer);
-  void settle(SubscriptionState& subscription, const Lease& lease);
+  void settle(SubscriptionState& subscription, const Lease& lease, bool keep = false);
   /// How an event waits that is owed apart from its cursor.
   struct Parking {
     std::uint32_t attempts = 0;
@@ -229,6 +264,29 @@ class CommitPlan {
   void note_published(TokenId token, EventId event);
   void write_ordering_keys();
   void note_ended(const SubscriptionState& subscription, const Lease& lease);
+  // Operations.
+  using Composite = Operations::Operation;
+  void touch_operation(Composite& operation);
+  void put_member(Operations::Member& member, MemberState state);
+  [[nodiscard]] Status admit_member(OperationId id) const;
+  void cancel_members(TokenId token, const std::string& reason);
+  void note_member(const model::EncodedEvents::Admission& admission, EventId event);
+  void note_begun(const SubscriptionState& subscription, EventId event);
+  [[nodiscard]] bool is_kept(const SubscriptionState& subscription, const Lease& lease);
+  void keep_for_undo(const SubscriptionState& subscription, const Lease& lease);
+  void note_member_ended(const SubscriptionState& subscription, const Lease& lease, Settled how,
+                         const std::string& reason);
+  void hold(SubscriptionState& subscription, const Lease& lease);
+  void wake(Operations::Member& member);
+  void advance(Composite& operation);
+  void go_back(Composite& operation, const std::string& reason);
+  void undo(Composite& operation);
+  void undo_kept(Operations::Member& member);
+  [[nodiscard]] bool is_with_handler(EventId event) const;
+  void end(Composite& operation, OperationState state);
+  void note_dropped(const DeadLetterIndex::Name& letter);
+  void forget_operation(OperationId id);
+  void reclaim_operations();
   void reclaim_cancellations();
   void park_overdue(SubscriptionState& subscription, Priority lane);
   void limit_dead_letters();
@@ -256,6 +314,10 @@ class CommitPlan {
   PerLane<OpenChunk> chunks_;
   std::vector<std::pair<SubscriptionId, Priority>> touched_;
   std::vector<TokenId> touched_tokens_;
+  std::vector<OperationId> touched_operations_;
+  std::vector<std::pair<SubscriptionId, EventId>> signalled_;
+  std::vector<OperationId> ended_operations_;
+  bool went_back_ = false;
   std::map<std::string, model::OrderingKeyRecord, std::less<>> ordering_keys_;  // published under
   IdempotencyKeys keys_;
   bool keys_changed_ = false;

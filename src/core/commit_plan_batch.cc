@@ -32,8 +32,16 @@ std::vector<CommitPlan::Settlement> CommitPlan::answer(BatchAnswer& batch) {
   TxEffect tx;
   if (batch.tx != nullptr && acks) tx = apply(*subscription, *batch.tx);
   if (tx.outdated) return settlements;
+  settlements.assign(settlements.size(), {});
   for (std::size_t i = 0; i < batch.members.size(); ++i) {
-    const auto& member = batch.members[i];
+    auto& member = batch.members[i];
+    // One of them may have undone the operation of another: what was done for that one is undone
+    // as well.
+    if (!holds(*subscription, member)) continue;
+    if (ledger_.cancellations.is_cancelled(member.lease.event, member.lease.token)) {
+      settlements[i] = refuse_cancelled(*subscription, member);
+      continue;
+    }
     const bool failed = !tx.failed.ok() && member.kind == Answer::Kind::ack;
     settlements[i] = failed ? fail(*subscription, member.lease, std::nullopt, tx.failed.to_string())
                             : apply(*subscription, member);

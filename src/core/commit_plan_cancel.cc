@@ -19,10 +19,15 @@ constexpr std::size_t kReclaimedAtOnce = 10'000;
 
 // --- Tokens -------------------------------------------------------------------------------------
 
-Status CommitPlan::admit(const model::EncodedEvents& events, std::size_t index) const {
+Status CommitPlan::admit(const model::EncodedEvents& events, std::size_t index,
+                         OperationId begins) const {
   const auto* admission = events.admission(index);
-  if (admission == nullptr || admission->token.value == 0) return {};
-  if (first_of(events, index) != nullptr) return {};
+  if (admission == nullptr || first_of(events, index) != nullptr) return {};
+  if (admission->operation.value != 0 && admission->operation != begins) {
+    auto status = admit_member(admission->operation);
+    if (!status.ok()) return status;
+  }
+  if (admission->token.value == 0) return {};
   const auto* token = ledger_.cancellations.find(admission->token);
   if (token == nullptr) {
     return {StatusCode::not_found,
@@ -96,7 +101,8 @@ void CommitPlan::shift_ended(const std::map<TokenId, std::int64_t>& ended) {
 /// A handler has begun something that `on_cancel` will have to clean up, whatever happens to this
 /// process: written down with the cancellation itself.
 void CommitPlan::keep_for_cleanup(SubscriptionState& subscription, EventId event) {
-  if (!subscription.durable || !subscription.has_on_cancel) return;
+  if (!subscription.durable || !ledger_.cleans_up(subscription, event)) return;
+  note_begun(subscription, event);
   auto& lane = subscription.lanes[event.priority];
   model::SettlementRecord record{.subscription = subscription.record.id,
                                  .event = event,
@@ -150,6 +156,10 @@ CommitPlan::Cancelled CommitPlan::cancel(const EventView& event, const std::stri
   } else if (receipt.outcome != CancelOutcome::too_late) {
     ledger_.cancellations.tombstones[event.id.priority].add(event.id.sequence);
     add(model::PutTombstone{{event.id, now_.wall, reason}});
+    if (const auto at = ledger_.operations.find(event.id); at && at.operation->is_open()) {
+      go_back(*at.operation,
+              to_string(event.id) + " was cancelled" + (reason.empty() ? "" : ": ") + reason);
+    }
   }
   return cancelled;
 }
@@ -198,6 +208,7 @@ Result<CommitPlan::Cancelled> CommitPlan::cancel(TokenId id, const std::string& 
   record.cancelled_at = now_.wall;
   record.reason = reason;
   touch_token(*token);
+  cancel_members(id, reason);
   return cancelled;
 }
 
@@ -212,7 +223,8 @@ CommitPlan::Settlement CommitPlan::end(SubscriptionState& subscription, const Le
     case Settled::expired: ++subscription.expired; break;
     case Settled::dead: break;
   }
-  settle(subscription, lease);
+  settle(subscription, lease, how == Settled::acked && is_kept(subscription, lease));
+  note_member_ended(subscription, lease, how, {});
   return {Settlement::Effect::settled, how, {}};
 }
 
@@ -222,7 +234,9 @@ CommitPlan::Settlement CommitPlan::refuse_cancelled(SubscriptionState& subscript
   const auto parked = subscription.parked_in_flight.find(lease.event);
   const bool kept = parked != subscription.parked_in_flight.end() && parked->second.cleanup;
   const bool began = answer.ran || lease.started;
-  if (!subscription.has_on_cancel || !began) return end(subscription, lease, Settled::cancelled);
+  if (!began || !ledger_.cleans_up(subscription, lease.event)) {
+    return end(subscription, lease, Settled::cancelled);
+  }
   if (kept) {
     // It is in the journal as it has to be: it only begins to wait for its turn.
     subscription.parked_in_flight.erase(parked);

@@ -7,14 +7,21 @@
 
 namespace holdfast::core {
 
-void CommitPlan::redrive(const model::DeadLetterRecord& letter) {
+bool CommitPlan::redrive(const model::DeadLetterRecord& letter) {
   auto* subscription = ledger_.find(letter.subscription);
-  if (subscription == nullptr) return;
+  if (subscription == nullptr) return false;
   auto& lane = subscription->lanes[letter.event.priority];
   const auto view = letter.chunk->event(letter.event.sequence);
+  // Its compensation takes care of it.
+  if (view.operation_id.value != 0 && !letter.cleanup &&
+      ledger_.cancellations.is_cancelled(letter.event, view.token)) {
+    return false;
+  }
   if (ledger_.cancellations.find(view.token) != nullptr && ledger_.is_ended(view)) {
     shift_ended({{view.token, -1}});
   }
+  // Of others the gate finds out.
+  const bool cleanup = letter.cleanup && view.operation_id.value != 0;
   const auto place = reached_place(*letter.chunk, letter.event);
   add(model::EraseDeadLetter{letter.subscription, letter.event});
   add(model::PutSettlement{{.subscription = letter.subscription,
@@ -23,8 +30,8 @@ void CommitPlan::redrive(const model::DeadLetterRecord& letter) {
                             .due = in(0),
                             .suspect = false,
                             .last_error = letter.reason,
-                            .started = true,
-                            .cleanup = false,
+                            .started = letter.started,
+                            .cleanup = cleanup,
                             .place = place},
                            letter.chunk});
   subscription->keys.add(letter.event, place);
@@ -34,7 +41,13 @@ void CommitPlan::redrive(const model::DeadLetterRecord& letter) {
   ++lane.parked;
   lane.parked_events.add(letter.event.sequence);
   touch(*subscription, letter.event.priority);
-  wait_until(in(0), *subscription, letter.event, {.started = true});
+  wait_until(in(0), *subscription, letter.event, {.started = letter.started, .cleanup = cleanup});
+  if (const auto at = ledger_.operations.find(letter.event); at && cleanup) {
+    at.member->failed.erase(letter.subscription);
+    at.member->begun.insert(letter.subscription);
+    if (at.operation->goes_back()) undo(*at.operation);
+  }
+  return true;
 }
 
 bool CommitPlan::accuse(const Suspect& suspect) {
@@ -62,6 +75,8 @@ bool CommitPlan::accuse(const Suspect& suspect) {
     lease.parked = true;
     lease.due = suspect.due;
     lease.token = view.token;
+    lease.cleanup = suspect.cleanup || newly_cancelled;
+    lease.started = suspect.started;
     bury(*subscription, lease, attempts, kReason);
     return true;
   }
@@ -72,11 +87,12 @@ bool CommitPlan::accuse(const Suspect& suspect) {
        .due = in(0),
        .suspect = true,
        .last_error = kReason,
-       .started = true,
+       .started = suspect.started,
        .cleanup = suspect.cleanup || newly_cancelled,
        .place = subscription->keys.place(suspect.event)},
       suspect.parked ? nullptr : suspect.chunk->extract(suspect.event.sequence),
       suspect.due});
+  note_begun(*subscription, suspect.event);
   return false;
 }
 

@@ -9,9 +9,13 @@ Verdict verdict_of(Ledger& ledger, Lease& lease, const EventView& event, WallTim
   lease.token = event.token;
   const auto* subscription = ledger.find(lease.subscription);
   const bool current = subscription != nullptr && subscription->generation == lease.generation;
-  if (ledger.cancellations.is_cancelled(lease.event, lease.token)) {
+  if (lease.cleanup || ledger.cancellations.is_cancelled(lease.event, lease.token)) {
     const bool owes_cleanup = lease.cleanup || lease.started;
-    if (!current || !owes_cleanup || !subscription->has_on_cancel) return Verdict::cancelled;
+    // What was acknowledged of an operation that goes back is not let go for want of a handler.
+    const bool has_handler =
+        current && (lease.is_compensation() || ledger.cleans_up(*subscription, lease.event));
+    if (!has_handler || !owes_cleanup) return Verdict::cancelled;
+    if (!ledger.operations.is_turn_of(lease.event, true)) return Verdict::hold;
     // The attempts of the handler are over; `on_cancel` has its own.
     if (!lease.cleanup) lease.attempt = 1;
     lease.cleanup = true;
@@ -19,6 +23,9 @@ Verdict verdict_of(Ledger& ledger, Lease& lease, const EventView& event, WallTim
   }
   if (event.expires_at != 0 && now >= event.expires_at) return Verdict::expired;
   if (now < event.not_before) return Verdict::postpone;
+  if (event.operation_id.value != 0 && !ledger.operations.is_turn_of(lease.event, false)) {
+    return Verdict::hold;
+  }
   if (auto* token = ledger.cancellations.find(lease.token); token != nullptr && current) {
     token->running.emplace(lease.event, lease.subscription);
   }

@@ -8,10 +8,11 @@ namespace holdfast::core {
 /// What is to be done with an event that was taken, now that somebody could be given it.
 enum class Verdict : std::uint8_t {
   run,        ///< The handler gets it.
-  clean_up,   ///< It is cancelled: `on_cancel` gets it.
+  clean_up,   ///< It is cancelled: `on_cancel` or `compensate` gets it.
   cancelled,  ///< It is cancelled, and no handler ever saw it: it ends.
   expired,    ///< Its time is over: it ends.
   postpone,   ///< Its time has not come: it is parked until `EventView::not_before`.
+  hold,       ///< It is not its turn in its operation: it is parked until it is.
 };
 
 /// Asked for every lease before its handler is called, once the event can be read; completes

@@ -28,13 +28,18 @@ struct Lease {
   model::DueTime due = 0;  ///< When parked: what its record says.
   bool suspect = false;
   bool started = false;  ///< A handler has seen it before.
-  bool cleanup = false;  ///< Its event is cancelled: it is for `on_cancel`.
+  bool cleanup = false;  ///< Its event is cancelled: it is for `on_cancel`, or `compensate`.
   TokenId token;         ///< Of its event; 0 until `gate` has looked.
   /// Tells it from every other one of this run of the bus, also of the same event: an answer of one
   /// that was superseded changes nothing.
   LeaseNumber number = 0;
   /// Of a batch whose slot (`SubscribeOptions::concurrency`) another one of it has.
   bool beside = false;
+
+  /// It was acknowledged before its operation went back.
+  [[nodiscard]] bool is_compensation() const noexcept { return cleanup && !started; }
+  /// What is to be known of `started` once a handler has had it.
+  [[nodiscard]] bool started_then() const noexcept { return !cleanup || started; }
 };
 
 /// What a handler run wants to commit together with its ack.

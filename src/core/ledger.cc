@@ -79,6 +79,7 @@ void Ledger::erase(SubscriptionId id) {
     set_timer(*found->second, lane);
   }
   dead_letters.erase(id);
+  operations.forget(id);
   subscriptions.erase(found);
 }
 
@@ -190,6 +191,11 @@ void Ledger::fill(Stats& stats) const {
   }
   stats.expired_unclaimed = expired_unclaimed;
   stats.dropped_dead_letters = dropped_dead_letters;
+  stats.operations = {.open = operations.count(OperationState::open),
+                      .rolling_back = operations.count(OperationState::rolling_back),
+                      .rollback_failed = operations.count(OperationState::rollback_failed),
+                      .committed = operations.entered(OperationState::committed),
+                      .rolled_back = operations.entered(OperationState::rolled_back)};
   stats.resident_bytes = resident_bytes();
   stats.idempotency_keys = idempotency.stored();
   for (const auto& [id, subscription] : subscriptions) {

@@ -18,6 +18,7 @@
 #include "core/cancellations.h"
 #include "core/idempotency.h"
 #include "core/lease.h"
+#include "core/operations.h"
 #include "core/retention.h"
 #include "core/router.h"
 #include "core/state_versions.h"
@@ -33,6 +34,8 @@ struct LedgerSettings {
   LaneRetention::Rules retention;
   std::size_t dead_letters_max = 100'000;
   std::size_t tokens_max = 10'000;
+  std::size_t operations_max = 10'000;
+  std::size_t operation_members_max = 100'000;
   /// Event bytes that may be in memory for delivery. A lane with nothing in memory may always have
   /// one chunk, or nothing would move.
   std::size_t resident_bytes_max = std::size_t{8} << 20U;
@@ -115,6 +118,11 @@ class Ledger {
     const bool claimed = event.id.sequence < lanes[event.id.priority].trim || is_claimed(event);
     return claimed && !is_owed(event);
   }
+  /// `subscription` has a handler that cleans up after a cancelled `event` which it has begun.
+  [[nodiscard]] bool cleans_up(const SubscriptionState& subscription, EventId event) const {
+    return subscription.has_on_cancel ||
+           (subscription.record.compensates && operations.contains(event));
+  }
   /// Somebody keeps an event of `lane` from `from` to `to` apart: parked, or as a dead letter.
   [[nodiscard]] bool is_kept_apart(Priority lane, Sequence from, Sequence to) const;
 
@@ -144,6 +152,7 @@ class Ledger {
   /// Subscriptions in which the turn of an ordering key may have changed (`Scheduler::answered`).
   std::vector<SubscriptionId> key_changes;
   Cancellations cancellations;
+  Operations operations;
   IdempotencyWindow idempotency{settings.idempotency};
   std::uint64_t expired_unclaimed = 0;
   std::uint64_t dropped_dead_letters = 0;  ///< Over `dead_letters_max`.

@@ -48,6 +48,34 @@ void Recovery::add_lost(const model::LostRange& range) {
   counted = end;
 }
 
+void Recovery::add_parked(SubscriptionState& subscription, const model::SettlementRecord& record) {
+  const auto id = record.subscription;
+  const auto at = ledger_.operations.find(record.event);
+  if (record.due == model::kKeptDue) {
+    if (at) at.member->kept.emplace(id, record.place);
+    return;
+  }
+  subscription.lanes[record.event.priority].parked_events.add(record.event.sequence);
+  subscription.keys.add(record.event, record.place);
+  if (!at) return;
+  if (record.started || record.cleanup) at.member->begun.insert(id);
+  if (record.due == model::kTurnDue) {
+    at.member->held.emplace(
+        id, Operations::Held{record.attempts, record.suspect, record.started, record.cleanup, {}});
+  }
+}
+
+Status Recovery::add_member(const model::MemberRecord& record) {
+  auto* operation = ledger_.operations.find(record.operation);
+  if (operation == nullptr || operation->members.size() != record.index) {
+    return {StatusCode::data_loss, "event " + std::to_string(record.index) + " of " +
+                                       to_string(record.operation) +
+                                       " does not follow what is there of it"};
+  }
+  ledger_.operations.add(*operation, record);
+  return {};
+}
+
 Status Recovery::add(model::Record&& record) {
   if (auto* subscription = std::get_if<model::SubscriptionRecord>(&record)) {
     auto& added = ledger_.add(std::move(*subscription), true);
@@ -68,12 +96,18 @@ Status Recovery::add(model::Record&& record) {
     auto* owner = ledger_.find(letter->subscription);
     if (owner == nullptr) return orphan("dead letter", letter->subscription);
     ++owner->lanes[letter->event.priority].dead;
+    if (const auto at = ledger_.operations.find(letter->event); at && letter->cleanup) {
+      at.member->failed.insert(letter->subscription);
+    }
     dead_.emplace_back(letter->died_at, DeadLetterIndex::Name{letter->subscription, letter->event});
   } else if (const auto* parked = std::get_if<model::SettlementRecord>(&record)) {
     auto* owner = ledger_.find(parked->subscription);
     if (owner == nullptr) return orphan("settlement", parked->subscription);
-    owner->lanes[parked->event.priority].parked_events.add(parked->event.sequence);
-    owner->keys.add(parked->event, parked->place);
+    add_parked(*owner, *parked);
+  } else if (auto* operation = std::get_if<model::OperationRecord>(&record)) {
+    ledger_.operations.add(std::move(*operation));
+  } else if (const auto* member = std::get_if<model::MemberRecord>(&record)) {
+    return add_member(*member);
   } else if (const auto* range = std::get_if<model::LostRange>(&record)) {
     add_lost(*range);
   } else if (auto* token = std::get_if<model::TokenRecord>(&record)) {
@@ -110,9 +144,17 @@ void Recovery::add_chunk(const ChunkPtr& chunk) {
   }
 }
 
-void Recovery::finish() {
+Status Recovery::finish() {
   std::sort(dead_.begin(), dead_.end());
   for (const auto& [died_at, name] : dead_) ledger_.dead_letters.add(name);
+  for (const auto& [id, operation] : ledger_.operations.all()) {
+    if (operation.members.size() == operation.record.members) continue;
+    return {StatusCode::data_loss, to_string(id) + " has " +
+                                       std::to_string(operation.members.size()) + " events of " +
+                                       std::to_string(operation.record.members)};
+  }
+  ledger_.operations.restore_turns();
+  return {};
 }
 
 }  // namespace holdfast::core

@@ -450,6 +450,8 @@ void Scheduler::advance(const base::Now& now) {
 
 std::optional<base::BusTime> Scheduler::next_due() const {
   std::optional<base::BusTime> next = ledger_.cancellations.next_deadline();
+  const auto deadline = ledger_.operations.next_deadline();
+  if (deadline.has_value() && (!next.has_value() || *deadline < *next)) next = deadline;
   for (const auto clock : model::kDueClocks) {
     const auto& timers = ledger_.timers[clock];
     if (timers.empty()) continue;

@@ -56,7 +56,7 @@ class Scheduler {
   void finish(const Lease& lease);
 
   /// A run that starts over, uncounted: its answer was refused because what it had read changed.
-  void run_again(const Lease& lease) { put_back(lease, true); }
+  void run_again(const Lease& lease) { put_back(lease, lease.started_then()); }
   /// It was taken and given to nobody: it is ready as it was. After `finish`, and before its event
   /// has passed the gate.
   void give_back(const Lease& lease) { put_back(lease, lease.started); }

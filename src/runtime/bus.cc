@@ -151,6 +151,30 @@ Status Bus::wait_settled(EventId id, std::chrono::nanoseconds timeout) {
   return impl_->engine->wait_settled(id, runtime::deadline_after(timeout));
 }
 
+Result<Operation> Bus::begin_operation(const OperationOptions& options) {
+  return impl_->engine->begin_operation(options);
+}
+
+Result<Operation> Bus::find_operation(OperationId id) const {
+  return impl_->engine->find_operation(id);
+}
+
+Result<OperationInfo> Bus::operation(OperationId id) const {
+  const auto reading = impl_->engine->reading();
+  HOLDFAST_TRY(reading.status());
+  return reading->operation(id);
+}
+
+std::vector<OperationInfo> Bus::operations() const {
+  const auto reading = impl_->engine->reading();
+  if (!reading.status().ok()) return {};
+  return reading->operations();
+}
+
+Status Bus::wait_settled(OperationId id, std::chrono::nanoseconds timeout) {
+  return impl_->engine->wait_settled(id, runtime::deadline_after(timeout));
+}
+
 Status Bus::wait_settled(const BatchReceipt& batch, std::chrono::nanoseconds timeout) {
   const auto deadline = runtime::deadline_after(timeout);
   for (std::size_t i = 0; i < batch.receipts.size(); ++i) {

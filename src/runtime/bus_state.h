@@ -71,6 +71,12 @@ struct BusState {
   /// Waiters and subscriptions with `on_settled`: with none of them nobody need be told.
   std::size_t settle_listeners = 0;
   std::multimap<EventId, SettleWaiter*> settle_waiters;  // each removed by who waits
+  std::multimap<OperationId, SettleWaiter*> operation_waiters;
+  /// Whoever waits for anything.
+  void tell_waiters(SettleWaiter::End how) {
+    for (auto& [event, waiter] : settle_waiters) waiter->tell(how);
+    for (auto& [operation, waiter] : operation_waiters) waiter->tell(how);
+  }
 };
 
 }  // namespace holdfast::runtime

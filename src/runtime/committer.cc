@@ -132,108 +132,6 @@ void Committer::commit_loop() {
   }
 }
 
-void Committer::plan_answers(core::CommitPlan& plan, Group& group) {
-  for (auto& answer : group.answers) note_settlement(plan.answer(answer), answer, group);
-  for (auto& batch : group.batch_answers) {
-    const auto settlements = plan.answer(batch);
-    for (std::size_t i = 0; i < settlements.size(); ++i) {
-      note_settlement(settlements[i], batch.members[i], group);
-    }
-  }
-  state_.scheduler.answered();
-}
-
-void Committer::note_settlement(const core::CommitPlan::Settlement& settlement,
-                                const core::Answer& answer, Group& group) {
-  using Effect = core::CommitPlan::Settlement::Effect;
-  if (settlement.published.size() > settlement.duplicates.size() &&
-      options_.durability == Durability::durable) {
-    group.events_need_sync = true;
-  }
-  if (settlement.effect == Effect::run_again) state_.scheduler.run_again(answer.lease);
-  if (settlement.effect != Effect::settled || state_.settle_listeners == 0) return;
-  const auto* subscription = state_.ledger.find(answer.lease.subscription);
-  group.settled.push_back({answer.lease.subscription, answer.lease.event, settlement.how,
-                           subscription != nullptr && subscription->durable});
-}
-
-/// What can only be told in the order of commits; refuses without a trace.
-Status Committer::decide(core::CommitPlan& plan, Request& request, Committed& outcome) {
-  if (request.decide) return request.decide(plan);
-  if (request.independent) {
-    leave_out(plan, request.events, outcome.errors);
-    return {};
-  }
-  // Published again it has no place behind others any more.
-  if (const auto& expect = request.expect;
-      expect != nullptr && !plan.is_duplicate(request.events, 0)) {
-    if (auto status = plan.check_last(expect->key, expect->last, expect->stored); !status.ok()) {
-      return status;
-    }
-  }
-  for (std::size_t i = 0; i < request.events.size(); ++i) {
-    auto status = plan.admit(request.events, i);
-    if (status.ok()) continue;
-    if (!request.atomic_batch) return status;
-    return status.with_context("event " + std::to_string(i) + " of the batch");
-  }
-  return {};
-}
-
-/// Those of `events` that are not let in, each with its error.
-void Committer::leave_out(const core::CommitPlan& plan, model::EncodedEvents& events,
-                          std::vector<Status>& errors) {
-  std::vector<Status> looked_at;
-  bool good = true;
-  for (std::size_t i = 0; i < events.size(); ++i) {
-    good = looked_at.emplace_back(plan.admit(events, i)).ok() && good;
-  }
-  if (good) return;
-  events.erase_if([&](std::size_t i) { return !looked_at[i].ok(); });
-  errors = std::move(looked_at);
-}
-
-void Committer::plan_group(core::CommitPlan& plan, Group& group) {
-  // Changes first: what they have read must still be so, and what is published beside them finds
-  // them.
-  for (std::size_t i = 0; i < group.requests.size(); ++i) {
-    auto& request = group.requests[i];
-    auto& outcome = group.outcomes.emplace_back(Committed{plan.number(), {}, {}, {}, {}});
-    if (!group.prepared[i].ok()) {
-      outcome = std::move(group.prepared[i]);
-    } else if (request.change) {
-      auto status = request.change(plan);
-      if (!status.ok()) outcome = std::move(status);
-    }
-  }
-  plan_answers(plan, group);
-  for (std::size_t i = 0; i < group.requests.size(); ++i) {
-    auto& request = group.requests[i];
-    auto& outcome = group.outcomes[i];
-    if (!outcome.ok()) continue;
-    if (auto status = decide(plan, request, *outcome); !status.ok()) {
-      outcome = std::move(status);
-      continue;
-    }
-    publish(plan, request, *outcome);
-    if (request.durability == Durability::durable) {
-      group.somebody_waits = true;
-      group.events_need_sync =
-          group.events_need_sync || outcome->ids.size() > outcome->duplicates.size();
-    }
-  }
-}
-
-void Committer::publish(core::CommitPlan& plan, Request& request, Committed& committed) {
-  plan.publish(request.events, request.atomic_batch, committed.ids, &committed.duplicates);
-  // All of it was written before.
-  if (!request.events.empty() && committed.duplicates.size() == committed.ids.size()) return;
-  if (request.atomic_batch) committed.batch = plan.last_batch();
-  for (auto& write : request.state) {
-    plan.put_state(std::move(write.name), std::move(write.key), std::move(write.value));
-  }
-}
-
 std::vector<Request> Committer::take_group() {
   return intake_.take(kCommitEventsMax, kCommitBytesMax);
 }
@@ -299,6 +197,7 @@ void Committer::commit_group(std::vector<Request> requests, bool caller_syncs) {
   plan.know_keys(std::move(keys.found()));
   plan.forget_keys(keys.oldest(), keys.oldest_to());
   plan_group(plan, group);
+  note_operations(plan, group);
   const bool something = !plan.empty();
   const auto* commit = something ? &plan.finish() : nullptr;
   if (something) planned_ = number.value;
@@ -363,7 +262,8 @@ void Committer::refuse(Group& group, CommitNumber number, const Status& cause) {
 
 void Committer::complete(Group& group, CommitNumber number, bool caller_syncs) {
   std::vector<std::function<void()>> now;
-  bool sync_now = group.somebody_waits || group.events_need_sync || !group.settled.empty();
+  bool sync_now = group.somebody_waits || group.events_need_sync || !group.settled.empty() ||
+                  !group.operations.empty();
   {
     const std::lock_guard lock(mutex_);
     const bool durable_already = number <= durable();
@@ -392,6 +292,14 @@ void Committer::complete(Group& group, CommitNumber number, bool caller_syncs) {
                                      : status.with_context("event " + to_string(result->ids[0])));
           },
           Intake::bytes_of(group.requests[i]));
+    }
+    if (!group.operations.empty()) {
+      // Its commit is never durable already: it says that they have ended.
+      promise(
+          [this, ended = std::move(group.operations)](const Status& status) {
+            if (status.ok()) tell_ended(ended);
+          },
+          group.operations.capacity() * sizeof(OperationId));
     }
     if (!group.settled.empty()) {
       // Of an ephemeral subscription nothing is written, so there may be nothing to wait for.
@@ -429,7 +337,7 @@ void Committer::fail(const Status& cause) {
   {
     const std::lock_guard lock(state_.mutex);
     state_.scheduler.stop(true);
-    for (auto& [event, waiter] : state_.settle_waiters) waiter->tell(SettleWaiter::End::failed);
+    state_.tell_waiters(SettleWaiter::End::failed);
   }
   for (auto& notice : lost) {
     notice.done(
@@ -540,6 +448,14 @@ void Committer::offer() {
   }
   if (linger.has_value()) hooks_.next_due(*linger);
   if (work) hooks_.work_offered();
+}
+
+void Committer::tell_ended(const std::vector<OperationId>& operations) {
+  const std::lock_guard lock(state_.mutex);
+  for (const auto id : operations) {
+    const auto [first, last] = state_.operation_waiters.equal_range(id);
+    for (auto it = first; it != last; ++it) it->second->tell(SettleWaiter::End::settled);
+  }
 }
 
 void Committer::tell_settled(const std::vector<SettledNote>& notes) {

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -40,6 +41,8 @@ class Committer {
   struct Hooks {
     std::function<void()> work_offered;           ///< Workers may find something.
     std::function<void(base::BusTime)> next_due;  ///< A timer is needed by then.
+    /// These deliveries are of events that have been cancelled. Under the lock.
+    std::function<void(const std::vector<std::pair<model::SubscriptionId, EventId>>&)> cancelled;
   };
 
   /// `last` is the newest commit, which must be durable.
@@ -105,8 +108,9 @@ class Committer {
     std::vector<core::Answer> answers;
     std::vector<core::BatchAnswer> batch_answers;
     std::vector<SettledNote> settled;
-    bool events_need_sync = false;  // events in it may not be offered before
-    bool somebody_waits = false;    // for its durability
+    std::vector<OperationId> operations;  // that have ended, if anybody waits for any
+    bool events_need_sync = false;        // events in it may not be offered before
+    bool somebody_waits = false;          // for its durability
   };
 
   void commit_loop();
@@ -119,6 +123,9 @@ class Committer {
   void plan_answers(core::CommitPlan& plan, Group& group);
   void note_settlement(const core::CommitPlan::Settlement& settlement, const core::Answer& answer,
                        Group& group);
+  void note_operations(const core::CommitPlan& plan, Group& group);
+  void tell_ended(const std::vector<OperationId>& operations);
+  static bool is_known(const core::CommitPlan& plan, const model::EncodedEvents& events);
   static Status decide(core::CommitPlan& plan, Request& request, Committed& outcome);
   static void leave_out(const core::CommitPlan& plan, model::EncodedEvents& events,
                         std::vector<Status>& errors);

@@ -50,7 +50,8 @@ class Engine {
 
   // --- Publishing (engine_publish.cc) ---
   /// Checks and encodes `event` onto the end of `out`.
-  Status encode(const Event& event, model::EncodedEvents& out) const;
+  /// With `operation` as a member of that one.
+  Status encode(const Event& event, model::EncodedEvents& out, OperationId operation = {}) const;
   Result<Receipt> publish(const Event& event, const PublishOptions& options);
   Result<CancellableReceipt> publish_cancellable(const Event& event, const PublishOptions& options);
   Status publish_async(const Event& event, std::function<void(Result<Receipt>)> done,
@@ -78,6 +79,16 @@ class Engine {
   Result<CancelReceipt> cancel(const CancelTarget& target, const std::string& reason);
   Status cancel_async(const CancelTarget& target, const std::string& reason,
                       std::function<void(Result<CancelReceipt>)> done);
+
+  // --- Operations (engine_operations.cc) ---
+  Result<Operation> begin_operation(const OperationOptions& options);
+  Result<Operation> find_operation(OperationId id) const;
+  Result<Receipt> add_member(OperationId id, const Event& event, const PublishOptions& options);
+  Status seal(OperationId id);
+  Status roll_back(OperationId id, std::string_view reason);
+  Status wait_settled(OperationId id, std::chrono::steady_clock::time_point deadline);
+  /// The beginning of a new one with so many members.
+  Result<Request::Beginning> begin_with(const OperationOptions& options, std::size_t members);
 
   // --- Handling (engine_subscribe.cc) ---
   Result<std::shared_ptr<internal::SubscriptionHandle>> subscribe(SubscribeOptions options,
@@ -152,11 +163,16 @@ class Engine {
   // engine_publish.cc
   Status check_open() const;
   Status check_disk(std::size_t bytes);
-  Result<Committed> publish_one(const Event& event, const PublishOptions& options);
+  Result<Committed> publish_one(const Event& event, const PublishOptions& options,
+                                OperationId operation = {});
   [[nodiscard]] bool may_block() const;
   Result<std::optional<model::OrderingKeyRecord>> stored_key(std::string_view key) const;
-  Status encode_one(const Event& event, const PublishOptions& options, Request& request) const;
-  Status encode_all(std::span<const OwnedEvent> events, model::EncodedEvents& out) const;
+  Status encode_one(const Event& event, const PublishOptions& options, Request& request,
+                    OperationId operation = {}) const;
+  Status encode_all(std::span<const OwnedEvent> events, model::EncodedEvents& out,
+                    OperationId operation = {}) const;
+  Status encode_whole(std::span<const OwnedEvent> events, const BatchOptions& options,
+                      Request& request);
   Result<BatchReceipt> publish_whole(std::span<const OwnedEvent> events,
                                      const BatchOptions& options);
   Status publish_whole_async(std::span<const OwnedEvent> events,
@@ -189,12 +205,22 @@ class Engine {
   Request cancel_request(TokenId id, const std::string& reason, const CancellingPtr& cancelling);
   Result<Request> cancel_request(const CancelTarget& target, const std::string& reason,
                                  const CancellingPtr& cancelling);
+  using Running = std::vector<std::pair<model::SubscriptionId, EventId>>;
+  Signaller::Runs runs_of(const Running& running);
   Status read_members(TokenId id, std::vector<core::Span>& members) const;
   /// Shows `change` what it has to see: in `prepare`, while nothing else commits.
   Status read_token_change(core::TokenChange& change, model::SubscriptionId parked_of) const;
   void tell_waiters(std::optional<EventId> event);
   void decided(core::CommitPlan::Cancelled&& cancelled, Cancelling& cancelling);
   void cancel_expired(base::BusTime now);
+
+  // engine_operations.cc
+  Result<OperationId> next_operation();
+  /// Of events that were encoded as such.
+  [[nodiscard]] model::EncodedEvents as_members(const model::EncodedEvents& events,
+                                                OperationId operation) const;
+  Status revisit_operations();
+  void roll_back_expired(base::BusTime now);
 
   // engine_subscribe.cc
   /// What a subscription finds when it comes, or is set back to, read in two passes: all that is
@@ -232,6 +258,7 @@ class Engine {
   Status read_for_rewind(Rewinding& rewinding) const;
   Status read_parked(Rewinding& rewinding) const;
   Status check_no_cleanup(const Rewinding& rewinding) const;
+  Status check_no_operation(const Rewinding& rewinding) const;
   Status change_rewound(core::CommitPlan& plan, Rewinding& rewinding);
 
   // engine_upkeep.cc
@@ -269,6 +296,7 @@ class Engine {
   std::atomic<std::uint64_t> unlooked_bytes_{0};  // published since the disk was looked at
   std::atomic<std::uint64_t> refused_{0};
   std::atomic<std::uint64_t> tokens_made_{1};
+  std::atomic<std::uint64_t> operations_begun_{1};
   mutable std::mutex batch_stats_mutex_;
   BatchStats batch_stats_;  // what is published
 
@@ -299,6 +327,8 @@ void tell(const base::Log& log, const Done& done, Outcome&& outcome, std::string
 
 /// As the bus was opened, unless the publisher has `chosen`.
 Result<Durability> durability_of(const std::optional<Durability>& chosen, Durability otherwise);
+/// Of a single event.
+Receipt receipt_of(const Committed& committed);
 /// Of those of its events that were let in.
 BatchReceipt batch_receipt_of(const Committed& committed);
 Status check_batch_size(std::size_t events);

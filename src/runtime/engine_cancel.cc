@@ -71,17 +71,24 @@ bool Engine::is_cancelled(TokenId id) const {
 
 // --- Cancelling ---------------------------------------------------------------------------------
 
-/// Under the lock. The handlers that hold what was cancelled are told at once, by a thread of their
-/// own: not before it is decided, or what they do then could decide it.
-void Engine::decided(core::CommitPlan::Cancelled&& cancelled, Cancelling& cancelling) {
-  for (const auto& [subscription, event] : cancelled.running) {
+/// Under the lock: those who run what has been cancelled, noted to be told so.
+Signaller::Runs Engine::runs_of(const Running& running) {
+  Signaller::Runs told;
+  for (const auto& [subscription, event] : running) {
     state_.outstanding.for_each(event, [&, id = subscription](internal::DeliveryState& run) {
       auto& whole = run.whole();
       if (run.lease.subscription == id && whole.stop.note(StopReason::cancelled)) {
-        cancelling.told.push_back(whole.shared_from_this());
+        told.push_back(whole.shared_from_this());
       }
     });
   }
+  return told;
+}
+
+/// Under the lock. The handlers that hold what was cancelled are told at once, by a thread of their
+/// own: not before it is decided, or what they do then could decide it.
+void Engine::decided(core::CommitPlan::Cancelled&& cancelled, Cancelling& cancelling) {
+  cancelling.told = runs_of(cancelled.running);
   cancelling.receipt = std::move(cancelled.receipt);
   signaller_.signal(cancelling.told);
 }
@@ -181,7 +188,9 @@ Status Engine::read_token_change(core::TokenChange& change, model::SubscriptionI
   }
   Status failed;
   HOLDFAST_TRY(journal_->scan(journal::Settlements{parked_of, {}}, [&](model::Record&& record) {
-    const auto event = std::get<model::SettlementRecord>(record).event;
+    const auto& settlement = std::get<model::SettlementRecord>(record);
+    if (settlement.due == model::kKeptDue) return true;
+    const auto event = settlement.event;
     auto found = journal_->find(journal::ParkedRef{parked_of, event});
     failed = found.status();
     if (!failed.ok() || !found->has_value()) return failed.ok();

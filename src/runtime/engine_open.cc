@@ -108,6 +108,8 @@ core::LedgerSettings ledger_settings(const Options& options) {
   return {.retention = {options.retention, options.unclaimed_retention},
           .dead_letters_max = options.limits.dead_letters_max,
           .tokens_max = options.limits.tokens_max,
+          .operations_max = options.limits.operations_max,
+          .operation_members_max = options.limits.operation_members_max,
           // An eighth for events on their way, half for the engine; the rest is intake and slack.
           .resident_bytes_max = options.memory_budget / 8,
           .ageing = options.ageing,
@@ -156,6 +158,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& folder
   engine->fill_report();
   engine->recovery_.recover_time = steady_clock::now() - opened;
   engine->start();
+  HOLDFAST_TRY(engine->revisit_operations());
   return engine;
 }
 
@@ -187,6 +190,9 @@ Status Engine::first_commit(const std::vector<RunningSlots::Running>& slots) {
       suspect.attempts = record.attempts;
       suspect.due = record.due;
       suspect.cleanup = record.cleanup;
+      // Also what was acknowledged just before the end, and is kept for its operation's sake.
+      if (record.due == model::kKeptDue) continue;
+      suspect.started = record.started || !record.cleanup;
       HOLDFAST_ASSIGN(auto copy,
                       journal_->find(journal::ParkedRef{running.subscription, running.event}));
       if (!copy.has_value()) continue;
@@ -240,6 +246,7 @@ void Engine::start() {
   hooks.work_offered = [this] { workers_->wake(); };
   const auto next_due = [this](base::BusTime due) { wake_upkeep(due); };
   hooks.next_due = next_due;
+  hooks.cancelled = [this](const auto& running) { signaller_.signal(runs_of(running)); };
   const CommitNumber last{journal_->state().last_commit.value + 1};
   committer_ = std::make_unique<Committer>(*journal_, last, state_, options_, clock_, log_,
                                            std::move(hooks));

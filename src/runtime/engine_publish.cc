@@ -12,17 +12,16 @@
 
 namespace holdfast::runtime {
 
-namespace {
-
 Receipt receipt_of(const Committed& committed) {
   if (committed.duplicates.empty()) return {committed.ids.front(), committed.commit, false};
   return {committed.ids.front(), committed.duplicates.front().commit, true};
 }
 
-}  // namespace
-
 BatchReceipt batch_receipt_of(const Committed& committed) {
-  BatchReceipt receipt{committed.batch, committed.commit, {}, {}};
+  BatchReceipt receipt;
+  receipt.batch_id = committed.batch;
+  receipt.operation_id = committed.operation;
+  receipt.commit = committed.commit;
   receipt.receipts.reserve(committed.ids.size());
   for (const auto& id : committed.ids) receipt.receipts.push_back({id, committed.commit, false});
   const auto& duplicates = committed.duplicates;
@@ -73,13 +72,13 @@ bool Engine::may_block() const {
   return options_.intake == IntakePolicy::block && !inside_handler();
 }
 
-Status Engine::encode(const Event& event, model::EncodedEvents& out) const {
+Status Engine::encode(const Event& event, model::EncodedEvents& out, OperationId operation) const {
   HOLDFAST_TRY(core::check_event(event, options_.limits.payload_bytes_max));
   std::optional<model::OrderingKeyRecord> stored;
   if (!event.ordering_key.empty()) {
     HOLDFAST_ASSIGN(stored, stored_key(event.ordering_key));
   }
-  out.add(event, event.timestamp != 0 ? event.timestamp : clock_.now().wall);
+  out.add(event, event.timestamp != 0 ? event.timestamp : clock_.now().wall, operation);
   if (stored.has_value()) out.last_admission().stored_last = stored->last;
   return {};
 }
@@ -93,10 +92,11 @@ Result<std::optional<model::OrderingKeyRecord>> Engine::stored_key(std::string_v
 }
 
 /// The request to publish `event` alone.
-Status Engine::encode_one(const Event& event, const PublishOptions& options,
-                          Request& request) const {
+Status Engine::encode_one(const Event& event, const PublishOptions& options, Request& request,
+                          OperationId operation) const {
   HOLDFAST_ASSIGN(request.durability, durability_of(options.durability, options_.durability));
-  HOLDFAST_TRY(encode(event, request.events));
+  HOLDFAST_TRY(encode(event, request.events, operation));
+  request.joins_operation = operation.value != 0;
   if (!options.expect_last.has_value()) return {};
   if (event.ordering_key.empty()) {
     return {StatusCode::invalid_argument,
@@ -121,9 +121,10 @@ Result<Committed> Engine::run(Request& request) {
   return result;
 }
 
-Result<Committed> Engine::publish_one(const Event& event, const PublishOptions& options) {
+Result<Committed> Engine::publish_one(const Event& event, const PublishOptions& options,
+                                      OperationId operation) {
   Request request;
-  HOLDFAST_TRY(encode_one(event, options, request));
+  HOLDFAST_TRY(encode_one(event, options, request, operation));
   HOLDFAST_TRY(check_disk(request.events.bytes()));
   return run(request);
 }
@@ -158,11 +159,12 @@ Status Engine::publish_async(const Event& event, std::function<void(Result<Recei
   return status;
 }
 
-Status Engine::encode_all(std::span<const OwnedEvent> events, model::EncodedEvents& out) const {
+Status Engine::encode_all(std::span<const OwnedEvent> events, model::EncodedEvents& out,
+                          OperationId operation) const {
   HOLDFAST_TRY(check_batch_size(events.size()));
   std::vector<MetadataPair> pairs;
   for (std::size_t i = 0; i < events.size(); ++i) {
-    auto status = encode(core::borrow(events[i], pairs), out);
+    auto status = encode(core::borrow(events[i], pairs), out, operation);
     if (!status.ok()) return status.with_context("event " + std::to_string(i) + " of the batch");
     HOLDFAST_TRY(check_batch_bytes(out.bytes()));
   }
@@ -175,6 +177,10 @@ Result<BatchReceipt> Engine::commit_batch(model::EncodedEvents events,
   Request request;
   HOLDFAST_ASSIGN(request.durability, durability_of(options.durability, options_.durability));
   HOLDFAST_TRY(check_disk(events.bytes()));
+  if (options.operation.has_value()) {
+    HOLDFAST_ASSIGN(request.operation, begin_with(*options.operation, events.size()));
+    events = as_members(events, request.operation->id);
+  }
   request.atomic_batch = !events.empty();
   request.events = std::move(events);
   request.state = std::move(state);
@@ -182,11 +188,26 @@ Result<BatchReceipt> Engine::commit_batch(model::EncodedEvents events,
   return batch_receipt_of(committed);
 }
 
+/// The request to publish all of `events` as one.
+Status Engine::encode_whole(std::span<const OwnedEvent> events, const BatchOptions& options,
+                            Request& request) {
+  HOLDFAST_ASSIGN(request.durability, durability_of(options.durability, options_.durability));
+  if (options.operation.has_value()) {
+    HOLDFAST_ASSIGN(request.operation, begin_with(*options.operation, events.size()));
+  }
+  const auto operation = request.operation.has_value() ? request.operation->id : OperationId{};
+  HOLDFAST_TRY(encode_all(events, request.events, operation));
+  HOLDFAST_TRY(check_disk(request.events.bytes()));
+  request.atomic_batch = true;
+  return {};
+}
+
 Result<BatchReceipt> Engine::publish_whole(std::span<const OwnedEvent> events,
                                            const BatchOptions& options) {
-  model::EncodedEvents encoded;
-  HOLDFAST_TRY(encode_all(events, encoded));
-  return commit_batch(std::move(encoded), {}, options);
+  Request request;
+  HOLDFAST_TRY(encode_whole(events, options, request));
+  HOLDFAST_ASSIGN(const auto committed, run(request));
+  return batch_receipt_of(committed);
 }
 
 Status Engine::publish_whole_async(std::span<const OwnedEvent> events,
@@ -194,10 +215,7 @@ Status Engine::publish_whole_async(std::span<const OwnedEvent> events,
                                    const BatchOptions& options) {
   HOLDFAST_TRY(check_open());
   Request request;
-  HOLDFAST_ASSIGN(request.durability, durability_of(options.durability, options_.durability));
-  HOLDFAST_TRY(encode_all(events, request.events));
-  HOLDFAST_TRY(check_disk(request.events.bytes()));
-  request.atomic_batch = true;
+  HOLDFAST_TRY(encode_whole(events, options, request));
   request.done = [this, done](Result<Committed> committed) {
     tell(log_, done,
          committed.ok() ? Result<BatchReceipt>(batch_receipt_of(*committed)) : committed.status(),

@@ -17,8 +17,10 @@ using std::chrono::steady_clock;
 
 namespace {
 
-Status check_mode(BatchMode mode) {
-  return core::check_enum(mode, BatchMode::independent, "mode of a batch");
+Status check_mode(const BatchOptions& options) {
+  HOLDFAST_TRY(core::check_enum(options.mode, BatchMode::independent, "mode of a batch"));
+  if (!options.operation.has_value() || options.mode == BatchMode::all_or_nothing) return {};
+  return {StatusCode::invalid_argument, "the members of an operation are all or nothing"};
 }
 
 }  // namespace
@@ -58,7 +60,7 @@ Result<BatchReceipt> Engine::counted(steady_clock::time_point begun, Result<Batc
 Result<BatchReceipt> Engine::publish_batch(std::span<const OwnedEvent> events,
                                            const BatchOptions& options) {
   const auto begun = steady_clock::now();
-  HOLDFAST_TRY(check_mode(options.mode));
+  HOLDFAST_TRY(check_mode(options));
   return counted(begun, options.mode == BatchMode::independent ? publish_each(events, options)
                                                                : publish_whole(events, options));
 }
@@ -67,7 +69,7 @@ Status Engine::publish_batch_async(std::span<const OwnedEvent> events,
                                    std::function<void(Result<BatchReceipt>)> done,
                                    const BatchOptions& options) {
   const auto begun = steady_clock::now();
-  HOLDFAST_TRY(check_mode(options.mode));
+  HOLDFAST_TRY(check_mode(options));
   const std::function<void(Result<BatchReceipt>)> told =
       [this, begun, done = std::move(done)](Result<BatchReceipt> outcome) {
         outcome = counted(begun, std::move(outcome));

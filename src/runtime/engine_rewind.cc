@@ -109,6 +109,7 @@ Status Engine::read_for_rewind(Rewinding& rewinding) const {
   HOLDFAST_TRY(read_backlog(*rewinding.interest, rewinding.read_to, end, rewinding.backlog));
   HOLDFAST_TRY(read_parked(rewinding));
   HOLDFAST_TRY(check_no_cleanup(rewinding));
+  HOLDFAST_TRY(check_no_operation(rewinding));
   rewinding.tokens.emplace(
       state_.ledger, core::TokenChange::After{rewinding.id, rewinding.interest, rewinding.to.from,
                                               rewinding.to.parked_before});
@@ -143,6 +144,15 @@ Status Engine::check_no_cleanup(const Rewinding& rewinding) const {
     return false;
   }));
   return waits;
+}
+
+/// Nor may what an operation needs to go on, or back.
+Status Engine::check_no_operation(const Rewinding& rewinding) const {
+  const std::lock_guard lock(state_.mutex);
+  const auto operation = state_.ledger.operations.of(rewinding.id);
+  if (!operation.has_value()) return {};
+  return {StatusCode::conflict, to_string(*operation) + " has events with \"" + rewinding.name +
+                                    "\" and has not ended; end it first"};
 }
 
 /// Those that stay parked.

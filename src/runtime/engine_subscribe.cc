@@ -47,6 +47,10 @@ Status check(const SubscribeOptions& options) {
   HOLDFAST_TRY(core::Filter::check(options.types, options.match));
   HOLDFAST_TRY(core::check_retry(options.retry));
   HOLDFAST_TRY(check_time_outs(options));
+  if (options.compensate && options.name.empty()) {
+    return {StatusCode::invalid_argument,
+            "compensate is given, and the subscription has no name to be durable by"};
+  }
   if (const auto* first = std::get_if<EventId>(&options.start.value); first != nullptr) {
     if (auto status = core::check_event_id(*first); !status.ok()) {
       return status.with_context("start position");
@@ -252,8 +256,12 @@ Result<SubscriptionId> Engine::attach_durable(
   const Pins pins(state_, from);
   lock.unlock();
 
-  const bool stored = is_new || filter_changed || record.attempts_max != options.retry.attempts_max;
+  const bool compensates = static_cast<bool>(options.compensate);
+  const bool stored = is_new || filter_changed ||
+                      record.attempts_max != options.retry.attempts_max ||
+                      record.compensates != compensates;
   record.attempts_max = options.retry.attempts_max;
+  record.compensates = compensates;
   const core::Interest interest(record);
   if (is_new) HOLDFAST_TRY(read_backlog(interest, from, to, backlog));
 
@@ -312,6 +320,8 @@ Result<SubscriptionId> Engine::attach_durable(
     return {};
   };
   HOLDFAST_TRY(run(request).status());
+  // What is owed to nobody any more may have been what an operation waited for.
+  if (filter_changed) HOLDFAST_TRY(revisit_operations());
   return id;
 }
 
@@ -413,7 +423,8 @@ Status Engine::remove_subscription(std::string_view name) {
     }
     return {};
   };
-  return run(request).status();
+  HOLDFAST_TRY(run(request).status());
+  return revisit_operations();
 }
 
 Status Engine::answer(internal::DeliveryState& delivery, const Outcome& outcome) {
@@ -530,13 +541,15 @@ Result<std::uint64_t> Engine::redrive(const DeadLetterFilter& filter) {
     auto part = filter;
     part.limit = std::min(kPart, filter.limit - count);
     std::vector<model::DeadLetterRecord> letters;
+    std::uint64_t redriven = 0;
     Request request;
     request.prepare = [&]() -> Status {
       HOLDFAST_ASSIGN(letters, reader_->dead_letter_records(part, last));
       return {};
     };
     request.change = [&](core::CommitPlan& plan) -> Status {
-      for (const auto& letter : letters) plan.redrive(letter);
+      redriven = 0;
+      for (const auto& letter : letters) redriven += plan.redrive(letter) ? 1U : 0U;
       return {};
     };
     HOLDFAST_TRY(run(request).status());
@@ -545,7 +558,7 @@ Result<std::uint64_t> Engine::redrive(const DeadLetterFilter& filter) {
       state_.scheduler.advance(clock_.now());
     }
     workers_->wake();
-    count += letters.size();
+    count += redriven;
     if (letters.size() < part.limit) break;
     last = {letters.back().subscription, letters.back().event};
   }

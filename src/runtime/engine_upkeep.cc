@@ -39,6 +39,7 @@ void Engine::upkeep_loop() {
     const auto clock = clock_.now();
     const auto now = clock.bus;
     cancel_expired(now);
+    roll_back_expired(now);
     workers_->watch(clock.boot);
     {
       const std::lock_guard lock(state_.mutex);
@@ -292,9 +293,7 @@ Status Engine::close() {
   tell_of_dropped_dead_letters();
   {
     const std::lock_guard lock(state_.mutex);
-    for (auto& [event, waiter] : state_.settle_waiters) {
-      waiter->tell(SettleWaiter::End::closed);
-    }
+    state_.tell_waiters(SettleWaiter::End::closed);
   }
   Request last;
   last.change = [](core::CommitPlan& plan) -> Status {

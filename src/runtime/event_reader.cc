@@ -2,6 +2,7 @@
 #include "runtime/event_reader.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 #include <utility>
@@ -68,6 +69,7 @@ Status check(const DeadLetterFilter& filter) {
 
 WallTime EventReader::wall_of(model::DueTime due) const {
   const auto time = model::time_of(due);
+  if (model::clock_of(due) == model::DueClock::none) return std::numeric_limits<WallTime>::max();
   if (model::clock_of(due) == model::DueClock::wall) return time;
   const auto now = clock_.now();
   return now.wall + (time - now.bus);
@@ -88,6 +90,7 @@ Status EventReader::load_exceptions(Exceptions& exceptions) const {
   if (any_parked) {
     HOLDFAST_TRY(journal_.scan(journal::Settlements{}, [&](model::Record&& record) {
       const auto& settlement = std::get<model::SettlementRecord>(record);
+      if (settlement.due == model::kKeptDue) return true;
       exceptions.by_event[settlement.event].push_back(
           {settlement.subscription, false, wall_of(settlement.due)});
       return true;
@@ -276,7 +279,7 @@ Result<std::optional<StoredEvent>> EventReader::get(EventId id) const {
   std::map<SubscriptionId, StoredEvent::Standing> standings;
   for (const auto& [each, name] : subscriptions) {
     HOLDFAST_ASSIGN(const auto parked, journal_.find(journal::SettlementRef{each, id}));
-    if (parked.has_value()) {
+    if (parked.has_value() && std::get<model::SettlementRecord>(*parked).due != model::kKeptDue) {
       const auto& record = std::get<model::SettlementRecord>(*parked);
       exceptions.by_event[id].push_back({each, false, wall_of(record.due)});
       standings[each] = {name, EventState::scheduled, record.attempts, wall_of(record.due),
@@ -327,11 +330,47 @@ Result<std::optional<StoredEvent>> EventReader::get(EventId id) const {
         standing.state = EventState::leased;
       } else if (standing.next_try <= now) {
         standing.state = EventState::ready;
+      } else if (standing.next_try == std::numeric_limits<WallTime>::max()) {
+        standing.next_try = 0;
       }
     }
     stored.standings.push_back(std::move(standing));
   }
   return std::optional<StoredEvent>(std::move(stored));
+}
+
+/// Under the lock.
+OperationInfo EventReader::info_of(const core::Operations::Operation& operation) const {
+  const auto& record = operation.record;
+  OperationInfo info{.id = record.id,
+                     .state = record.state,
+                     .sequential = record.sequential,
+                     .sealed = record.sealed,
+                     .reason = record.reason,
+                     .begun_at = record.begun_at,
+                     .deadline = record.deadline == 0 ? 0 : wall_of(record.deadline),
+                     .ended_at = record.ended_at,
+                     .members = {}};
+  info.members.reserve(operation.members.size());
+  for (const auto& member : operation.members) {
+    info.members.push_back(
+        {member.record.event, member.record.state, member.record.done_at, member.record.undone_at});
+  }
+  return info;
+}
+
+Result<OperationInfo> EventReader::operation(OperationId id) const {
+  const std::lock_guard lock(mutex_);
+  const auto* operation = ledger_.operations.find(id);
+  if (operation != nullptr) return info_of(*operation);
+  return Status(StatusCode::not_found, to_string(id) + " was never begun, or is forgotten by now");
+}
+
+std::vector<OperationInfo> EventReader::operations() const {
+  std::vector<OperationInfo> all;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, operation] : ledger_.operations.all()) all.push_back(info_of(operation));
+  return all;
 }
 
 Status EventReader::visit_dead_letters(

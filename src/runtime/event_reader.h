@@ -35,6 +35,8 @@ class EventReader {
   Result<std::optional<StoredEvent>> get(EventId id) const;
   /// The chunk that holds it, or the copy that some subscription keeps; null when there is none.
   Result<model::ChunkPtr> find_event(EventId id) const;
+  [[nodiscard]] Result<OperationInfo> operation(OperationId id) const;
+  [[nodiscard]] std::vector<OperationInfo> operations() const;
   Status scan_dead_letters(const DeadLetterFilter& filter, const DeadLetterVisitor& visitor) const;
   Result<std::vector<DeadLetter>> dead_letters(const DeadLetterFilter& filter) const;
   /// The same as they are stored.
@@ -49,6 +51,7 @@ class EventReader {
   struct Exceptions;
   struct LaneScan;
   [[nodiscard]] WallTime wall_of(model::DueTime due) const;
+  [[nodiscard]] OperationInfo info_of(const core::Operations::Operation& operation) const;
   /// Those that `filter` names, by subscription and event, until the visitor returns false; how
   /// many is for that to say.
   Status visit_dead_letters(const DeadLetterFilter& filter,

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct Committed {
   std::vector<Status> errors;  ///< Of an independent one: as `BatchReceipt::errors`.
   /// Those of `ids` that were published before; `commit` and `batch` are none of theirs.
   std::vector<core::Duplicate> duplicates{};
+  OperationId operation{};  ///< That was begun for them, if they were not all known.
 };
 
 /// Something that wants to be part of a commit. Either all of it is, or nothing; but of an
@@ -39,6 +41,14 @@ struct Request {
     EventId stored;  ///< The one in the journal; `prepare` reads it.
   };
   std::shared_ptr<Expectation> expect;
+  /// Its events are the members of an operation that begins with them and is sealed at once.
+  struct Beginning {
+    OperationId id;
+    OperationOptions options;
+    bool is_new = true;  ///< Decided with the rest: not all of them were published before.
+  };
+  std::optional<Beginning> operation;
+  bool joins_operation = false;  ///< Its events are members of one that is there.
 
   /// Reads what `change` needs, with no other commit under way and without the lock.
   std::function<Status()> prepare;

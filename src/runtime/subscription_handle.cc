@@ -58,6 +58,7 @@ void SubscriptionHandle::drop_callables() {
   const auto batch_handler = std::exchange(batch_handler_, std::nullopt);
   const auto condition = std::exchange(options_.condition, nullptr);
   const auto on_cancel = std::exchange(options_.on_cancel, {});
+  const auto compensate = std::exchange(options_.compensate, {});
   const auto on_settled = std::exchange(options_.on_settled, nullptr);
 }
 

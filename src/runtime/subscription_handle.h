@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "core/lease.h"
 #include "holdfast/status.h"
 #include "holdfast/subscription.h"
 #include "model/ids.h"
@@ -59,7 +60,12 @@ class SubscriptionHandle {
   /// The one of the two that there is.
   [[nodiscard]] bool is_batch() const noexcept { return is_batch_; }
   [[nodiscard]] BatchHandler& batch_handler() noexcept { return *batch_handler_; }
-  [[nodiscard]] Handler& on_cancel() noexcept { return options_.on_cancel; }
+  /// The handler of what is to be cleaned up; an empty one when there is none for it.
+  [[nodiscard]] Handler& cleanup_handler(const core::Lease& lease,
+                                         const EventView& event) noexcept {
+    if (options_.compensate && event.operation_id.value != 0) return options_.compensate;
+    return lease.is_compensation() ? options_.compensate : options_.on_cancel;
+  }
   [[nodiscard]] const std::shared_ptr<runtime::EngineLink>& link() const noexcept { return link_; }
 
   /// Marks a call into the embedder's code; false once the handle has ended: do not call.

@@ -103,6 +103,12 @@ Result<ReplayReceipt> JournalView::replay(const ReplayOptions& options, Bus& int
   return runtime::replay(*impl_, options, {}, *into.impl_->engine);
 }
 
+Result<OperationInfo> JournalView::operation(OperationId id) const {
+  return impl_->reader.operation(id);
+}
+
+std::vector<OperationInfo> JournalView::operations() const { return impl_->reader.operations(); }
+
 Result<std::optional<std::string>> JournalView::state(std::string_view name,
                                                       std::string_view key) const {
   return impl_->reader.state(name, key);

@@ -239,6 +239,10 @@ bool WorkerPool::may_run(internal::DeliveryState& delivery, core::Answer& answer
       answer.kind = Kind::postpone;
       answer.until = model::due_at_wall(delivery.view.not_before);
       return false;
+    case core::Verdict::hold:
+      answer.kind = Kind::postpone;
+      answer.until = model::kTurnDue;
+      return false;
   }
   return true;
 }
@@ -259,8 +263,11 @@ core::Answer WorkerPool::call(internal::DeliveryState& delivery) {
       return skipped;
     }
     auto given = delivery.delivery();
+    if (!cleanup) return to_answer(delivery, handle->handler()(given));
+    auto& handler = handle->cleanup_handler(delivery.lease, delivery.view);
     return to_answer(
-        delivery, delivery.lease.cleanup ? handle->on_cancel()(given) : handle->handler()(given));
+        delivery,
+        handler ? handler(given) : Outcome::reject("its subscription has no compensate any more"));
   } catch (const std::exception& error) {
     return failed(error.what());
   } catch (...) {
@@ -300,6 +307,7 @@ void WorkerPool::give(internal::DeliveryState& delivery, core::Answer&& answer) 
 
 /// Under the lock: whether `count` answers more are a reason to commit now.
 bool WorkerPool::is_waited_for(const core::Lease& lease) const {
+  if (state_.ledger.operations.contains(lease.event)) return true;
   const auto* subscription = state_.ledger.find(lease.subscription);
   return subscription != nullptr && subscription->keys.has_successor(lease.event);
 }

@@ -144,6 +144,17 @@ class Idempotent(Example):
             "invoice for cup: there already\n")))
 
 
+class Operation(Example):
+    """One step fails, and what the others did is undone in reverse."""
+
+    def test_rolls_back(self):
+        self.assertEqual(self.run_it(os.environ["OPERATION"]), (0, (
+            "do deploy.copy\ndo deploy.switch\ndo deploy.check\n"
+            "undo deploy.check\nundo deploy.switch\nundo deploy.copy\n"
+            "the deploy is rolled back: normal:3 was given up by \"deployer\": "
+            "the new version does not answer\n")))
+
+
 class Ordering(Example):
     def test_handles_what_has_one_key_in_order(self):
         self.assertEqual(self.run_it(os.environ["ORDERING"]), (0, (

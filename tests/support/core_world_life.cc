@@ -34,6 +34,8 @@ void CoreWorld::start_process() {
   add(store_.subscriptions);
   add(store_.cursors);
   add(store_.marks);
+  add(store_.operations);
+  add(store_.members);
   add(store_.dead);
   add(store_.settlements);
   add(store_.tokens);
@@ -45,7 +47,7 @@ void CoreWorld::start_process() {
       if (chunk->last() >= from) recovery.add_chunk(chunk);
     }
   }
-  recovery.finish();
+  require(recovery.finish().ok(), "recovery refused what it was given");
   held_.clear();
   late_.clear();
   refills_.clear();

@@ -34,7 +34,7 @@ class Idempotency : public ::testing::Test {
     scheduler_ = std::make_unique<Scheduler>(*ledger_);
     Recovery recovery(*ledger_, store_.next, store_.trim);
     EXPECT_TRUE(recovery.add(store_.key_range).ok());
-    recovery.finish();
+    EXPECT_TRUE(recovery.finish().ok());
   }
 
   const model::Commit& commit(const std::function<void(CommitPlan&)>& fill) {

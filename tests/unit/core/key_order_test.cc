@@ -223,7 +223,7 @@ TEST_F(KeyOrdering, ItsPlaceIsStoredWithWhatIsParkedAndHoldsAfterARestart) {
   Recovery recovery(again, {{1, 1, 3, 1}}, {{1, 1, 1, 1}});
   ASSERT_TRUE(recovery.add(model::Record(subscription_->record)).ok());
   ASSERT_TRUE(recovery.add(model::Record(stored)).ok());
-  recovery.finish();
+  EXPECT_TRUE(recovery.finish().ok());
   const auto& keys = again.find(SubscriptionId{1})->keys;
   EXPECT_TRUE(keys.contains(normal(1)));
   const model::KeyPlace next{{model::hash_key("k"), {}}, {2}, 0};

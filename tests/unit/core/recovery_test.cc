@@ -41,7 +41,7 @@ TEST(Recovery, TakesACursorAsItWasAndCountsOnlyWhatCameAfterIt) {
   ASSERT_TRUE(recovery.add(model::RetentionMark{.lane = kLane, .sequence = 28}).ok());
   EXPECT_EQ(recovery.tail_from(kLane), 26U);
   recovery.add_chunk(make_chunk({kLane, 21}, {"a", "a", "a", "a", "a", "a", "b", "a", "b", "b"}));
-  recovery.finish();
+  EXPECT_TRUE(recovery.finish().ok());
   const auto& lane = ledger.find("mail")->lanes[kLane];
   EXPECT_EQ(lane.owed, 3U + 2U) << "26 and 28";
   EXPECT_EQ(lane.parked, 1U);
@@ -95,7 +95,7 @@ TEST(Recovery, DeadLettersAreOrderedByWhenTheyDied) {
                                                  .died_at = 100 - static_cast<WallTime>(sequence)})
                     .ok());
   }
-  recovery.finish();
+  EXPECT_TRUE(recovery.finish().ok());
   EXPECT_EQ(ledger.find("mail")->lanes[kLane].dead, 3U);
   EXPECT_EQ(ledger.dead_letters.take_oldest().second.sequence, 3U);
   EXPECT_EQ(ledger.dead_letters.take_oldest().second.sequence, 2U);

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+#include "core/operations.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace holdfast::core {
+
+Operations::Operation* Operations::find(OperationId id) {
+  const auto found = operations_.find(id);
+  return found == operations_.end() ? nullptr : &found->second;
+}
+
+const Operations::Operation* Operations::find(OperationId id) const {
+  const auto found = operations_.find(id);
+  return found == operations_.end() ? nullptr : &found->second;
+}
+
+Operations::Place Operations::find(EventId event) {
+  // Hardly any event is a member of one.
+  if (places_.empty()) return {};
+  const auto found = places_.find(event);
+  if (found == places_.end()) return {};
+  auto& operation = operations_.at(found->second.first);
+  return {&operation, &operation.members[found->second.second]};
+}
+
+Operations::Operation& Operations::add(model::OperationRecord record) {
+  const auto id = record.id;
+  const auto [at, inserted] = operations_.emplace(id, Operation{std::move(record), {}, 0, false});
+  HOLDFAST_ASSERT(inserted);
+  auto& operation = at->second;
+  if (operation.is_open() && operation.record.deadline != 0) {
+    deadlines_.emplace(operation.record.deadline, id);
+  }
+  if (operation.has_ended()) ended_.emplace(operation.record.ended_bus, id);
+  ++counts_[static_cast<std::size_t>(operation.record.state)];
+  return operation;
+}
+
+Operations::Member& Operations::add(Operation& operation, model::MemberRecord record) {
+  places_.emplace(record.event, std::pair(operation.record.id,
+                                          static_cast<std::uint32_t>(operation.members.size())));
+  auto& member = operation.members.emplace_back();
+  member.record = record;
+  return member;
+}
+
+void Operations::erase(OperationId id) {
+  const auto found = operations_.find(id);
+  if (found == operations_.end()) return;
+  auto& operation = found->second;
+  drop_deadline(operation);
+  ended_.erase({operation.record.ended_bus, id});
+  --counts_[static_cast<std::size_t>(operation.record.state)];
+  for (const auto& member : operation.members) places_.erase(member.record.event);
+  operations_.erase(found);
+}
+
+void Operations::drop_deadline(const Operation& operation) {
+  deadlines_.erase({operation.record.deadline, operation.record.id});
+}
+
+void Operations::set_state(Operation& operation, OperationState state) {
+  --counts_[static_cast<std::size_t>(operation.record.state)];
+  operation.record.state = state;
+  ++counts_[static_cast<std::size_t>(state)];
+  ++entered_[static_cast<std::size_t>(state)];
+  if (!operation.is_open()) drop_deadline(operation);
+  if (operation.has_ended()) ended_.emplace(operation.record.ended_bus, operation.record.id);
+}
+
+std::optional<OperationId> Operations::oldest_ended() const {
+  if (ended_.empty()) return std::nullopt;
+  return ended_.begin()->second;
+}
+
+void Operations::restore_turns() {
+  for (auto& [id, operation] : operations_) {
+    const auto& members = operation.members;
+    if (operation.is_open()) {
+      const auto first = std::find_if(members.begin(), members.end(), [](const Member& member) {
+        return member.record.state != MemberState::done;
+      });
+      operation.turn = static_cast<std::size_t>(first - members.begin());
+    } else if (operation.goes_back()) {
+      const auto last = std::find_if(members.rbegin(), members.rend(), [](const Member& member) {
+        return member.record.state != MemberState::undone;
+      });
+      operation.turn = static_cast<std::size_t>(members.rend() - last);
+    }
+  }
+}
+
+bool Operations::is_turn_of(EventId event, bool cleanup) {
+  const auto [operation, member] = find(event);
+  if (member == nullptr) return true;
+  const auto index = member->record.index;
+  if (operation->goes_back()) return !cleanup || index + 1 == operation->turn;
+  return !operation->is_open() || !operation->record.sequential || index <= operation->turn;
+}
+
+bool Operations::forget(SubscriptionId subscription) {
+  bool any = false;
+  for (auto& [id, operation] : operations_) {
+    for (auto& member : operation.members) {
+      const auto gone = member.held.erase(subscription) + member.kept.erase(subscription) +
+                        member.begun.erase(subscription) + member.failed.erase(subscription);
+      any = any || gone > 0;
+    }
+  }
+  return any;
+}
+
+std::optional<OperationId> Operations::of(SubscriptionId subscription) const {
+  for (const auto& [id, operation] : operations_) {
+    for (const auto& member : operation.members) {
+      if (member.held.contains(subscription) || member.kept.contains(subscription) ||
+          member.begun.contains(subscription)) {
+        return id;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<OperationId> Operations::next_expired(base::BusTime now) const {
+  if (deadlines_.empty() || deadlines_.begin()->first > now) return std::nullopt;
+  return deadlines_.begin()->second;
+}
+
+std::optional<base::BusTime> Operations::next_deadline() const {
+  if (deadlines_.empty()) return std::nullopt;
+  return deadlines_.begin()->first;
+}
+
+}  // namespace holdfast::core
