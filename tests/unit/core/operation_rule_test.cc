@@ -159,6 +159,17 @@ TEST_F(OperationRule, OnlyTheFirstThatIsNotDoneMayRun) {
   EXPECT_TRUE(store_.parked.empty());
 }
 
+TEST_F(OperationRule, WhatIsHeldIsGivenOutInItsTurnAlsoAfterARestart) {
+  subscribe();
+  begin(2);
+  ASSERT_TRUE(take().has_value());
+  EXPECT_FALSE(take().has_value());
+  start();
+  EXPECT_EQ(next(), 1U);
+  EXPECT_EQ(next(), 2U);
+  EXPECT_EQ(state(), OperationState::committed);
+}
+
 TEST_F(OperationRule, WithoutSequenceAllMayRun) {
   subscribe();
   begin(2, {.sequential = false});
@@ -237,6 +248,19 @@ TEST_F(OperationRule, MemberThatRetriesIsUndoneToo) {
   scheduler_->advance(now_);
   EXPECT_EQ(next(), 1U);
   EXPECT_TRUE(cleanup_);
+  EXPECT_EQ(state(), OperationState::rolled_back);
+}
+
+TEST_F(OperationRule, ThoseThatRanTogetherAreUndoneFromTheLastToTheFirst) {
+  subscribe();
+  begin(2, {.sequential = false});
+  EXPECT_EQ(next(Kind::retry), 1U);
+  EXPECT_EQ(next(Kind::retry), 2U);
+  commit([&](CommitPlan& plan) { EXPECT_TRUE(plan.roll_back(kId, "no").ok()); });
+  now_.bus += 3'600'000'000'000;
+  scheduler_->advance(now_);
+  EXPECT_EQ(next(), 2U);
+  EXPECT_EQ(next(), 1U);
   EXPECT_EQ(state(), OperationState::rolled_back);
 }
 
