@@ -19,9 +19,7 @@ const Cancellations::Token* Cancellations::find(TokenId id) const {
 
 Cancellations::Token& Cancellations::add(model::TokenRecord record) {
   const auto id = record.id;
-  if (record.deadline != 0 && record.cancelled_in.value == 0) {
-    deadlines_.emplace(record.deadline, id);
-  }
+  if (record.cancelled_in.value == 0) deadlines_.add(id, record.deadline);
   const auto [at, inserted] = tokens_.emplace(id, Token{std::move(record), {}, false});
   HOLDFAST_ASSERT(inserted);
   return at->second;
@@ -34,18 +32,8 @@ void Cancellations::erase(TokenId id) {
 
 void Cancellations::drop_deadline(TokenId id) {
   if (const auto* token = find(id); token != nullptr) {
-    deadlines_.erase({token->record.deadline, id});
+    deadlines_.drop(id, token->record.deadline);
   }
-}
-
-std::optional<TokenId> Cancellations::next_expired(base::BusTime now) const {
-  if (deadlines_.empty() || deadlines_.begin()->first > now) return std::nullopt;
-  return deadlines_.begin()->second;
-}
-
-std::optional<base::BusTime> Cancellations::next_deadline() const {
-  if (deadlines_.empty()) return std::nullopt;
-  return deadlines_.begin()->first;
 }
 
 }  // namespace holdfast::core

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "core/deadlines.h"
 #include "core/sequence_set.h"
 #include "holdfast/token.h"
 #include "holdfast/types.h"
@@ -45,8 +46,11 @@ class Cancellations {
   [[nodiscard]] const std::map<TokenId, Token>& tokens() const noexcept { return tokens_; }
 
   /// The first token whose time is over by `now`.
-  [[nodiscard]] std::optional<TokenId> next_expired(base::BusTime now) const;
-  [[nodiscard]] std::optional<base::BusTime> next_deadline() const;
+  [[nodiscard]] std::optional<TokenId> next_expired(base::BusTime now) const {
+    return deadlines_.next_expired(now);
+  }
+  std::vector<TokenId> take_expired(base::BusTime now) { return deadlines_.take_expired(now); }
+  [[nodiscard]] std::optional<base::BusTime> next_deadline() const { return deadlines_.next(); }
   /// It needs no time-out any more.
   void drop_deadline(TokenId id);
 
@@ -65,7 +69,7 @@ class Cancellations {
 
  private:
   std::map<TokenId, Token> tokens_;
-  std::set<std::pair<base::BusTime, TokenId>> deadlines_;
+  Deadlines<TokenId> deadlines_;
 };
 
 }  // namespace holdfast::core

@@ -423,9 +423,6 @@ void CommitPlan::remove(SubscriptionId id) {
   add(model::EraseSubscription{id});
   ledger_.erase(id);
   forget_claims();
-  for (auto& [each, operation] : ledger_.operations.all()) {
-    if (operation.goes_back()) undo(operation);
-  }
   std::erase_if(touched_, [&](const auto& each) { return each.first == id; });
 }
 

@@ -160,6 +160,7 @@ class CommitPlan {
   /// From now on `record` holds; `owed` is what is left of its backlog, without parked events.
   void change(SubscriptionState& subscription, model::SubscriptionRecord record,
               const PerLane<std::uint64_t>& owed);
+  /// `revisit` is to follow.
   void remove(SubscriptionId id);
   /// It gets nothing more, or something again. Says nothing when it is so already.
   void set_paused(SubscriptionState& subscription, bool paused);
@@ -277,6 +278,8 @@ class CommitPlan {
   void note_member_ended(const SubscriptionState& subscription, const Lease& lease, Settled how,
                          const std::string& reason);
   void hold(SubscriptionState& subscription, const Lease& lease);
+  void make_due(SubscriptionState& subscription, EventId event, model::DueTime was_due,
+                ParkedWindow::Entry entry);
   void wake(Operations::Member& member);
   void advance(Composite& operation);
   void go_back(Composite& operation, const std::string& reason);

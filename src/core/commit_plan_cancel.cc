@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/commit_plan.h"
+#include "core/reason.h"
 
 namespace holdfast::core {
 
@@ -34,9 +35,8 @@ Status CommitPlan::admit(const model::EncodedEvents& events, std::size_t index,
             to_string(admission->token) + " was never made, or is forgotten by now"};
   }
   if (!token->cancelled()) return {};
-  return {StatusCode::cancelled, to_string(admission->token) + " is cancelled" +
-                                     (token->record.reason.empty() ? "" : ": ") +
-                                     token->record.reason};
+  return {StatusCode::cancelled,
+          with_reason(to_string(admission->token) + " is cancelled", token->record.reason)};
 }
 
 Status CommitPlan::make_token(TokenId id, std::int64_t timeout) {
@@ -157,8 +157,7 @@ CommitPlan::Cancelled CommitPlan::cancel(const EventView& event, const std::stri
     ledger_.cancellations.tombstones[event.id.priority].add(event.id.sequence);
     add(model::PutTombstone{{event.id, now_.wall, reason}});
     if (const auto at = ledger_.operations.find(event.id); at && at.operation->is_open()) {
-      go_back(*at.operation,
-              to_string(event.id) + " was cancelled" + (reason.empty() ? "" : ": ") + reason);
+      go_back(*at.operation, with_reason(to_string(event.id) + " was cancelled", reason));
     }
   }
   return cancelled;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/commit_plan.h"
+#include "core/reason.h"
 
 namespace holdfast::core {
 
@@ -20,14 +21,10 @@ constexpr base::BusTime kOperationKept = std::int64_t{24} * 3'600 * 1'000'000'00
 /// So that one commit does not grow with how many there were; the rest goes with the next.
 constexpr std::size_t kOperationsForgottenAtOnce = 100;
 
-Status unknown(OperationId id) {
-  return {StatusCode::not_found, to_string(id) + " was never begun, or is forgotten by now"};
-}
-
 Status stands_otherwise(const model::OperationRecord& record) {
-  return {StatusCode::conflict, to_string(record.id) + " is " +
-                                    std::string(to_string(record.state)) +
-                                    (record.reason.empty() ? "" : ": ") + record.reason};
+  return {StatusCode::conflict,
+          with_reason(to_string(record.id) + " is " + std::string(to_string(record.state)),
+                      record.reason)};
 }
 
 }  // namespace
@@ -71,7 +68,7 @@ void CommitPlan::begin_operation(OperationId id, const OperationOptions& options
 
 Status CommitPlan::admit_member(OperationId id) const {
   const auto* operation = std::as_const(ledger_.operations).find(id);
-  if (operation == nullptr) return unknown(id);
+  if (operation == nullptr) return unknown_operation(id);
   if (!operation->is_open()) return stands_otherwise(operation->record);
   if (operation->record.sealed) {
     return {StatusCode::conflict, to_string(id) + " is sealed: nothing can be added any more"};
@@ -103,7 +100,7 @@ OperationId CommitPlan::operation_of(EventId event) const {
 
 Status CommitPlan::seal(OperationId id) {
   auto* operation = ledger_.operations.find(id);
-  if (operation == nullptr) return unknown(id);
+  if (operation == nullptr) return unknown_operation(id);
   auto& record = operation->record;
   if (operation->goes_back() || record.state == OperationState::rolled_back) {
     return stands_otherwise(record);
@@ -170,8 +167,9 @@ void CommitPlan::note_member_ended(const SubscriptionState& subscription, const 
   auto& [operation, member] = at;
   member->begun.erase(lease.subscription);
   const auto told = [&](std::string_view what) {
-    return to_string(lease.event) + std::string(what) + "\"" + subscription.record.name + "\"" +
-           (reason.empty() ? "" : ": ") + reason;
+    return with_reason(
+        to_string(lease.event) + std::string(what) + "\"" + subscription.record.name + "\"",
+        reason);
   };
   if (operation->goes_back()) {
     if (how == Settled::dead && lease.cleanup) {
@@ -220,38 +218,42 @@ void CommitPlan::advance(Composite& operation) {
 /// It was turned away because it was not its turn, which may have come since.
 void CommitPlan::hold(SubscriptionState& subscription, const Lease& lease) {
   const bool is_turn = ledger_.operations.is_turn_of(lease.event, lease.cleanup);
-  const auto at = ledger_.operations.find(lease.event);
-  const auto due = is_turn || !at ? in(0) : model::kTurnDue;
+  const auto due = is_turn ? in(0) : model::kTurnDue;
   park(subscription, lease,
        {lease.attempt - 1, due, {}, lease.started, lease.cleanup, lease.suspect});
-  if (due != model::kTurnDue) return;
+  if (is_turn) return;
   auto copy =
       subscription.durable ? nullptr : ledger_.metered(lease.chunk->extract(lease.event.sequence));
-  at.member->held.insert_or_assign(lease.subscription,
-                                   Operations::Held{lease.attempt - 1, lease.suspect, lease.started,
-                                                    lease.cleanup, std::move(copy)});
+  ledger_.operations.find(lease.event)
+      .member->held.insert_or_assign(
+          lease.subscription, ParkedWindow::Entry{lease.attempt - 1, lease.suspect, lease.started,
+                                                  lease.cleanup, std::move(copy)});
+}
+
+/// What is parked under `was_due`, at which it never comes back, is due now.
+void CommitPlan::make_due(SubscriptionState& subscription, EventId event, model::DueTime was_due,
+                          ParkedWindow::Entry entry) {
+  if (subscription.durable) {
+    add(model::PutSettlement{{.subscription = subscription.record.id,
+                              .event = event,
+                              .attempts = entry.attempts,
+                              .due = in(0),
+                              .suspect = entry.suspect,
+                              .last_error = {},
+                              .started = entry.started,
+                              .cleanup = entry.cleanup,
+                              .place = subscription.keys.place(event)},
+                             nullptr,
+                             was_due});
+  }
+  wait_until(in(0), subscription, event, std::move(entry));
 }
 
 void CommitPlan::wake(Operations::Member& member) {
-  const auto event = member.record.event;
   for (auto& [id, held] : std::exchange(member.held, {})) {
     auto* subscription = ledger_.find(id);
     if (subscription == nullptr) continue;
-    if (subscription->durable) {
-      add(model::PutSettlement{{.subscription = id,
-                                .event = event,
-                                .attempts = held.attempts,
-                                .due = in(0),
-                                .suspect = held.suspect,
-                                .last_error = {},
-                                .started = held.started,
-                                .cleanup = held.cleanup,
-                                .place = subscription->keys.place(event)},
-                               nullptr,
-                               model::kTurnDue});
-    }
-    wait_until(in(0), *subscription, event,
-               {held.attempts, held.suspect, held.started, held.cleanup, std::move(held.chunk)});
+    make_due(*subscription, member.record.event, model::kTurnDue, std::move(held));
   }
 }
 
@@ -259,7 +261,7 @@ void CommitPlan::wake(Operations::Member& member) {
 
 Status CommitPlan::roll_back(OperationId id, const std::string& reason) {
   auto* operation = ledger_.operations.find(id);
-  if (operation == nullptr) return unknown(id);
+  if (operation == nullptr) return unknown_operation(id);
   if (operation->record.state == OperationState::committed) {
     return stands_otherwise(operation->record);
   }
@@ -277,8 +279,9 @@ void CommitPlan::cancel_members(TokenId token, const std::string& reason) {
           return member.record.token == token && member.record.state == MemberState::pending;
         });
     if (found == operation.members.end()) continue;
-    go_back(operation, to_string(found->record.event) + " was cancelled with " + to_string(token) +
-                           (reason.empty() ? "" : ": ") + reason);
+    go_back(operation,
+            with_reason(to_string(found->record.event) + " was cancelled with " + to_string(token),
+                        reason));
   }
 }
 
@@ -340,17 +343,6 @@ void CommitPlan::undo_kept(Operations::Member& member) {
   for (const auto& [id, place] : std::exchange(member.kept, {})) {
     auto* subscription = ledger_.find(id);
     if (subscription == nullptr) continue;
-    add(model::PutSettlement{{.subscription = id,
-                              .event = event,
-                              .attempts = 0,
-                              .due = in(0),
-                              .suspect = false,
-                              .last_error = {},
-                              .started = false,
-                              .cleanup = true,
-                              .place = place},
-                             nullptr,
-                             model::kKeptDue});
     auto& lane = subscription->lanes[event.priority];
     ++lane.owed;
     ++lane.parked;
@@ -358,7 +350,7 @@ void CommitPlan::undo_kept(Operations::Member& member) {
     subscription->keys.add(event, place);
     member.begun.insert(id);
     touch(*subscription, event.priority);
-    wait_until(in(0), *subscription, event, {.cleanup = true});
+    make_due(*subscription, event, model::kKeptDue, {.cleanup = true});
   }
 }
 

@@ -7,6 +7,10 @@
 
 namespace holdfast::core {
 
+Status unknown_operation(OperationId id) {
+  return {StatusCode::not_found, to_string(id) + " was never begun, or is forgotten by now"};
+}
+
 Operations::Operation* Operations::find(OperationId id) {
   const auto found = operations_.find(id);
   return found == operations_.end() ? nullptr : &found->second;
@@ -31,9 +35,7 @@ Operations::Operation& Operations::add(model::OperationRecord record) {
   const auto [at, inserted] = operations_.emplace(id, Operation{std::move(record), {}, 0, false});
   HOLDFAST_ASSERT(inserted);
   auto& operation = at->second;
-  if (operation.is_open() && operation.record.deadline != 0) {
-    deadlines_.emplace(operation.record.deadline, id);
-  }
+  if (operation.is_open()) deadlines_.add(id, operation.record.deadline);
   if (operation.has_ended()) ended_.emplace(operation.record.ended_bus, id);
   ++counts_[static_cast<std::size_t>(operation.record.state)];
   return operation;
@@ -51,15 +53,11 @@ void Operations::erase(OperationId id) {
   const auto found = operations_.find(id);
   if (found == operations_.end()) return;
   auto& operation = found->second;
-  drop_deadline(operation);
+  deadlines_.drop(id, operation.record.deadline);
   ended_.erase({operation.record.ended_bus, id});
   --counts_[static_cast<std::size_t>(operation.record.state)];
   for (const auto& member : operation.members) places_.erase(member.record.event);
   operations_.erase(found);
-}
-
-void Operations::drop_deadline(const Operation& operation) {
-  deadlines_.erase({operation.record.deadline, operation.record.id});
 }
 
 void Operations::set_state(Operation& operation, OperationState state) {
@@ -67,7 +65,7 @@ void Operations::set_state(Operation& operation, OperationState state) {
   operation.record.state = state;
   ++counts_[static_cast<std::size_t>(state)];
   ++entered_[static_cast<std::size_t>(state)];
-  if (!operation.is_open()) drop_deadline(operation);
+  if (!operation.is_open()) deadlines_.drop(operation.record.id, operation.record.deadline);
   if (operation.has_ended()) ended_.emplace(operation.record.ended_bus, operation.record.id);
 }
 
@@ -101,16 +99,15 @@ bool Operations::is_turn_of(EventId event, bool cleanup) {
   return !operation->is_open() || !operation->record.sequential || index <= operation->turn;
 }
 
-bool Operations::forget(SubscriptionId subscription) {
-  bool any = false;
+void Operations::forget(SubscriptionId subscription) {
   for (auto& [id, operation] : operations_) {
     for (auto& member : operation.members) {
-      const auto gone = member.held.erase(subscription) + member.kept.erase(subscription) +
-                        member.begun.erase(subscription) + member.failed.erase(subscription);
-      any = any || gone > 0;
+      member.held.erase(subscription);
+      member.kept.erase(subscription);
+      member.begun.erase(subscription);
+      member.failed.erase(subscription);
     }
   }
-  return any;
 }
 
 std::optional<OperationId> Operations::of(SubscriptionId subscription) const {
@@ -123,16 +120,6 @@ std::optional<OperationId> Operations::of(SubscriptionId subscription) const {
     }
   }
   return std::nullopt;
-}
-
-std::optional<OperationId> Operations::next_expired(base::BusTime now) const {
-  if (deadlines_.empty() || deadlines_.begin()->first > now) return std::nullopt;
-  return deadlines_.begin()->second;
-}
-
-std::optional<base::BusTime> Operations::next_deadline() const {
-  if (deadlines_.empty()) return std::nullopt;
-  return deadlines_.begin()->first;
 }
 
 }  // namespace holdfast::core

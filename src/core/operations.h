@@ -11,13 +11,19 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "core/deadlines.h"
+#include "core/parked_window.h"
 #include "holdfast/operation.h"
+#include "holdfast/status.h"
 #include "model/chunk.h"
 #include "model/records.h"
 
 namespace holdfast::core {
 
 using model::SubscriptionId;
+
+/// What whoever names one that is not there is told.
+Status unknown_operation(OperationId id);
 
 /// The composites there are, and how each of their members stands. What may run of them:
 ///
@@ -32,17 +38,10 @@ using model::SubscriptionId;
 /// look-ups, rebuilt from the journal at open; the rules are in commit_plan_operations.cc.
 class Operations {
  public:
-  /// An event that is parked until it is its turn, as its record has it.
-  struct Held {
-    std::uint32_t attempts = 0;
-    bool suspect = false;
-    bool started = false;
-    bool cleanup = false;
-    model::ChunkPtr chunk;  ///< Of an ephemeral subscription, which has no copy on disk.
-  };
   struct Member {
     model::MemberRecord record;
-    std::map<SubscriptionId, Held> held;
+    /// With whom it is parked until it is its turn.
+    std::map<SubscriptionId, ParkedWindow::Entry> held;
     /// Who has a copy in case it must be compensated, and where that stands in the order of its
     /// key.
     std::map<SubscriptionId, model::KeyPlace> kept;
@@ -80,8 +79,6 @@ class Operations {
   /// Behind its last.
   Member& add(Operation& operation, model::MemberRecord record);
   void erase(OperationId id);
-  /// Its deadline matters no more.
-  void drop_deadline(const Operation& operation);
   /// When it ends it is the newest of those that have.
   void set_state(Operation& operation, OperationState state);
   /// The one that ended first.
@@ -92,15 +89,16 @@ class Operations {
   /// Whether it is the turn of `event`, to run or, with `cleanup`, to be cleaned up. Of what is no
   /// member it always is.
   [[nodiscard]] bool is_turn_of(EventId event, bool cleanup);
-  /// `subscription` is gone, with everything of it. Returns whether any had something of it.
-  bool forget(SubscriptionId subscription);
+  /// `subscription` is gone, with everything of it.
+  void forget(SubscriptionId subscription);
   /// A member of one that has not ended is held, kept or begun by it: why it cannot be set back.
   [[nodiscard]] std::optional<OperationId> of(SubscriptionId subscription) const;
 
-  [[nodiscard]] std::optional<OperationId> next_expired(base::BusTime now) const;
-  [[nodiscard]] std::optional<base::BusTime> next_deadline() const;
+  std::vector<OperationId> take_expired(base::BusTime now) { return deadlines_.take_expired(now); }
+  [[nodiscard]] std::optional<base::BusTime> next_deadline() const { return deadlines_.next(); }
 
   [[nodiscard]] bool empty() const noexcept { return operations_.empty(); }
+  [[nodiscard]] bool all_have_ended() const noexcept { return ended_.size() == operations_.size(); }
   [[nodiscard]] std::size_t size() const noexcept { return operations_.size(); }
   [[nodiscard]] std::size_t member_count() const noexcept { return places_.size(); }
   /// How many there are in this state now, and how many have come to it in this run.
@@ -116,7 +114,7 @@ class Operations {
  private:
   std::map<OperationId, Operation> operations_;
   std::map<EventId, std::pair<OperationId, std::uint32_t>> places_;
-  std::set<std::pair<base::BusTime, OperationId>> deadlines_;
+  Deadlines<OperationId> deadlines_;
   std::set<std::pair<base::BusTime, OperationId>> ended_;
   static constexpr std::size_t kStates = 5;
   std::array<std::uint64_t, kStates> counts_{};

@@ -51,7 +51,7 @@ void Recovery::add_lost(const model::LostRange& range) {
 void Recovery::add_parked(SubscriptionState& subscription, const model::SettlementRecord& record) {
   const auto id = record.subscription;
   const auto at = ledger_.operations.find(record.event);
-  if (record.due == model::kKeptDue) {
+  if (!record.is_owed()) {
     if (at) at.member->kept.emplace(id, record.place);
     return;
   }
@@ -61,7 +61,8 @@ void Recovery::add_parked(SubscriptionState& subscription, const model::Settleme
   if (record.started || record.cleanup) at.member->begun.insert(id);
   if (record.due == model::kTurnDue) {
     at.member->held.emplace(
-        id, Operations::Held{record.attempts, record.suspect, record.started, record.cleanup, {}});
+        id,
+        ParkedWindow::Entry{record.attempts, record.suspect, record.started, record.cleanup, {}});
   }
 }
 

@@ -449,18 +449,19 @@ void Scheduler::advance(const base::Now& now) {
 }
 
 std::optional<base::BusTime> Scheduler::next_due() const {
-  std::optional<base::BusTime> next = ledger_.cancellations.next_deadline();
-  const auto deadline = ledger_.operations.next_deadline();
-  if (deadline.has_value() && (!next.has_value() || *deadline < *next)) next = deadline;
+  std::optional<base::BusTime> next;
+  const auto note = [&next](std::optional<base::BusTime> due) {
+    if (due.has_value() && (!next.has_value() || *due < *next)) next = due;
+  };
+  note(ledger_.cancellations.next_deadline());
+  note(ledger_.operations.next_deadline());
   for (const auto clock : model::kDueClocks) {
     const auto& timers = ledger_.timers[clock];
     if (timers.empty()) continue;
     const auto wait = timers.begin()->due - model::due_now(clock, now_);
-    const auto due = wait > 0 ? model::due_at_bus(now_.bus) + wait : now_.bus;
-    if (!next.has_value() || due < *next) next = due;
+    note(wait > 0 ? model::due_at_bus(now_.bus) + wait : now_.bus);
   }
-  const auto linger = next_linger();
-  if (linger.has_value() && (!next.has_value() || *linger < *next)) next = linger;
+  note(next_linger());
   return next;
 }
 

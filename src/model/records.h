@@ -82,6 +82,9 @@ struct SettlementRecord {
   /// operation went back, and `compensate` is owed.
   bool cleanup = false;
   KeyPlace place{};
+
+  /// Not only kept until its operation ends.
+  [[nodiscard]] bool is_owed() const noexcept { return due != kKeptDue; }
 };
 
 struct DeadLetterRecord {

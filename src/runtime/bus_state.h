@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -72,6 +73,12 @@ struct BusState {
   std::size_t settle_listeners = 0;
   std::multimap<EventId, SettleWaiter*> settle_waiters;  // each removed by who waits
   std::multimap<OperationId, SettleWaiter*> operation_waiters;
+  /// Whoever waits for `event`, or for any, has to find out anew what for.
+  void look_again(std::optional<EventId> event = {}) {
+    for (auto& [waits_for, waiter] : settle_waiters) {
+      if (!event.has_value() || *event == waits_for) waiter->tell(SettleWaiter::End::look_again);
+    }
+  }
   /// Whoever waits for anything.
   void tell_waiters(SettleWaiter::End how) {
     for (auto& [event, waiter] : settle_waiters) waiter->tell(how);

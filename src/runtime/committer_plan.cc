@@ -139,11 +139,7 @@ void Committer::publish(core::CommitPlan& plan, Request& request, Committed& com
 /// Under the lock: what became of operations.
 void Committer::note_operations(const core::CommitPlan& plan, Group& group) {
   if (!plan.signalled().empty()) hooks_.cancelled(plan.signalled());
-  if (plan.went_back()) {
-    for (auto& [event, waiter] : state_.settle_waiters) {
-      waiter->tell(SettleWaiter::End::look_again);
-    }
-  }
+  if (plan.went_back()) state_.look_again();
   if (!state_.operation_waiters.empty()) group.operations = plan.ended_operations();
 }
 

@@ -196,6 +196,8 @@ class Engine {
                             const BatchOptions& options);
 
   // engine_cancel.cc
+  /// For something of which `made` counts how many there were in this run ("tokens were made").
+  Result<std::uint64_t> next_id(std::atomic<std::uint64_t>& made, std::string_view what) const;
   struct Cancelling {
     CancelReceipt receipt;
     Signaller::Runs told;  ///< Whose handlers are asked to stop.
@@ -210,12 +212,10 @@ class Engine {
   Status read_members(TokenId id, std::vector<core::Span>& members) const;
   /// Shows `change` what it has to see: in `prepare`, while nothing else commits.
   Status read_token_change(core::TokenChange& change, model::SubscriptionId parked_of) const;
-  void tell_waiters(std::optional<EventId> event);
   void decided(core::CommitPlan::Cancelled&& cancelled, Cancelling& cancelling);
   void cancel_expired(base::BusTime now);
 
   // engine_operations.cc
-  Result<OperationId> next_operation();
   /// Of events that were encoded as such.
   [[nodiscard]] model::EncodedEvents as_members(const model::EncodedEvents& events,
                                                 OperationId operation) const;
@@ -238,6 +238,7 @@ class Engine {
   void forget(const internal::SubscriptionHandle& handle);
   Status commit_answers();
   Request look_at_settling(EventId id, SettleWaiter& waiter, bool& wait);
+  Status outcome_of(const SettleWaiter& waiter, const Status& status) const;
   Status wait_settled_once(EventId id, std::chrono::steady_clock::time_point deadline,
                            SettleWaiter& waiter);
   Result<model::SubscriptionId> attach_durable(
@@ -327,6 +328,8 @@ void tell(const base::Log& log, const Done& done, Outcome&& outcome, std::string
 
 /// As the bus was opened, unless the publisher has `chosen`.
 Result<Durability> durability_of(const std::optional<Durability>& chosen, Durability otherwise);
+/// That `span` is not negative, and at most 365 days.
+Status check_within_a_year(std::string_view what, std::chrono::nanoseconds span);
 /// Of a single event.
 Receipt receipt_of(const Committed& committed);
 /// Of those of its events that were let in.

@@ -14,7 +14,6 @@ namespace holdfast::runtime {
 
 namespace {
 
-constexpr std::chrono::nanoseconds kTokenTimeoutMax = std::chrono::hours(24 * 365);
 // A token's events are told one by one as far as so many sequences and bytes of events hold them.
 constexpr model::Sequence kListedSequences = 4'096;
 constexpr std::size_t kListedBytes = std::size_t{4} << 20U;
@@ -27,18 +26,28 @@ Status unknown(TokenId id) {
 
 // --- Tokens -------------------------------------------------------------------------------------
 
-Result<CancellationToken> Engine::make_token(const TokenOptions& options) {
-  if (options.timeout.count() < 0 || options.timeout > kTokenTimeoutMax) {
-    return Status(StatusCode::invalid_argument,
-                  "timeout of a token is " + std::to_string(options.timeout.count()) +
-                      " ns, it must be 0 to " + std::to_string(kTokenTimeoutMax.count()));
-  }
-  const auto count = tokens_made_.fetch_add(1);
+Status check_within_a_year(std::string_view what, std::chrono::nanoseconds span) {
+  constexpr std::chrono::nanoseconds kYear = std::chrono::hours(24 * 365);
+  if (span.count() >= 0 && span <= kYear) return {};
+  return {StatusCode::invalid_argument, std::string(what) + " is " + std::to_string(span.count()) +
+                                            " ns, it must be 0 to " +
+                                            std::to_string(kYear.count())};
+}
+
+Result<std::uint64_t> Engine::next_id(std::atomic<std::uint64_t>& made,
+                                      std::string_view what) const {
+  const auto count = made.fetch_add(1);
   if (count > UINT32_MAX) {
     return Status(StatusCode::resource_exhausted,
-                  "4,294,967,295 tokens were made since the bus was opened; reopen it");
+                  "4,294,967,295 " + std::string(what) + " since the bus was opened; reopen it");
   }
-  const auto id = core::made_token(journal_->state().epoch, static_cast<std::uint32_t>(count));
+  return core::made_token(journal_->state().epoch, static_cast<std::uint32_t>(count)).value;
+}
+
+Result<CancellationToken> Engine::make_token(const TokenOptions& options) {
+  HOLDFAST_TRY(check_within_a_year("timeout of a token", options.timeout));
+  HOLDFAST_ASSIGN(const auto number, next_id(tokens_made_, "tokens were made"));
+  const TokenId id{number};
   Request request;
   request.decide = [&](core::CommitPlan& plan) {
     return plan.make_token(id, options.timeout.count());
@@ -93,13 +102,6 @@ void Engine::decided(core::CommitPlan::Cancelled&& cancelled, Cancelling& cancel
   signaller_.signal(cancelling.told);
 }
 
-/// Whoever waits for something that this cancel has ended has nothing to wait for any more.
-void Engine::tell_waiters(std::optional<EventId> event) {
-  for (auto& [waits_for, waiter] : state_.settle_waiters) {
-    if (!event.has_value() || *event == waits_for) waiter->tell(SettleWaiter::End::look_again);
-  }
-}
-
 Request Engine::cancel_request(EventId id, const std::string& reason,
                                const CancellingPtr& cancelling) {
   const auto chunk = std::make_shared<model::ChunkPtr>();
@@ -115,7 +117,7 @@ Request Engine::cancel_request(EventId id, const std::string& reason,
                        core::CommitPlan& plan) -> Status {
     const auto event = (*chunk)->event(id.sequence);
     decided(plan.cancel(event, reason), *cancelling);
-    tell_waiters(id);
+    state_.look_again(id);
     return {};
   };
   return request;
@@ -189,7 +191,7 @@ Status Engine::read_token_change(core::TokenChange& change, model::SubscriptionI
   Status failed;
   HOLDFAST_TRY(journal_->scan(journal::Settlements{parked_of, {}}, [&](model::Record&& record) {
     const auto& settlement = std::get<model::SettlementRecord>(record);
-    if (settlement.due == model::kKeptDue) return true;
+    if (!settlement.is_owed()) return true;
     const auto event = settlement.event;
     auto found = journal_->find(journal::ParkedRef{parked_of, event});
     failed = found.status();
@@ -214,7 +216,7 @@ Request Engine::cancel_request(TokenId id, const std::string& reason,
                        core::CommitPlan& plan) -> Status {
     HOLDFAST_ASSIGN(auto cancelled, plan.cancel(id, reason, *members));
     decided(std::move(cancelled), *cancelling);
-    tell_waiters(std::nullopt);
+    state_.look_again();
     return {};
   };
   return request;
@@ -261,12 +263,7 @@ void Engine::cancel_expired(base::BusTime now) {
   std::vector<TokenId> expired;
   {
     const std::lock_guard lock(state_.mutex);
-    auto& cancellations = state_.ledger.cancellations;
-    while (const auto id = cancellations.next_expired(now)) {
-      // Asked for once; should the process end before the commit, its record still says when.
-      cancellations.drop_deadline(*id);
-      expired.push_back(*id);
-    }
+    expired = state_.ledger.cancellations.take_expired(now);
   }
   for (const auto id : expired) {
     auto request = cancel_request(id, "timed out", std::make_shared<Cancelling>());

@@ -191,7 +191,7 @@ Status Engine::first_commit(const std::vector<RunningSlots::Running>& slots) {
       suspect.due = record.due;
       suspect.cleanup = record.cleanup;
       // Also what was acknowledged just before the end, and is kept for its operation's sake.
-      if (record.due == model::kKeptDue) continue;
+      if (!record.is_owed()) continue;
       suspect.started = record.started || !record.cleanup;
       HOLDFAST_ASSIGN(auto copy,
                       journal_->find(journal::ParkedRef{running.subscription, running.event}));

@@ -44,45 +44,18 @@ Status Operation::roll_back(std::string_view reason) {
 
 namespace runtime {
 
-namespace {
-
-constexpr std::chrono::nanoseconds kDeadlineMax = std::chrono::hours(24 * 365);
-
-Status unknown(OperationId id) {
-  return {StatusCode::not_found, to_string(id) + " was never begun, or is forgotten by now"};
-}
-
-Status check(const OperationOptions& options) {
-  if (options.deadline.count() >= 0 && options.deadline <= kDeadlineMax) return {};
-  return {StatusCode::invalid_argument,
-          "deadline of an operation is " + std::to_string(options.deadline.count()) +
-              " ns, it must be 0 to " + std::to_string(kDeadlineMax.count())};
-}
-
-}  // namespace
-
-Result<OperationId> Engine::next_operation() {
-  const auto count = operations_begun_.fetch_add(1);
-  if (count > UINT32_MAX) {
-    return Status(StatusCode::resource_exhausted,
-                  "4,294,967,295 operations were begun since the bus was opened; reopen it");
-  }
-  // As for tokens: known before it is in the journal, and never used twice.
-  return OperationId{
-      core::made_token(journal_->state().epoch, static_cast<std::uint32_t>(count)).value};
-}
-
 Result<Request::Beginning> Engine::begin_with(const OperationOptions& options,
                                               std::size_t members) {
-  HOLDFAST_TRY(check(options));
+  HOLDFAST_TRY(check_within_a_year("deadline of an operation", options.deadline));
   if (members > kOperationMembersMax) {
     return Status(StatusCode::invalid_argument, "the operation has " + std::to_string(members) +
                                                     " events, the limit is " +
                                                     std::to_string(kOperationMembersMax));
   }
-  HOLDFAST_ASSIGN(const auto id, next_operation());
+  // Known before it is in the journal, and never used twice.
+  HOLDFAST_ASSIGN(const auto id, next_id(operations_begun_, "operations were begun"));
   if (options.deadline.count() > 0) wake_upkeep(clock_.now().bus + options.deadline.count());
-  return Request::Beginning{id, options};
+  return Request::Beginning{{id}, options};
 }
 
 Result<Operation> Engine::begin_operation(const OperationOptions& options) {
@@ -100,7 +73,7 @@ Result<Operation> Engine::begin_operation(const OperationOptions& options) {
 Result<Operation> Engine::find_operation(OperationId id) const {
   HOLDFAST_TRY(check_open());
   const std::lock_guard lock(state_.mutex);
-  if (state_.ledger.operations.find(id) == nullptr) return unknown(id);
+  if (state_.ledger.operations.find(id) == nullptr) return core::unknown_operation(id);
   return Operation(id, link_);
 }
 
@@ -166,22 +139,13 @@ Status Engine::wait_settled(OperationId id, std::chrono::steady_clock::time_poin
     return {};
   };
   auto status = committer_->submit_and_wait(look, true).status();
-  if (status.ok() && !known) status = unknown(id);
+  if (status.ok() && !known) status = core::unknown_operation(id);
   if (status.ok() && wait && waiting.wait_until(deadline) == std::future_status::timeout) {
     status = {StatusCode::deadline_exceeded, to_string(id) + " has not ended yet"};
   }
   const std::lock_guard lock(state_.mutex);
   state_.operation_waiters.erase(place);
-  switch (waiter.end) {
-    case SettleWaiter::End::closed: return {StatusCode::unavailable, "the bus is closed"};
-    case SettleWaiter::End::failed: return committer_->health();
-    case SettleWaiter::End::none:
-    case SettleWaiter::End::settled:
-    case SettleWaiter::End::look_again: break;
-  }
-  return waiter.end == SettleWaiter::End::settled && status == StatusCode::deadline_exceeded
-             ? Status()
-             : status;
+  return outcome_of(waiter, status);
 }
 
 // --- Without an answer --------------------------------------------------------------------------
@@ -189,6 +153,10 @@ Status Engine::wait_settled(OperationId id, std::chrono::steady_clock::time_poin
 /// Some members may be done without an answer that says so: nobody is owed them any more. Each
 /// round can bring the turn of another.
 Status Engine::revisit_operations() {
+  {
+    const std::lock_guard lock(state_.mutex);
+    if (state_.ledger.operations.all_have_ended()) return {};
+  }
   const auto open = reading();
   HOLDFAST_TRY(open.status());
   bool again = true;
@@ -219,10 +187,6 @@ Status Engine::revisit_operations() {
       again = plan.revisit(pending);
       return {};
     };
-    {
-      const std::lock_guard lock(state_.mutex);
-      if (state_.ledger.operations.empty()) return {};
-    }
     HOLDFAST_TRY(run(request).status());
   }
   return {};
@@ -232,12 +196,7 @@ void Engine::roll_back_expired(base::BusTime now) {
   std::vector<OperationId> expired;
   {
     const std::lock_guard lock(state_.mutex);
-    auto& operations = state_.ledger.operations;
-    while (const auto id = operations.next_expired(now)) {
-      // Asked for once; should the process end before the commit, its record still says when.
-      operations.drop_deadline(*operations.find(*id));
-      expired.push_back(*id);
-    }
+    expired = state_.ledger.operations.take_expired(now);
   }
   for (const auto id : expired) {
     Request request;

@@ -198,7 +198,7 @@ Status Engine::change_rewound(core::CommitPlan& plan, Rewinding& rewinding) {
   }
   receipt.dead_letters_erased = rewinding.to.dead.size();
   // What it owes has changed, and nobody answers for what it owes no more.
-  for (auto& [event, waiter] : state_.settle_waiters) waiter->tell(SettleWaiter::End::look_again);
+  state_.look_again();
   return {};
 }
 

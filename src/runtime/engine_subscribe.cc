@@ -519,6 +519,12 @@ Status Engine::wait_settled_once(EventId id, std::chrono::steady_clock::time_poi
   const std::lock_guard lock(state_.mutex);
   --state_.settle_listeners;
   state_.settle_waiters.erase(place);
+  return outcome_of(waiter, status);
+}
+
+/// Of a wait that ended with `status`: told between the time-out and the lock, it is over after
+/// all.
+Status Engine::outcome_of(const SettleWaiter& waiter, const Status& status) const {
   switch (waiter.end) {
     case SettleWaiter::End::none: return status;
     case SettleWaiter::End::closed: return {StatusCode::unavailable, "the bus is closed"};
@@ -526,7 +532,6 @@ Status Engine::wait_settled_once(EventId id, std::chrono::steady_clock::time_poi
     case SettleWaiter::End::settled:
     case SettleWaiter::End::look_again: break;
   }
-  // Told between the time-out and the lock: then it is over after all.
   return status == StatusCode::deadline_exceeded ? Status() : status;
 }
 

@@ -90,7 +90,7 @@ Status EventReader::load_exceptions(Exceptions& exceptions) const {
   if (any_parked) {
     HOLDFAST_TRY(journal_.scan(journal::Settlements{}, [&](model::Record&& record) {
       const auto& settlement = std::get<model::SettlementRecord>(record);
-      if (settlement.due == model::kKeptDue) return true;
+      if (!settlement.is_owed()) return true;
       exceptions.by_event[settlement.event].push_back(
           {settlement.subscription, false, wall_of(settlement.due)});
       return true;
@@ -279,7 +279,7 @@ Result<std::optional<StoredEvent>> EventReader::get(EventId id) const {
   std::map<SubscriptionId, StoredEvent::Standing> standings;
   for (const auto& [each, name] : subscriptions) {
     HOLDFAST_ASSIGN(const auto parked, journal_.find(journal::SettlementRef{each, id}));
-    if (parked.has_value() && std::get<model::SettlementRecord>(*parked).due != model::kKeptDue) {
+    if (parked.has_value() && std::get<model::SettlementRecord>(*parked).is_owed()) {
       const auto& record = std::get<model::SettlementRecord>(*parked);
       exceptions.by_event[id].push_back({each, false, wall_of(record.due)});
       standings[each] = {name, EventState::scheduled, record.attempts, wall_of(record.due),
@@ -363,7 +363,7 @@ Result<OperationInfo> EventReader::operation(OperationId id) const {
   const std::lock_guard lock(mutex_);
   const auto* operation = ledger_.operations.find(id);
   if (operation != nullptr) return info_of(*operation);
-  return Status(StatusCode::not_found, to_string(id) + " was never begun, or is forgotten by now");
+  return core::unknown_operation(id);
 }
 
 std::vector<OperationInfo> EventReader::operations() const {

@@ -2,7 +2,6 @@
 // The rules of operations, one by one: whose turn it is, what is kept, and the way back.
 #include <deque>
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,7 +13,6 @@
 #include "core/gate.h"
 #include "core/recovery.h"
 #include "core/scheduler.h"
-#include "support/operations.h"
 #include "support/record_store.h"
 
 namespace holdfast::core {
@@ -58,8 +56,7 @@ class OperationRule : public ::testing::Test {
   void commit(const std::function<void(CommitPlan&)>& fill) {
     CommitPlan plan(*ledger_, {7, {++number_}, {0}}, now_, [] { return 0.5; });
     fill(plan);
-    made_ = plan.finish();
-    store_.apply(made_);
+    store_.apply(plan.finish());
     scheduler_->offer({number_});
     scheduler_->advance(now_);
   }
@@ -139,7 +136,6 @@ class OperationRule : public ::testing::Test {
   SubscriptionState* state_ = nullptr;
   base::Now now_{.wall = 1'000'000, .boot = 5'000, .bus = 5'000};
   std::uint64_t number_ = 0;
-  model::Commit made_;
   std::deque<Answer> answers_;
   bool cleanup_ = false;
 };

@@ -471,7 +471,6 @@ TEST_P(OperationTest, LimitsAndBadInputAreToldAndChangeNothing) {
   must(second.seal());
   auto third = must(bus->begin_operation());
   EXPECT_TRUE(fails(bus->operation(second.id()), StatusCode::not_found));
-  const auto link = third;
   must(bus->close());
   EXPECT_TRUE(fails(third.add({.type = "a.b"}), StatusCode::unavailable));
 }
