@@ -157,7 +157,9 @@ std::string check_priority(const std::string& name) {
 
 std::string check_state(const std::string& name) {
   if (parse_event_state(name)) return {};
-  return "\"" + name + "\" is no state; it is leased, scheduled, ready, unclaimed, dead or settled";
+  return "\"" + name +
+         "\" is no state; it is leased, scheduled, ready, unclaimed, dead, settled, "
+         "cancelled, expired or paused";
 }
 
 /// Digits only: what reads numbers takes -1 for the largest there is.

@@ -75,7 +75,7 @@ std::string Output::bold(std::string_view text) const { return coloured("1", tex
 
 std::string Output::state(std::string_view text) const {
   if (text.starts_with("dead") || text.starts_with("crashed")) return coloured("31", text);
-  if (text.starts_with("scheduled")) return coloured("33", text);
+  if (text.starts_with("scheduled") || text.starts_with("paused")) return coloured("33", text);
   if (text.starts_with("ready") || text.starts_with("leased")) return coloured("32", text);
   if (text.starts_with("settled")) return coloured("2", text);
   return std::string(text);

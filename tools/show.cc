@@ -94,6 +94,10 @@ std::string why_of(const StoredEvent& event, const JournalInfo& info) {
   if (const auto ready = standings_in(event, EventState::ready); !ready.empty()) {
     return why_ready(event, ready, info);
   }
+  if (const auto held = standings_in(event, EventState::paused); !held.empty()) {
+    return "not done: its type is paused, so " + names_of(held) +
+           (held.size() == 1 ? " is" : " are") + " not given it until it is resumed";
+  }
   if (const auto dead = standings_in(event, EventState::dead); !dead.empty()) {
     const auto& first = *dead.front();
     return "not done: " + names_of(dead) + " gave up on it" + after_attempts(first);

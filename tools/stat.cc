@@ -57,6 +57,7 @@ Json lanes_json(const JournalInfo& info, const Stats& stats) {
     // out.
     json["leased"] = is_open(info) ? Json() : Json(lane.owed.leased);
     json["scheduled"] = lane.owed.scheduled;
+    json["paused"] = lane.owed.paused;
     json["dead"] = lane.owed.dead;
     json["unclaimed"] = lane.unclaimed;
     json["published"] = lane.published;
@@ -108,6 +109,7 @@ void print_json(Output& out, const StatOptions& options, const JournalInfo& info
   json["disk_free_bytes"] = stats.disk_free_bytes;
   json["lanes"] = lanes_json(info, stats);
   json["subscriptions"] = subscriptions_json(stats);
+  json["paused_types"] = stats.paused_types;
   json["lost"] = lost_json(info);
   out << to_line(json) << "\n";
 }
@@ -157,6 +159,17 @@ void print_subscriptions(Output& out, const Stats& stats) {
   print_table(out, rows);
 }
 
+void print_paused_types(Output& out, const Stats& stats) {
+  if (stats.paused_types.empty()) return;
+  std::uint64_t held = 0;
+  for (const auto& lane : stats.lanes) held += lane.owed.paused;
+  std::string patterns;
+  for (const auto& pattern : stats.paused_types) {
+    patterns += (patterns.empty() ? "" : ", ") + escape(pattern);
+  }
+  out << "\npaused types: " << patterns << " (" << with_thousands(held) << " held)\n";
+}
+
 void print_text(Output& out, const JournalInfo& info, const Stats& stats) {
   if (is_open(info)) {
     out << "open in process " << std::to_string(info.owner_pid)
@@ -170,6 +183,7 @@ void print_text(Output& out, const JournalInfo& info, const Stats& stats) {
   print_lanes(out, info, stats);
   out << "\n";
   print_subscriptions(out, stats);
+  print_paused_types(out, stats);
   for (const auto& range : info.lost) {
     out << "\nlost, and never used again: " << to_string(range.priority) << ":"
         << std::to_string(range.from) << " to " << to_string(range.priority) << ":"

@@ -275,6 +275,26 @@ class HOLDFAST_EXPORT Bus {
   /// fine. Blocks for a commit. Fails with `not_found`.
   Status resume(std::string_view subscription);
 
+  /// Hands out nothing more of the types that `types` matches, to any subscription, now or later
+  /// subscribed: what comes to the front of its lane is held (`EventState::paused`,
+  /// `LaneStats::paused`), those behind it go on. It can be published and cancelled as ever, and
+  /// expires when it is time; what is to be cleaned up is not held. With an `Event::ordering_key`
+  /// it keeps back what comes after it. A delivery that a handler has, or is about to be given,
+  /// goes on and its answer counts; when it is to be tried again it is held.
+  ///
+  /// Durable when it returns: the pause lasts across restarts until `resume` of the same pattern,
+  /// whatever other patterns match as well. Blocks for a commit, and not for handlers. Pausing
+  /// twice is fine. A paused bus pays for one match a delivery and pattern; what is held costs one
+  /// small commit record each and no memory, but for an ephemeral subscription, which gets nothing
+  /// more in a lane in which it has 65,536 of them. Fails with `invalid_argument` (the pattern),
+  /// `resource_exhausted` (`kPausedTypesMax`).
+  Status pause(TypePattern types);
+  /// Ends that pause, durably when it returns. What was held comes back behind it, up to 1,000 in
+  /// a commit and in the order in which it would have expired, before what is new in its lane;
+  /// after a crash as well. Blocks for a commit. Fails with `not_found` (this pattern is not
+  /// paused), `invalid_argument`.
+  Status resume(TypePattern types);
+
   /// Blocks until every durable subscription that was owed `id` has settled it durably: acked it,
   /// given up on it (a dead letter) or skipped it; see `Settled`. Or until the event is cancelled
   /// or expired, which ends it for all of them: not for a handler that still has it, nor for

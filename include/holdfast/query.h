@@ -27,6 +27,7 @@ enum class EventState : std::uint8_t {
   /// cancelled looks `settled` once everyone who was owed it has passed it by.
   cancelled = 6,
   expired = 7,  ///< Nobody has ended it, and nobody will be given it: `Event::expires_at` is over.
+  paused = 8,   ///< It would be `ready`, but its type is paused (`Bus::pause(TypePattern)`).
 };
 [[nodiscard]] HOLDFAST_EXPORT std::string_view to_string(EventState state) noexcept;
 [[nodiscard]] HOLDFAST_EXPORT std::optional<EventState> parse_event_state(

@@ -20,6 +20,8 @@ struct LaneStats {
   std::uint64_t leased = 0;     ///< With a handler or a `Deferred` now.
   std::uint64_t scheduled = 0;  ///< Waiting for a retry, the end of a snooze, or, once its turn has
                                 ///< come, `Event::not_before`.
+  std::uint64_t paused = 0;     ///< Came to the front and is held, since its type is paused
+                                ///< (`Stats::paused_types`).
   std::uint64_t dead = 0;       ///< Dead letters kept.
 };
 
@@ -110,9 +112,11 @@ struct Stats {
       0;                               ///< Over `Limits::dead_letters_max`, since it was opened.
   std::uint64_t idempotency_keys = 0;  ///< Uses of keys that are stored; what is over its limit or
                                        ///< age goes within seconds.
-  CommitNumber commit;                 ///< Newest written.
-  CommitNumber durable_commit;         ///< Newest fsynced.
-  std::uint64_t commits = 0;           ///< Since the bus was opened, as the next four.
+  std::vector<std::string> paused_types;  ///< Patterns, by `Bus::pause(TypePattern)`; in the order
+                                          ///< of bytes.
+  CommitNumber commit;                    ///< Newest written.
+  CommitNumber durable_commit;            ///< Newest fsynced.
+  std::uint64_t commits = 0;              ///< Since the bus was opened, as the next four.
   std::uint64_t syncs = 0;
   std::uint64_t events_published = 0;
   std::uint64_t publishes_refused = 0;  ///< Intake full or disk reserve reached.

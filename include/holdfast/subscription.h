@@ -106,6 +106,14 @@ using Handler = BasicHandler<Delivery>;
 /// What it returns holds for the events of the batch that it has not answered one by one.
 using BatchHandler = BasicHandler<BatchDelivery>;
 
+/// Event types by pattern, as in `SubscribeOptions::types`. Borrows.
+struct TypePattern {
+  std::string_view pattern;
+};
+
+/// So many patterns can be paused at once (`Bus::pause`).
+inline constexpr std::size_t kPausedTypesMax = 64;
+
 struct SubscribeOptions {
   /// 1 to 255 bytes: a durable subscription, whose position and settle state survive. Empty: an
   /// ephemeral one, which sees what is committed while it exists; nothing of it is stored. What it

@@ -15,8 +15,9 @@ namespace {
 
 constexpr std::array<std::string_view, kLaneCount> kPriorityNames = {"critical", "high", "normal",
                                                                      "low"};
-constexpr std::array<std::string_view, 8> kStateNames = {
-    "leased", "scheduled", "ready", "unclaimed", "dead", "settled", "cancelled", "expired"};
+constexpr std::array<std::string_view, 9> kStateNames = {"leased",    "scheduled", "ready",
+                                                         "unclaimed", "dead",      "settled",
+                                                         "cancelled", "expired",   "paused"};
 
 /// At least 1.
 std::optional<std::uint64_t> parse_number_after(std::string_view prefix,

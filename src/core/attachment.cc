@@ -20,6 +20,10 @@ void attach(Ledger& ledger, Scheduler& scheduler, SubscriptionState& subscriptio
     for (const auto clock : model::kDueClocks) {
       lane.delayed[clock].open(subscription.durable && lane.parked > 0, model::first_due(clock));
     }
+    // What an ephemeral one has held is nowhere else.
+    if (!subscription.durable) {
+      lane.delayed[model::DueClock::none].open(false, model::first_due(model::DueClock::none));
+    }
     ledger.set_timer(subscription, priority);
   }
   if (!subscription.attached) ++ledger.attached_count;

@@ -160,6 +160,7 @@ void CommitPlan::park(SubscriptionState& subscription, const Lease& lease, Parki
     ++lane.parked;
     lane.parked_events.add(lease.event.sequence);
   }
+  if (model::is_paused_due(due)) ++lane.paused;
   // Of an ephemeral one it is all there is; its neighbours in the chunk need not stay for it.
   auto copy =
       subscription.durable ? nullptr : ledger_.metered(lease.chunk->extract(lease.event.sequence));
@@ -282,11 +283,8 @@ CommitPlan::Settlement CommitPlan::apply(SubscriptionState& subscription, const 
       return end(subscription, lease, lease.cleanup ? Settled::cancelled : Settled::acked);
     case Answer::Kind::skip: return end(subscription, lease, Settled::skipped);
     case Answer::Kind::drop: return end(subscription, lease, answer.how);
+    case Answer::Kind::hold: hold(subscription, lease); return {Effect::parked, {}, {}};
     case Answer::Kind::postpone:
-      if (answer.until == model::kTurnDue) {
-        hold(subscription, lease);
-        return {Effect::parked, {}, {}};
-      }
       park(subscription, lease,
            {lease.attempt - 1, answer.until, {}, lease.started, lease.cleanup, lease.suspect});
       return {Effect::parked, {}, {}};
@@ -456,8 +454,11 @@ void CommitPlan::rewind(SubscriptionState& subscription, const Rewind& to) {
     state.reset(to.from[lane], {}, to.from[lane] >= ledger_.lanes[lane].offered);
     state.leased = 0;
     state.parked_events.clear();
+    state.paused = 0;
     for (const auto& each : to.kept) {
-      if (each.event.priority == lane) state.parked_events.add(each.event.sequence);
+      if (each.event.priority != lane) continue;
+      state.parked_events.add(each.event.sequence);
+      if (model::is_paused_due(each.due)) ++state.paused;
     }
     state.parked = state.parked_events.size();
     state.owed = to.backlog[lane].owed + state.parked;

@@ -165,6 +165,17 @@ class CommitPlan {
   /// It gets nothing more, or something again. Says nothing when it is so already.
   void set_paused(SubscriptionState& subscription, bool paused);
 
+  // --- Pauses of event types (commit_plan_pause.cc) ---------------------------------------------
+
+  /// `pattern` must be valid. Fails with `resource_exhausted`.
+  Status pause_types(std::string_view pattern);
+  /// What it has held is to be put back (`HeldRelease`). Fails with `not_found`.
+  Status resume_types(std::string_view pattern);
+  /// What is held, as it is in the journal, comes back now.
+  void release(SubscriptionState& subscription, const model::DueRecord& record);
+  /// Nothing is held any more of what no pattern matches.
+  void end_release();
+
   /// Where a subscription is set to.
   struct Rewind {
     PerLane<Sequence> from;              ///< At or above the trim.
@@ -277,7 +288,9 @@ class CommitPlan {
   void keep_for_undo(const SubscriptionState& subscription, const Lease& lease);
   void note_member_ended(const SubscriptionState& subscription, const Lease& lease, Settled how,
                          const std::string& reason);
+  void put_paused_types();
   void hold(SubscriptionState& subscription, const Lease& lease);
+  void release_ephemeral(SubscriptionState& subscription);
   void make_due(SubscriptionState& subscription, EventId event, model::DueTime was_due,
                 ParkedWindow::Entry entry);
   void wake(Operations::Member& member);

@@ -215,45 +215,11 @@ void CommitPlan::advance(Composite& operation) {
   if (operation.turn != before && operation.turn < members.size()) wake(members[operation.turn]);
 }
 
-/// It was turned away because it was not its turn, which may have come since.
-void CommitPlan::hold(SubscriptionState& subscription, const Lease& lease) {
-  const bool is_turn = ledger_.operations.is_turn_of(lease.event, lease.cleanup);
-  const auto due = is_turn ? in(0) : model::kTurnDue;
-  park(subscription, lease,
-       {lease.attempt - 1, due, {}, lease.started, lease.cleanup, lease.suspect});
-  if (is_turn) return;
-  auto copy =
-      subscription.durable ? nullptr : ledger_.metered(lease.chunk->extract(lease.event.sequence));
-  ledger_.operations.find(lease.event)
-      .member->held.insert_or_assign(
-          lease.subscription, ParkedWindow::Entry{lease.attempt - 1, lease.suspect, lease.started,
-                                                  lease.cleanup, std::move(copy)});
-}
-
-/// What is parked under `was_due`, at which it never comes back, is due now.
-void CommitPlan::make_due(SubscriptionState& subscription, EventId event, model::DueTime was_due,
-                          ParkedWindow::Entry entry) {
-  if (subscription.durable) {
-    add(model::PutSettlement{{.subscription = subscription.record.id,
-                              .event = event,
-                              .attempts = entry.attempts,
-                              .due = in(0),
-                              .suspect = entry.suspect,
-                              .last_error = {},
-                              .started = entry.started,
-                              .cleanup = entry.cleanup,
-                              .place = subscription.keys.place(event)},
-                             nullptr,
-                             was_due});
-  }
-  wait_until(in(0), subscription, event, std::move(entry));
-}
-
 void CommitPlan::wake(Operations::Member& member) {
   for (auto& [id, held] : std::exchange(member.held, {})) {
     auto* subscription = ledger_.find(id);
     if (subscription == nullptr) continue;
-    make_due(*subscription, member.record.event, model::kTurnDue, std::move(held));
+    make_due(*subscription, member.record.event, held.due, std::move(held.entry));
   }
 }
 

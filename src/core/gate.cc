@@ -26,6 +26,7 @@ Verdict verdict_of(Ledger& ledger, Lease& lease, const EventView& event, WallTim
   if (event.operation_id.value != 0 && !ledger.operations.is_turn_of(lease.event, false)) {
     return Verdict::hold;
   }
+  if (ledger.paused_types.matches(event.type)) return Verdict::hold;
   if (auto* token = ledger.cancellations.find(lease.token); token != nullptr && current) {
     token->running.emplace(lease.event, lease.subscription);
   }

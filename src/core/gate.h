@@ -12,7 +12,8 @@ enum class Verdict : std::uint8_t {
   cancelled,  ///< It is cancelled, and no handler ever saw it: it ends.
   expired,    ///< Its time is over: it ends.
   postpone,   ///< Its time has not come: it is parked until `EventView::not_before`.
-  hold,       ///< It is not its turn in its operation: it is parked until it is.
+  hold,       ///< It is not its turn in its operation, or its type is paused: it is parked until it
+              ///< may run.
 };
 
 /// Asked for every lease before its handler is called, once the event can be read; completes
@@ -23,7 +24,7 @@ Verdict gate(Ledger& ledger, Lease& lease, const EventView& event, WallTime now)
 /// Whether `gate` would say anything but `run`, told without reading the event.
 [[nodiscard]] inline bool needs_gate(const Ledger& ledger, const Lease& lease) {
   return lease.chunk == nullptr || lease.chunk->conditional() || lease.cleanup ||
-         ledger.cancellations.has_tombstones(lease.event.priority);
+         ledger.paused_types.any() || ledger.cancellations.has_tombstones(lease.event.priority);
 }
 
 }  // namespace holdfast::core

@@ -59,7 +59,7 @@ struct TxWrites {
 
 /// A handler's outcome on its way to the committer.
 struct Answer {
-  /// The last two are no handler's: it was not to be run, as `gate` says.
+  /// The last three are no handler's: it was not to be run, as `gate` says.
   enum class Kind : std::uint8_t {
     ack,
     retry,
@@ -69,7 +69,8 @@ struct Answer {
     skip,
     abandon,
     drop,
-    postpone
+    postpone,
+    hold
   };
   Lease lease;
   Kind kind = Kind::ack;

@@ -196,6 +196,7 @@ void Ledger::fill(Stats& stats) const {
                       .rollback_failed = operations.count(OperationState::rollback_failed),
                       .committed = operations.entered(OperationState::committed),
                       .rolled_back = operations.entered(OperationState::rolled_back)};
+  stats.paused_types = paused_types.record().patterns;
   stats.resident_bytes = resident_bytes();
   stats.idempotency_keys = idempotency.stored();
   for (const auto& [id, subscription] : subscriptions) {
@@ -223,13 +224,16 @@ void Ledger::fill(Stats& stats) const {
       for (const auto& [event, parked] : subscription->parked_in_flight) {
         if (event.priority == priority && !parked.released) ++parked_leased;
       }
-      counts.scheduled = lane.parked - std::min(lane.parked, parked_leased);
-      counts.ready = lane.owed - std::min(lane.owed, counts.scheduled + counts.leased);
+      counts.paused = lane.paused;
+      counts.scheduled = lane.parked - std::min(lane.parked, parked_leased + lane.paused);
+      counts.ready =
+          lane.owed - std::min(lane.owed, counts.scheduled + counts.leased + counts.paused);
       if (!subscription->durable) continue;
       auto& total = stats.lanes[static_cast<std::size_t>(priority)].owed;
       total.ready += counts.ready;
       total.leased += counts.leased;
       total.scheduled += counts.scheduled;
+      total.paused += counts.paused;
       total.dead += counts.dead;
     }
   }

@@ -19,6 +19,7 @@
 #include "core/idempotency.h"
 #include "core/lease.h"
 #include "core/operations.h"
+#include "core/paused_types.h"
 #include "core/retention.h"
 #include "core/router.h"
 #include "core/state_versions.h"
@@ -153,6 +154,7 @@ class Ledger {
   std::vector<SubscriptionId> key_changes;
   Cancellations cancellations;
   Operations operations;
+  PausedTypes paused_types;
   IdempotencyWindow idempotency{settings.idempotency};
   std::uint64_t expired_unclaimed = 0;
   std::uint64_t dropped_dead_letters = 0;  ///< Over `dead_letters_max`.

@@ -38,10 +38,14 @@ Status unknown_operation(OperationId id);
 /// look-ups, rebuilt from the journal at open; the rules are in commit_plan_operations.cc.
 class Operations {
  public:
+  struct Held {
+    model::DueTime due = 0;
+    ParkedWindow::Entry entry;
+  };
   struct Member {
     model::MemberRecord record;
-    /// With whom it is parked until it is its turn.
-    std::map<SubscriptionId, ParkedWindow::Entry> held;
+    /// With whom it is parked until it is its turn, or its type is not paused any more.
+    std::map<SubscriptionId, Held> held;
     /// Who has a copy in case it must be compensated, and where that stands in the order of its
     /// key.
     std::map<SubscriptionId, model::KeyPlace> kept;

@@ -42,6 +42,12 @@ void ParkedWindow::remove(const Key& key) {
   }
 }
 
+std::optional<ParkedWindow::Entry> ParkedWindow::take(const Key& key) {
+  auto found = entries_.extract(key);
+  if (found.empty()) return std::nullopt;
+  return std::move(found.mapped());
+}
+
 std::optional<std::pair<ParkedWindow::Key, ParkedWindow::Entry>> ParkedWindow::take_due(
     model::DueTime now) {
   if (entries_.empty() || entries_.begin()->first.due > now) return std::nullopt;

@@ -49,6 +49,13 @@ class ParkedWindow {
   /// It is parked no longer, or not with this due time.
   void remove(const Key& key);
 
+  /// This one; nothing when it is not in memory.
+  std::optional<Entry> take(const Key& key);
+  template <typename Visit>
+  void each(Visit&& visit) const {
+    for (const auto& [key, entry] : entries_) visit(key, entry);
+  }
+
   /// The first whose time has come by `now`.
   std::optional<std::pair<Key, Entry>> take_due(model::DueTime now);
   [[nodiscard]] std::optional<model::DueTime> next_due() const;

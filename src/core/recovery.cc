@@ -55,14 +55,16 @@ void Recovery::add_parked(SubscriptionState& subscription, const model::Settleme
     if (at) at.member->kept.emplace(id, record.place);
     return;
   }
-  subscription.lanes[record.event.priority].parked_events.add(record.event.sequence);
+  auto& lane = subscription.lanes[record.event.priority];
+  lane.parked_events.add(record.event.sequence);
+  if (model::is_paused_due(record.due)) ++lane.paused;
   subscription.keys.add(record.event, record.place);
   if (!at) return;
   if (record.started || record.cleanup) at.member->begun.insert(id);
-  if (record.due == model::kTurnDue) {
+  if (model::clock_of(record.due) == model::DueClock::none) {
     at.member->held.emplace(
-        id,
-        ParkedWindow::Entry{record.attempts, record.suspect, record.started, record.cleanup, {}});
+        id, Operations::Held{
+                record.due, {record.attempts, record.suspect, record.started, record.cleanup, {}}});
   }
 }
 
@@ -117,6 +119,8 @@ Status Recovery::add(model::Record&& record) {
     ledger_.cancellations.tombstones[tombstone->event.priority].add(tombstone->event.sequence);
   } else if (const auto* keys = std::get_if<model::IdempotencyRange>(&record)) {
     ledger_.idempotency.restore(*keys);
+  } else if (auto* paused = std::get_if<model::PausedTypesRecord>(&record)) {
+    ledger_.paused_types.restore(std::move(*paused));
   }
   return {};
 }

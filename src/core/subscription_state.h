@@ -51,6 +51,7 @@ struct SubscriptionState {
 
   struct Lane : DeliveryLane {
     std::uint64_t dead = 0;
+    std::uint64_t paused = 0;  // of the parked ones: held because their type is
     // Parked ones that wait for their time, and the first due time of each clock as the ledger's
     // timers have it.
     model::PerClock<ParkedWindow> delayed;

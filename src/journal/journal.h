@@ -137,6 +137,8 @@ struct IdempotencyUses {
 };
 /// One record, or none.
 struct IdempotencyRanges {};
+/// One record, or none.
+struct PausedTypes {};
 /// By id, without their members.
 struct Operations {};
 /// By operation and place.
@@ -146,7 +148,7 @@ struct Members {
 using ScanSpec =
     std::variant<EventRange, Subscriptions, Cursors, Settlements, DueTimes, DeadLetters, StateRange,
                  RetentionMarks, LostRanges, Tokens, Tombstones, OrderingKeys, IdempotencyUses,
-                 IdempotencyRanges, Operations, Members>;
+                 IdempotencyRanges, PausedTypes, Operations, Members>;
 
 /// Receives records until it returns false.
 using Sink = std::function<bool(model::Record&& record)>;

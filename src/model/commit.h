@@ -120,12 +120,16 @@ struct EraseOperation {
   std::uint32_t members = 0;
 };
 
+struct PutPausedTypes {
+  PausedTypesRecord record;
+};
+
 using Operation =
     std::variant<Append, PutSubscription, EraseSubscription, PutCursor, PutSettlement,
                  EraseSettlement, PutDeadLetter, EraseDeadLetter, PutState, EraseState,
                  PutRetentionMark, PutLostRange, PutToken, EraseToken, PutTombstone, EraseTombstone,
                  EraseParked, PutOrderingKey, EraseOrderingKey, PutIdempotency, EraseIdempotency,
-                 PutIdempotencyRange, PutOperation, PutMember, EraseOperation>;
+                 PutIdempotencyRange, PutOperation, PutMember, EraseOperation, PutPausedTypes>;
 
 /// One atomic step of a journal. `(epoch, number)` is how a store finds out that somebody else has
 /// written meanwhile.

@@ -33,19 +33,32 @@ inline constexpr DueTime kTurnDue = kBusDueEnd;
 /// is owed it.
 inline constexpr DueTime kKeptDue = kBusDueEnd + 1;
 
+/// From here on: of what is held because its type is paused, in the order of when it expires.
+inline constexpr DueTime kPausedDue = kBusDueEnd + (DueTime{1} << 60U);
+
+/// `expires_at` of 0 = never, and behind all others. By microseconds, rounded up: what is due has
+/// expired.
+constexpr DueTime paused_due(WallTime expires_at) {
+  constexpr auto kNever = kWallDueBegin - 1;
+  return expires_at == 0
+             ? kNever
+             : std::min(kPausedDue + std::max<WallTime>(expires_at, 0) / 1'000 + 1, kNever - 1);
+}
+constexpr bool is_paused_due(DueTime due) { return due >= kPausedDue && due < kWallDueBegin; }
+
 constexpr DueTime due_at_bus(base::BusTime time) { return std::min(time, kBusDueEnd - 1); }
 /// What lies behind the end of the range is due at its end.
 constexpr DueTime due_at_wall(WallTime time) {
   return kWallDueBegin + std::clamp<WallTime>(time, 0, kWallDueBegin - 1);
 }
 constexpr DueClock clock_of(DueTime due) {
-  return due >= kWallDueBegin ? DueClock::wall
-         : due >= kBusDueEnd  ? DueClock::none
-                              : DueClock::bus;
+  return due >= kWallDueBegin ? DueClock::wall : due >= kBusDueEnd ? DueClock::none : DueClock::bus;
 }
 /// The first due time of a clock, and the end of its range.
 constexpr DueTime first_due(DueClock clock) {
-  return clock == DueClock::wall ? kWallDueBegin : std::numeric_limits<DueTime>::min();
+  return clock == DueClock::wall   ? kWallDueBegin
+         : clock == DueClock::none ? kBusDueEnd
+                                   : std::numeric_limits<DueTime>::min();
 }
 constexpr DueTime last_due(DueClock clock) {
   return clock == DueClock::wall ? std::numeric_limits<DueTime>::max() : kBusDueEnd - 1;

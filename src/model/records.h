@@ -200,6 +200,13 @@ struct IdempotencyRange {
   friend bool operator==(const IdempotencyRange&, const IdempotencyRange&) = default;
 };
 
+/// Event types of which nothing is handed out. A journal has one of these, or none.
+struct PausedTypesRecord {
+  std::vector<std::string> patterns;  ///< In the order of bytes, each once.
+  bool releasing = false;             ///< What was held by one that has ended is being put back.
+  friend bool operator==(const PausedTypesRecord&, const PausedTypesRecord&) = default;
+};
+
 /// A composite, and how it stands. Its members are records of their own.
 struct OperationRecord {
   OperationId id;
@@ -225,9 +232,10 @@ struct MemberRecord {
   WallTime undone_at = 0;
 };
 
-using Record = std::variant<ChunkPtr, SubscriptionRecord, CursorRecord, SettlementRecord, DueRecord,
-                            ParkedEvent, DeadLetterRecord, StateRecord, RetentionMark, LostRange,
-                            TokenRecord, TombstoneRecord, OrderingKeyRecord, IdempotencyRecord,
-                            IdempotencyUse, IdempotencyRange, OperationRecord, MemberRecord>;
+using Record =
+    std::variant<ChunkPtr, SubscriptionRecord, CursorRecord, SettlementRecord, DueRecord,
+                 ParkedEvent, DeadLetterRecord, StateRecord, RetentionMark, LostRange, TokenRecord,
+                 TombstoneRecord, OrderingKeyRecord, IdempotencyRecord, IdempotencyUse,
+                 IdempotencyRange, OperationRecord, MemberRecord, PausedTypesRecord>;
 
 }  // namespace holdfast::model

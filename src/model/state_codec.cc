@@ -408,6 +408,24 @@ Result<IdempotencyRange> decode_idempotency_range(std::string_view key, std::str
   return IdempotencyRange{.first = table->first(), .next = table->next()};
 }
 
+std::string encode(const PausedTypesRecord& record, std::string_view key) {
+  auto& builder = reused_builder();
+  const auto patterns = put_texts(builder, record.patterns);
+  builder.Finish(schema::CreatePausedTypes(builder, patterns, record.releasing));
+  return seal(builder, key);
+}
+
+Result<PausedTypesRecord> decode_paused_types(std::string_view key, std::string_view value) {
+  HOLDFAST_ASSIGN(const auto table, Opened<schema::PausedTypes>::open("paused types", key, value));
+  PausedTypesRecord record{texts_of(table->patterns()), table->releasing()};
+  const auto& patterns = record.patterns;
+  if (std::adjacent_find(patterns.begin(), patterns.end(), std::greater_equal<>()) !=
+      patterns.end()) {
+    return damaged("paused types", "are not in their order");
+  }
+  return record;
+}
+
 std::string encode_state(std::string_view value, CommitNumber version, std::string_view key) {
   auto& builder = reused_builder();
   const auto bytes = put_bytes(builder, value);

@@ -36,6 +36,7 @@ namespace holdfast::model {
 [[nodiscard]] std::string encode(const IdempotencyRange& range, std::string_view key);
 [[nodiscard]] std::string encode(const OperationRecord& record, std::string_view key);
 [[nodiscard]] std::string encode(const MemberRecord& record, std::string_view key);
+[[nodiscard]] std::string encode(const PausedTypesRecord& record, std::string_view key);
 [[nodiscard]] std::string encode_state(std::string_view value, CommitNumber version,
                                        std::string_view key);
 
@@ -65,6 +66,7 @@ Result<OperationRecord> decode_operation(std::string_view key, std::string_view 
                                          OperationId id);
 Result<MemberRecord> decode_member(std::string_view key, std::string_view value,
                                    OperationId operation, std::uint32_t index);
+Result<PausedTypesRecord> decode_paused_types(std::string_view key, std::string_view value);
 Result<StateRecord> decode_state(std::string_view key, std::string_view value, std::string name,
                                  std::string state_key);
 

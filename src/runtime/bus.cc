@@ -147,6 +147,10 @@ Status Bus::resume(std::string_view subscription) {
   return impl_->engine->set_paused(subscription, false);
 }
 
+Status Bus::pause(TypePattern types) { return impl_->engine->pause_types(types.pattern); }
+
+Status Bus::resume(TypePattern types) { return impl_->engine->resume_types(types.pattern); }
+
 Status Bus::wait_settled(EventId id, std::chrono::nanoseconds timeout) {
   return impl_->engine->wait_settled(id, runtime::deadline_after(timeout));
 }

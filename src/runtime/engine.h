@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/held_release.h"
 #include "core/token_change.h"
 #include "holdfast/bus.h"
 #include "journal/journal.h"
@@ -97,7 +98,10 @@ class Engine {
   /// Returns whom the caller is to tell that they should stop, once it holds no lock.
   [[nodiscard]] Signaller::Runs detach(const internal::SubscriptionHandle& handle);
   Status remove_subscription(std::string_view name);
-  Status set_paused(std::string_view name, bool paused);  // engine_pause.cc
+  // engine_pause.cc
+  Status set_paused(std::string_view name, bool paused);
+  Status pause_types(std::string_view pattern);
+  Status resume_types(std::string_view pattern);
   Status answer(internal::DeliveryState& delivery, const Outcome& outcome);
   Status wait_settled(EventId id, std::chrono::steady_clock::time_point deadline);
   Result<std::uint64_t> redrive(const DeadLetterFilter& filter);
@@ -262,6 +266,14 @@ class Engine {
   Status check_no_operation(const Rewinding& rewinding) const;
   Status change_rewound(core::CommitPlan& plan, Rewinding& rewinding);
 
+  // engine_pause.cc
+  struct Held;
+  Status read_held(Held& held) const;
+  bool release(core::HeldRelease& pass, const core::HeldRelease::Part& part, model::DueTime last);
+  /// Returns whether there is more to do at once.
+  bool release_held();
+  void release_expired();
+
   // engine_upkeep.cc
   void upkeep_loop();
   void upkeep();
@@ -308,6 +320,8 @@ class Engine {
   // How far the ordering keys were gone through, and for which trims. By the upkeep thread.
   std::string swept_to_;
   model::PerLane<model::Sequence> swept_trim_;
+  core::HeldRelease held_release_;  // by the upkeep thread, as the next
+  bool told_of_held_ = false;
   bool told_of_keys_ = false;       // with the commit role
   std::uint64_t told_dropped_ = 0;  // by the upkeep thread, and once it has ended by who closes
   std::thread upkeep_thread_;

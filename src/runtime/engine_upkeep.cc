@@ -51,6 +51,7 @@ void Engine::upkeep_loop() {
       if (watch.has_value()) upkeep_at_ = std::min(upkeep_at_, *watch + (now - clock.boot));
     }
     workers_->wake();
+    const bool more = release_held();
     if (now >= next_upkeep) {
       upkeep();
       next_upkeep = now + kUpkeepInterval;
@@ -58,6 +59,7 @@ void Engine::upkeep_loop() {
     }
     std::unique_lock lock(upkeep_mutex_);
     if (upkeep_stop_) return;
+    if (more) continue;
     // Boot time has no condition variable; a machine that slept is noticed at the next interval.
     upkeep_wake_.wait_for(lock, nanoseconds(std::max<base::BusTime>(upkeep_at_ - now, 0)));
     if (upkeep_stop_) return;
@@ -120,6 +122,7 @@ void Engine::upkeep() {
   workers_->replace_stuck();
   if (!committer_->health().ok()) return;
   forget_idempotency_keys();
+  release_expired();
   Request request;
   request.durability = Durability::os;
   request.change = [keys = ordering_keys_to_forget()](core::CommitPlan& plan) -> Status {

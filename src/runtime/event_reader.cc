@@ -55,7 +55,7 @@ Status check(const ScanFilter& filter) {
     HOLDFAST_TRY(core::check_enum(priority, Priority::low, "priority"));
   }
   for (const auto state : filter.states) {
-    HOLDFAST_TRY(core::check_enum(state, EventState::expired, "state"));
+    HOLDFAST_TRY(core::check_enum(state, EventState::paused, "state"));
   }
   return check(filter.types);
 }
@@ -69,6 +69,8 @@ Status check(const DeadLetterFilter& filter) {
 
 WallTime EventReader::wall_of(model::DueTime due) const {
   const auto time = model::time_of(due);
+  // What a pause holds would be ready without it.
+  if (model::is_paused_due(due)) return 0;
   if (model::clock_of(due) == model::DueClock::none) return std::numeric_limits<WallTime>::max();
   if (model::clock_of(due) == model::DueClock::wall) return time;
   const auto now = clock_.now();
@@ -137,7 +139,14 @@ EventState EventReader::state_of(const EventView& event, const Exceptions& excep
   if (is_cancelled(event, state)) return EventState::cancelled;
   const bool waits = state == EventState::ready || state == EventState::scheduled ||
                      state == EventState::unclaimed;
-  return waits && event.expires_at != 0 && event.expires_at <= wall ? EventState::expired : state;
+  if (waits && event.expires_at != 0 && event.expires_at <= wall) return EventState::expired;
+  return paused_if_ready(state, event);
+}
+
+/// Under the lock.
+EventState EventReader::paused_if_ready(EventState state, const EventView& event) const {
+  const bool paused = state == EventState::ready && ledger_.paused_types.matches(event.type);
+  return paused ? EventState::paused : state;
 }
 
 /// Under the lock. What was ended by everyone before its token was cancelled stays so.
@@ -321,7 +330,11 @@ Result<std::optional<StoredEvent>> EventReader::get(EventId id) const {
       if (standing != core::Ledger::Standing::owed) continue;
       const bool leased = subscription->lanes[id.priority].is_with_handler(id.sequence);
       stored.standings.push_back(
-          {subscription->record.name, leased ? EventState::leased : EventState::ready, 0, 0, {}});
+          {subscription->record.name,
+           leased ? EventState::leased : paused_if_ready(EventState::ready, view),
+           0,
+           0,
+           {}});
       continue;
     }
     auto& standing = found->second;
@@ -329,7 +342,7 @@ Result<std::optional<StoredEvent>> EventReader::get(EventId id) const {
       if (subscription->is_parked_with_handler(id)) {
         standing.state = EventState::leased;
       } else if (standing.next_try <= now) {
-        standing.state = EventState::ready;
+        standing.state = paused_if_ready(EventState::ready, view);
       } else if (standing.next_try == std::numeric_limits<WallTime>::max()) {
         standing.next_try = 0;
       }

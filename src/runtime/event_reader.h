@@ -59,6 +59,7 @@ class EventReader {
   Status load_exceptions(Exceptions& exceptions) const;
   Status scan_lane(Priority lane, LaneScan& scan) const;
   [[nodiscard]] EventState state_of(const EventView& event, const Exceptions& exceptions) const;
+  [[nodiscard]] EventState paused_if_ready(EventState state, const EventView& event) const;
   [[nodiscard]] bool is_cancelled(const EventView& event, EventState state) const;
   Result<EventState> exact_state(const EventView& event, EventState seen,
                                  const LaneScan& scan) const;

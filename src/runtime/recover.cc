@@ -16,10 +16,10 @@ Status recover(const journal::JournalReader& journal, core::Ledger& ledger) {
     return folded.ok();
   };
   const journal::ScanSpec tables[] = {
-      journal::Subscriptions{}, journal::Cursors{},          journal::RetentionMarks{},
-      journal::Operations{},    journal::Members{},          journal::DeadLetters{},
-      journal::Settlements{},   journal::LostRanges{},       journal::Tokens{},
-      journal::Tombstones{},    journal::IdempotencyRanges{}};
+      journal::Subscriptions{}, journal::Cursors{},           journal::RetentionMarks{},
+      journal::Operations{},    journal::Members{},           journal::DeadLetters{},
+      journal::Settlements{},   journal::LostRanges{},        journal::Tokens{},
+      journal::Tombstones{},    journal::IdempotencyRanges{}, journal::PausedTypes{}};
   for (const auto& table : tables) {
     HOLDFAST_TRY(journal.scan(table, fold));
     HOLDFAST_TRY(folded);

@@ -239,10 +239,7 @@ bool WorkerPool::may_run(internal::DeliveryState& delivery, core::Answer& answer
       answer.kind = Kind::postpone;
       answer.until = model::due_at_wall(delivery.view.not_before);
       return false;
-    case core::Verdict::hold:
-      answer.kind = Kind::postpone;
-      answer.until = model::kTurnDue;
-      return false;
+    case core::Verdict::hold: answer.kind = Kind::hold; return false;
   }
   return true;
 }

@@ -36,7 +36,7 @@ TEST_P(Commit, ANewJournalIsCreatedCleanAndEmpty) {
   EXPECT_EQ(state.next, (model::PerLane<model::Sequence>{{1, 1, 1, 1}}));
   EXPECT_EQ(state.trim, (model::PerLane<model::Sequence>{{1, 1, 1, 1}}));
   EXPECT_NE(state.uuid, model::Uuid{});
-  EXPECT_EQ(state.format, 4U);
+  EXPECT_EQ(state.format, 5U);
   EXPECT_TRUE(state.lost.empty());
 }
 

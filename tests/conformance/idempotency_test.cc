@@ -30,12 +30,6 @@ class IdempotencyRecords : public JournalTest {
              .used_at = static_cast<base::BusTime>(900 + number)},
             replaces};
   }
-  void now_and_after_reopening(const std::function<void()>& check) {
-    check();
-    if (HasFatalFailure() || !store_.persists()) return;
-    ASSERT_TRUE(journal_->sync().ok());
-    if (reopen()) check();
-  }
 };
 HOLDFAST_OVER_ALL_STORES(IdempotencyRecords);
 

@@ -3,6 +3,7 @@
 
 // The stores that the suite runs over. A new one is added here, and finished when the suite passes.
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -89,6 +90,12 @@ class JournalTest : public ::testing::TestWithParam<StoreKind> {
     journal_.reset();
     open();
     return journal_ != nullptr;
+  }
+  void now_and_after_reopening(const std::function<void()>& check) {
+    check();
+    if (HasFatalFailure() || !store_.persists()) return;
+    ASSERT_TRUE(journal_->sync().ok());
+    if (reopen()) check();
   }
 
   Store store_{GetParam()};

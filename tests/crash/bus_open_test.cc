@@ -133,14 +133,14 @@ TEST_F(Refusing, NewerFormatIsRefusedNamingBoth) {
     std::ifstream in(path() + "/watermark", std::ios::binary);
     bytes.assign(std::istreambuf_iterator<char>(in), {});
   }
-  const std::uint32_t format = 5;
+  const std::uint32_t format = 6;
   ASSERT_GT(bytes.size(), 20U);
   std::memcpy(bytes.data() + 8, &format, sizeof(format));
   const auto sum = base::checksum(std::string_view(bytes).substr(0, bytes.size() - 8));
   std::memcpy(bytes.data() + bytes.size() - 8, &sum, sizeof(sum));
   std::ofstream(path() + "/watermark", std::ios::binary) << bytes;
-  EXPECT_TRUE(fails(try_open(), StatusCode::invalid_argument, {path(), "format 5", "up to 4"}));
-  EXPECT_TRUE(fails(JournalView::open(path()), StatusCode::invalid_argument, {"format 5"}));
+  EXPECT_TRUE(fails(try_open(), StatusCode::invalid_argument, {path(), "format 6", "up to 5"}));
+  EXPECT_TRUE(fails(JournalView::open(path()), StatusCode::invalid_argument, {"format 6"}));
 }
 
 TEST_F(Refusing, PathBelowAFileIsRefused) {

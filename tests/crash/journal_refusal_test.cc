@@ -155,15 +155,15 @@ TEST_F(JournalRefusal, AFolderThatCannotBeWrittenIsUnavailable) {
 
 TEST_F(JournalRefusal, ANewerFormatIsRefusedAndNamed) {
   ASSERT_TRUE(open_journal(path_, {}).ok());
-  // Whoever makes format 4 says so in the watermark, first of all.
+  // Whoever makes a newer format says so in the watermark, first of all.
   auto bytes = read_bytes(path_ + "/watermark");
-  const std::uint32_t format = 5;
+  const std::uint32_t format = 6;
   std::memcpy(bytes.data() + 8, &format, sizeof(format));
   const auto sum = base::checksum(std::string_view(bytes).substr(0, bytes.size() - 8));
   std::memcpy(bytes.data() + bytes.size() - 8, &sum, sizeof(sum));
   write_bytes(path_ + "/watermark", bytes);
   const auto before = contents_of(path_);
-  expect_refused(StatusCode::invalid_argument, "format 5; this version supports up to 4");
+  expect_refused(StatusCode::invalid_argument, "format 6; this version supports up to 5");
   EXPECT_EQ(open_journal_reader(path_, {}).status(), StatusCode::invalid_argument);
   EXPECT_EQ(difference(before, contents_of(path_)), "");
 }

@@ -164,6 +164,14 @@ class Ordering(Example):
             "account.withdrawal\n")))
 
 
+class Pause(Example):
+    def test_holds_a_type_and_lets_the_others_go_on(self):
+        self.assertEqual(self.run_it(os.environ["PAUSE"]), (0, (
+            "order.paid.parcel: one kettle\n"
+            "paused: order.*.mail, the mail is paused\n"
+            "order.paid.mail: thank you\n")))
+
+
 class Timeout(Example):
     def test_asks_a_slow_handler_to_stop_while_others_go_on(self):
         self.assertEqual(self.run_it(os.environ["TIMEOUT"]), (0, (

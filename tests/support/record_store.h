@@ -61,6 +61,7 @@ class RecordStore {
   std::map<std::string, model::IdempotencyRecord> keys;
   std::map<std::uint64_t, model::IdempotencyUse> key_uses;
   model::IdempotencyRange key_range;
+  model::PausedTypesRecord paused_types;
   model::PerLane<model::Sequence> next{{1, 1, 1, 1}};
   model::PerLane<model::Sequence> trim{{1, 1, 1, 1}};
 
@@ -174,6 +175,7 @@ class RecordStore {
     for (std::uint32_t i = 0; i < each.members; ++i) members.erase({each.operation, i});
   }
   void put(const model::PutIdempotencyRange& each, const model::Commit&) { key_range = each.range; }
+  void put(const model::PutPausedTypes& each, const model::Commit&) { paused_types = each.record; }
 };
 
 }  // namespace holdfast::testing

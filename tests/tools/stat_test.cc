@@ -20,7 +20,7 @@ TEST_F(StatTest, CountsByLaneAndSubscription) {
   make_journal_with_a_past();
   const auto found = stat();
   EXPECT_EQ(found["journal"], path());
-  EXPECT_EQ(found["format"], 4);
+  EXPECT_EQ(found["format"], 5);
   EXPECT_EQ(found["epoch"], 1);
   EXPECT_EQ(found["uuid"].get<std::string>().size(), 36);
   EXPECT_EQ(found["condition"], "clean");
@@ -58,7 +58,7 @@ TEST_F(StatTest, TellsPeopleTheSame) {
               HasSubstr("lane      ready  leased  scheduled  dead  unclaimed  published\n"
                         "critical      0       0          0     1          0          1\n"));
   EXPECT_THAT(result.out, HasSubstr("mailer"));
-  EXPECT_THAT(result.out, HasSubstr("format 4"));
+  EXPECT_THAT(result.out, HasSubstr("format 5"));
 }
 
 TEST_F(StatTest, TellsWhichSubscriptionsArePaused) {
@@ -76,6 +76,28 @@ TEST_F(StatTest, TellsWhichSubscriptionsArePaused) {
   const auto text = tool({"stat", path()}).out;
   EXPECT_THAT(text, HasSubstr("sleeper (paused)"));
   EXPECT_THAT(text, Not(HasSubstr("worker (paused)")));
+}
+
+TEST_F(StatTest, TellsWhichTypesArePaused) {
+  EXPECT_THAT(tool({"stat", path()}).out, Not(HasSubstr("paused types")));
+  {
+    const auto bus = must(Bus::open(path()));
+    must(bus->pause(TypePattern{"mail.*"}));
+    const auto s = must(bus->subscribe({.name = "s"}, [](Delivery&) {}));
+    must(bus->publish("mail.send", "x"));
+    ASSERT_TRUE(eventually([&] {
+      return bus->stats().lanes[2].owed.paused == 1 && bus->stats().durable_commit.value > 0;
+    }));
+  }
+  const auto found = stat();
+  EXPECT_EQ(found["paused_types"], Json::array({"mail.*"}));
+  EXPECT_EQ(lane(found, "normal")["paused"], 1);
+  EXPECT_EQ(lane(found, "normal")["ready"], 0);
+  EXPECT_EQ(lane(found, "normal")["scheduled"], 0);
+  EXPECT_THAT(tool({"stat", path()}).out, HasSubstr("paused types: mail.* (1 held)"));
+  EXPECT_THAT(tool({"ls", path(), "--state", "paused"}).out, HasSubstr("mail.send"));
+  EXPECT_THAT(tool({"show", path(), "normal:1"}).out,
+              HasSubstr("its type is paused, so \"s\" is not given it"));
 }
 
 TEST_F(StatTest, NamesTheProcessThatHasTheJournalOpen) {

@@ -47,6 +47,7 @@ struct Tables {
   std::map<std::string, model::IdempotencyRecord> idempotency;
   std::map<std::uint64_t, model::IdempotencyUse> idempotency_uses;
   std::optional<model::IdempotencyRange> idempotency_range;
+  std::optional<model::PausedTypesRecord> paused_types;
 };
 
 template <typename Map>
@@ -149,6 +150,7 @@ class Apply {
     tables_.idempotency_uses.erase(erase.use);
   }
   void operator()(const model::PutIdempotencyRange& put) { tables_.idempotency_range = put.range; }
+  void operator()(const model::PutPausedTypes& put) { tables_.paused_types = put.record; }
   void operator()(const model::PutOperation& put) {
     tables_.operations[put.record.id] = put.record;
   }
@@ -193,7 +195,7 @@ class MemoryJournal final : public Journal {
  public:
   MemoryJournal() {
     state_.uuid = random_uuid();
-    state_.format = 4;
+    state_.format = 5;
     state_.epoch = 1;
     state_.created = true;
   }
@@ -353,6 +355,9 @@ std::vector<Record> MemoryJournal::records(const ScanSpec& spec) const {
   }
   if (std::holds_alternative<IdempotencyRanges>(spec) && tables_.idempotency_range.has_value()) {
     out.emplace_back(*tables_.idempotency_range);
+  }
+  if (std::holds_alternative<PausedTypes>(spec) && tables_.paused_types.has_value()) {
+    out.emplace_back(*tables_.paused_types);
   }
   if (const auto* wanted = std::get_if<Settlements>(&spec)) {
     take(tables_.settlements, [wanted](const auto& key) {

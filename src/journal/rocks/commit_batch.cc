@@ -120,6 +120,9 @@ class Encoder {
   void operator()(const model::PutIdempotencyRange& range) {
     encode_to(std::string(keys::kIdempotencyRange), range.range);
   }
+  void operator()(const model::PutPausedTypes& paused) {
+    encode_to(std::string(keys::kPausedTypes), paused.record);
+  }
   void operator()(const model::PutOperation& operation) {
     encode_to(keys::operation(operation.record.id), operation.record);
   }

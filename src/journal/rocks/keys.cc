@@ -215,8 +215,8 @@ std::optional<Parsed> parse(std::string_view key) {
       if (parsed.key.empty()) return std::nullopt;
       break;
     case Table::meta:
-      if (key == kJournal || key == kCommit || key == kResumed || parse_lost_range(key) ||
-          parse_retention_mark(key)) {
+      if (key == kJournal || key == kCommit || key == kResumed || key == kPausedTypes ||
+          parse_lost_range(key) || parse_retention_mark(key)) {
         return parsed;
       }
       return std::nullopt;

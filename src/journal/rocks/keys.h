@@ -18,7 +18,7 @@
 
 namespace holdfast::journal::keys {
 
-inline constexpr std::uint32_t kFormat = 4;
+inline constexpr std::uint32_t kFormat = 5;
 
 enum class Table : char {
   cursor = 'c',
@@ -44,6 +44,9 @@ inline constexpr std::string_view kCommit = "mc";
 /// What the commit said that an open went on from when it skipped numbers: the second operation of
 /// the commit which that open wrote. It is how a jump in the commit numbers is told from a hole.
 inline constexpr std::string_view kResumed = "mo";
+
+/// Event types that are paused.
+inline constexpr std::string_view kPausedTypes = "mp";
 
 /// The number up to which idempotency keys have been used, and from which they are kept.
 inline constexpr std::string_view kIdempotencyRange = "kr";

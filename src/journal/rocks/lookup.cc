@@ -208,6 +208,7 @@ Status Lookup::scan(const ScanSpec& spec, const Sink& sink) const {
     Status operator()(const IdempotencyRanges&) const {
       return all(std::string(keys::kIdempotencyRange));
     }
+    Status operator()(const PausedTypes&) const { return all(std::string(keys::kPausedTypes)); }
     Status operator()(const Operations&) const { return all(keys::all_operations()); }
     Status operator()(const Members& spec) const {
       return all(spec.operation ? keys::all_members(*spec.operation) : keys::all_members());

@@ -48,6 +48,8 @@ Result<model::Record> decode_meta_record(std::string_view key, std::string_view 
     return as_record(model::decode_retention_mark(key, value, mark->priority, mark->sequence),
                      "retention mark " + to_string(*mark));
   }
+  if (key == keys::kPausedTypes)
+    return as_record(model::decode_paused_types(key, value), "journal");
   return Status(StatusCode::internal, "not a record that can be looked up");
 }
 

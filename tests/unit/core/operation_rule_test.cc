@@ -1,65 +1,18 @@
 // SPDX-License-Identifier: MIT
 // The rules of operations, one by one: whose turn it is, what is kept, and the way back.
-#include <deque>
-#include <functional>
-#include <optional>
-#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
-#include "core/attachment.h"
-#include "core/commit_plan.h"
-#include "core/gate.h"
-#include "core/recovery.h"
-#include "core/scheduler.h"
-#include "support/record_store.h"
+#include "support/rule_bench.h"
 
 namespace holdfast::core {
 namespace {
 
-using Kind = Answer::Kind;
-
 constexpr OperationId kId{77};
 
-class OperationRule : public ::testing::Test {
+class OperationRule : public ::testing::Test, protected holdfast::testing::RuleBench {
  protected:
-  OperationRule() { start(); }
-  /// What a restart finds.
-  void start() {
-    scheduler_.reset();
-    ledger_ = std::make_unique<Ledger>(LedgerSettings{});
-    scheduler_ = std::make_unique<Scheduler>(*ledger_);
-    Recovery recovery(*ledger_, store_.next, store_.trim);
-    const auto add = [&](const auto& records) {
-      for (const auto& [name, record] : records) EXPECT_TRUE(recovery.add(record).ok());
-    };
-    add(store_.subscriptions);
-    add(store_.cursors);
-    add(store_.operations);
-    add(store_.members);
-    add(store_.dead);
-    add(store_.settlements);
-    add(store_.tombstones);
-    EXPECT_TRUE(recovery.finish().ok());
-    state_ = ledger_->find("s");
-    if (state_ != nullptr) attach(*ledger_, *scheduler_, *state_, {8, {}, false}, now_);
-  }
-  void subscribe(bool compensates = true) {
-    model::SubscriptionRecord record;
-    record.id = ledger_->next_id();
-    record.name = "s";
-    record.compensates = compensates;
-    commit([&](CommitPlan& plan) { state_ = &plan.create(record, {}); });
-    attach(*ledger_, *scheduler_, *state_, {8, {}, false}, now_);
-  }
-  void commit(const std::function<void(CommitPlan&)>& fill) {
-    CommitPlan plan(*ledger_, {7, {++number_}, {0}}, now_, [] { return 0.5; });
-    fill(plan);
-    store_.apply(plan.finish());
-    scheduler_->offer({number_});
-    scheduler_->advance(now_);
-  }
   void begin(std::size_t members, const OperationOptions& options = {}) {
     model::EncodedEvents events;
     for (std::size_t i = 0; i < members; ++i) events.add({.type = "a"}, 1, kId);
@@ -71,73 +24,7 @@ class OperationRule : public ::testing::Test {
       ASSERT_TRUE(plan.seal(kId).ok());
     });
   }
-  /// What is on disk alone.
-  void read_on() {
-    while (const auto refill = scheduler_->next_refill(Priority::low)) {
-      std::vector<Span> spans;
-      for (const auto& [first, chunk] : store_.chunks[refill->lane]) {
-        spans.push_back({chunk, std::max(first, refill->from), chunk->last() + 1});
-      }
-      scheduler_->refilled(*refill, std::move(spans), refill->to);
-    }
-    while (const auto refill = scheduler_->next_parked_refill(Priority::low)) {
-      std::vector<model::DueRecord> records;
-      for (const auto& [name, record] : store_.due_times) {
-        if (record.event.priority == refill->lane && model::clock_of(record.due) == refill->clock) {
-          records.push_back(record);
-        }
-      }
-      scheduler_->refilled(*refill, records, std::nullopt);
-    }
-  }
-  /// As a worker does it; what is to be held is.
-  std::optional<Lease> take() {
-    read_on();
-    while (auto lease = scheduler_->take(Priority::low)) {
-      if (lease->chunk == nullptr)
-        lease->chunk = store_.parked.at({lease->subscription, lease->event});
-      const auto verdict =
-          gate(*ledger_, *lease, lease->chunk->event(lease->event.sequence), now_.wall);
-      if (verdict == Verdict::run || verdict == Verdict::clean_up) return lease;
-      answer(*lease, verdict == Verdict::hold ? Kind::postpone : Kind::drop);
-    }
-    return std::nullopt;
-  }
-  void answer(const Lease& lease, Kind kind = Kind::ack) {
-    scheduler_->finish(lease);
-    commit([&](CommitPlan& plan) {
-      auto& answer = answers_.emplace_back();
-      answer.lease = lease;
-      answer.kind = kind;
-      answer.until = model::kTurnDue;
-      answer.ran = kind != Kind::postpone && kind != Kind::drop;
-      answer.reason = "why";
-      (void)plan.answer(answer);
-    });
-  }
-  /// The sequence that comes next, answered so; 0 = nothing does.
-  model::Sequence next(Kind kind = Kind::ack) {
-    const auto lease = take();
-    if (!lease.has_value()) return 0;
-    cleanup_ = lease->cleanup;
-    answer(*lease, kind);
-    return lease->event.sequence;
-  }
   [[nodiscard]] OperationState state() const { return ledger_->operations.find(kId)->record.state; }
-
-  std::unique_ptr<Ledger> ledger_;
-  std::unique_ptr<Scheduler> scheduler_;
-  holdfast::testing::RecordStore store_ = [] {
-    holdfast::testing::RecordStore store;
-    store.next = {{1, 1, 1, 1}};
-    store.trim = {{1, 1, 1, 1}};
-    return store;
-  }();
-  SubscriptionState* state_ = nullptr;
-  base::Now now_{.wall = 1'000'000, .boot = 5'000, .bus = 5'000};
-  std::uint64_t number_ = 0;
-  std::deque<Answer> answers_;
-  bool cleanup_ = false;
 };
 
 TEST_F(OperationRule, OnlyTheFirstThatIsNotDoneMayRun) {

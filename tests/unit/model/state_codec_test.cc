@@ -270,6 +270,17 @@ TEST(StateCodec, RefusesImpossibleIdempotencyKeys) {
               StatusCode::data_loss);
 }
 
+TEST(StateCodec, RefusesPausedTypesThatAreNotInTheirOrder) {
+  const auto decoded = [](const PausedTypesRecord& record) {
+    return decode_paused_types("key", encode(record, "key"));
+  };
+  const auto good = decoded({{"a", "b.*"}, true});
+  ASSERT_TRUE(good.ok());
+  EXPECT_EQ(*good, (PausedTypesRecord{{"a", "b.*"}, true}));
+  EXPECT_TRUE(decoded({{"b", "a"}, false}).status() == StatusCode::data_loss);
+  EXPECT_TRUE(decoded({{"a", "a"}, false}).status() == StatusCode::data_loss);
+}
+
 TEST(StateCodec, GivesBackWhatAJournalSaysOfItself) {
   JournalMeta meta{.format = 1, .uuid = {}, .created_at = 12};
   for (std::size_t i = 0; i < meta.uuid.size(); ++i)
@@ -321,6 +332,12 @@ std::vector<Kind> all_kinds() {
       {"use of a key", encode(IdempotencyUse{3, 4, "name"}, "key"),
        status([](auto k, auto v) { return decode_idempotency_use(k, v, 3); })},
       {"range of keys", encode(IdempotencyRange{3, 4}, "key"), status(decode_idempotency_range)},
+      {"operation", encode(OperationRecord{.members = 3, .reason = "r"}, "key"),
+       status([](auto k, auto v) { return decode_operation(k, v, {7}); })},
+      {"member", encode(MemberRecord{.event = kEvent}, "key"),
+       status([](auto k, auto v) { return decode_member(k, v, {7}, 0); })},
+      {"paused types", encode(PausedTypesRecord{{"a", "b.*"}, true}, "key"),
+       status(decode_paused_types)},
       {"commit", encode_meta(commit, "key"), status(decode_meta)},
       {"journal", encode(JournalMeta{.format = 1}, "key"), status(decode_journal_meta)},
   };

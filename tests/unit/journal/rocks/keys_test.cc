@@ -39,6 +39,7 @@ TEST(Keys, HaveTheBytesThatTheFormatSays) {
   EXPECT_EQ(keys::kJournal, "mj");
   EXPECT_EQ(keys::kCommit, "mc");
   EXPECT_EQ(keys::kResumed, "mo");
+  EXPECT_EQ(keys::kPausedTypes, "mp");
 }
 
 TEST(Keys, SortAsWhatTheyName) {
