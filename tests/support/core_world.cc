@@ -36,6 +36,7 @@ void CoreWorld::commit(const std::function<void(CommitPlan&)>& fill) {
   plan.know_keys(std::move(keys));
   fill(plan);
   scheduler_->answered();
+  note_overflow();
   if (plan.empty()) {
     require(facts_.empty(), "a commit that says nothing changed something");
     return;

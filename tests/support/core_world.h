@@ -230,14 +230,15 @@ class CoreWorld {
   /// A lane at what waits for its key, where memory is short.
   bool may_stand_still() const { return profile_.resident_bytes_max < 10'000 || profile_.crowded; }
   bool has_little_memory() const { return profile_.parked_per_lane_max < 100; }
-  /// Some of what is parked is on disk alone, because there is too much of it.
-  bool overflows(const OracleSubscription& subscription, Priority lane) const {
-    return profile_.crowded &&
-           static_cast<std::size_t>(std::count_if(
-               subscription.owed.begin(), subscription.owed.end(), [&](const auto& each) {
-                 return each.second.parked && each.first.priority == lane;
-               })) > ledger_->parked_in_memory_max();
+  /// Some of what is parked may be on disk alone: since it was attached there was too much of it at
+  /// some time. It is read on only once there is room for a good deal, so that how much there is
+  /// now says nothing.
+  static bool overflows(const OracleSubscription& subscription, Priority lane) {
+    return subscription.overflowed[lane];
   }
+  void note_overflow();
+  /// `passed` is on disk alone, as far as can be told: in memory are those that are due first.
+  [[nodiscard]] static bool may_be_on_disk(const Owed& passed, const Owed& taken);
   /// Suspects that wait for each other may be all that there is room for.
   bool suspects_fill_memory() const { return has_little_memory() && suspect_running_; }
   /// What an ephemeral one has put off is in memory alone: where that is used up, as it can be in a

@@ -4,6 +4,28 @@
 
 namespace holdfast::testing {
 
+/// At the end of each commit, and that is enough: what one parks is not taken before its end.
+void CoreWorld::note_overflow() {
+  if (!profile_.crowded) return;
+  const auto room = ledger_->parked_in_memory_max();
+  for (auto& [id, subscription] : oracle_.subscriptions) {
+    for (const auto lane : kAllPriorities) {
+      auto& at_most = subscription.parked_at_most[lane];
+      if (subscription.overflowed[lane] || at_most <= room) continue;
+      at_most = static_cast<std::size_t>(std::count_if(
+          subscription.owed.lower_bound({lane, 0}), subscription.owed.end(),
+          [&](const auto& each) { return each.second.parked && each.first.priority == lane; }));
+      subscription.overflowed[lane] = at_most > room;
+    }
+  }
+}
+
+bool CoreWorld::may_be_on_disk(const Owed& passed, const Owed& taken) {
+  if (passed.again) return false;
+  if (taken.again || model::clock_of(taken.due) != model::clock_of(passed.due)) return true;
+  return taken.due <= passed.due;
+}
+
 std::size_t CoreWorld::level_of(const OracleSubscription& subscription, EventId event,
                                 int slack) const {
   // One that had to wait for its key was not ready before.

@@ -147,7 +147,8 @@ void CoreWorld::check_taken(const core::Lease& lease, Priority worker_class) {
     if (aged_more) ++counts["aged before due"];
     require(!in_turn || ready.out_of_turn == event || aged_more || suspects_fill_memory() ||
                 was_due || (ready.maybe_hidden && profile_.clock_jumps) ||
-                (little_memory && is_due),
+                (little_memory && is_due &&
+                 may_be_on_disk(subscription->owed.at(*ready.out_of_turn), owed)),
             "passed over " + to_string(*ready.out_of_turn) + ": " + what);
   } else {
     require(!in_turn || ready.in_turn == event || was_due || (little_memory && is_due),

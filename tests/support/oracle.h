@@ -106,6 +106,8 @@ struct OracleSubscription {
   base::BusTime batch_linger = 0;
   std::uint32_t in_flight = 0;
   std::uint32_t in_flight_less_urgent = 0;
+  model::PerLane<std::size_t> parked_at_most;  // no more than so many are
+  model::PerLane<bool> overflowed;  // more than memory has room for, since it was attached
 };
 
 class Oracle {
@@ -239,6 +241,7 @@ class Oracle {
     auto* subscription = find(id);
     if (subscription == nullptr) return;
     auto& owed = subscription->owed[event];
+    if (!owed.parked) ++subscription->parked_at_most[event.priority];
     owed.parked = true;
     owed.attempts = parking.attempts;
     owed.due = parking.due;
@@ -282,6 +285,7 @@ class Oracle {
     ++subscription.generation;
     subscription.concurrency = concurrency;
     subscription.in_flight = subscription.in_flight_less_urgent = 0;
+    subscription.overflowed = {};
     for (auto& [event, owed] : subscription.owed) {
       owed.holder = 0;
       owed.taken = owed.again = false;
