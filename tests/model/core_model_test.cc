@@ -43,6 +43,7 @@ TEST(CoreModel, EachSubscriptionIsGivenExactlyWhatItIsOwed) {
   const auto only = from_environment("HOLDFAST_MODEL_SEED", 0);
   const auto steps = from_environment("HOLDFAST_MODEL_STEPS", only == 0 ? 120'000 : 3'000);
   std::map<std::string, std::uint64_t> counts;
+  StateMatrix matrix;
   std::uint64_t done = 0;
   const auto first = from_environment("HOLDFAST_MODEL_FIRST_SEED", 1);
   for (auto seed = only == 0 ? first : only; done < steps; ++seed) {
@@ -59,9 +60,11 @@ TEST(CoreModel, EachSubscriptionIsGivenExactlyWhatItIsOwed) {
     }
     done += step;
     for (const auto& [name, count] : world.counts) counts[name] += count;
+    matrix.add(world.matrix);
     if (only != 0) break;
   }
   for (const auto& [name, count] : counts) std::cout << name << ": " << count << '\n';
+  matrix.print(std::cout);
   if (only != 0 || steps < 100'000) return;
   for (const auto* name : {"publish",
                            "batch",

@@ -198,6 +198,7 @@ void CoreWorld::note_published(const model::EncodedEvents& events, const std::ve
               "a duplicate is not told as one: " + to_string(first->event));
       ++duplicate;
       ++counts["duplicate"];
+      meet(Command::publish_again, first->event);
       if (first->commit == commit) ++counts["duplicate in its commit"];
       continue;
     }
@@ -275,10 +276,15 @@ void CoreWorld::finish(Held& held) {
 void CoreWorld::answer_some(CommitPlan& plan) {
   for (auto left = below(profile_.crowded ? 400 : 5); left > 0 && !held_.empty(); --left) {
     const auto at = held_.begin() + static_cast<std::ptrdiff_t>(below(held_.size()));
+    if (at->asks && chance(5) && is_durable(*at)) at->unread = true;
+    if (at->asks && !at->unread) {
+      pass_gates(*at);
+      if (chance(30)) continue;
+    }
     // In a crowd some handlers take very long, so that the row behind them grows.
     if (profile_.crowded && at->serial % 701 == 0 && !chance(1)) continue;
     // Mostly as one; those that are looked after by themselves are answered so.
-    if (at->batch != 0 && chance(75)) {
+    if (at->batch != 0 && !at->unread && chance(75)) {
       if (auto batch = take_batch(at->batch); !batch.empty()) {
         // Now and then with one that is not its own any more.
         if (!late_.empty() && chance(30) &&
@@ -402,6 +408,10 @@ core::Answer CoreWorld::any_answer(const Held& held, const OracleSubscription* s
     answer.how = held.instead == core::Verdict::expired ? Settled::expired : Settled::cancelled;
     answer.until = model::due_at_wall(held.not_before);
   }
+  if (held.unread) {
+    answer.ran = false;
+    answer.kind = Kind::release;
+  }
   if (chance(30)) answer.reason = "why";
   if (answer.kind == Kind::snooze || (answer.kind == Kind::retry && chance(40))) {
     answer.delay =
@@ -416,11 +426,13 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
   const auto event = held.lease.event;
   auto* subscription = oracle_.find(id);
   const bool valid = holds(held);
+  if (!valid && held.asks) ask_too_late(held);
   if (chance(80)) finish(held);
   auto& answer = answers_.emplace_back(any_answer(held, subscription));
   const bool refused = oracle_.is_cancelled(event, held.lease.token) && !held.lease.cleanup;
   bool conflict = false;
-  if (chance(35) && !held.instead.has_value()) answer.tx = any_tx(held, conflict);
+  if (chance(35) && !held.instead.has_value() && !held.unread) answer.tx = any_tx(held, conflict);
+  meet(answer, valid, answer.tx != nullptr);
   const auto* tx = answer.tx.get();
   const bool keeps_tx = tx != nullptr && answer.kind == Kind::ack;
   const auto writes = tx == nullptr ? std::vector<core::TxWrites::StateWrite>() : tx->state;
@@ -560,7 +572,8 @@ void CoreWorld::settled(const Held& held, bool dead) {
       oracle.die(id, event, attempts);
     });
   } else {
-    fact_of(id, [=](Oracle& oracle) { oracle.settle(id, event); });
+    const auto commit = oracle_.subscriptions.at(id).durable ? number_ + 1 : 0;
+    fact_of(id, [=](Oracle& oracle) { oracle.settle(id, event, commit); });
   }
 }
 

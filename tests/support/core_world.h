@@ -31,6 +31,7 @@
 #include "core/token_change.h"
 #include "support/oracle.h"
 #include "support/record_store.h"
+#include "support/state_matrix.h"
 
 namespace holdfast::testing {
 
@@ -75,6 +76,7 @@ class CoreWorld {
   void compare();
 
   std::map<std::string, std::uint64_t> counts;
+  StateMatrix matrix;
 
  private:
   using Fact = std::function<void(Oracle&)>;
@@ -89,6 +91,9 @@ class CoreWorld {
     std::optional<core::Verdict> instead;  // it was not to be run
     WallTime not_before = 0;
     std::uint64_t batch = 0;  // the serial of the first of its batch; 0 = taken alone
+    bool begun = false;       // when it was taken, a handler had seen it
+    bool asks = false;        // the gate still has to be asked
+    bool unread = false;      // it was given up without that: it could not be read
   };
 
   /// Due times that were read, and what the scheduler has not been told yet.
@@ -152,6 +157,10 @@ class CoreWorld {
                const std::vector<core::TxWrites::StateWrite>& writes);
   core::Answer any_answer(const Held& held, const OracleSubscription* subscription);
   bool holds(const Held& held);
+  bool is_durable(const Held& held) {
+    const auto* subscription = oracle_.find(held.lease.subscription.value);
+    return subscription != nullptr && subscription->durable;
+  }
 
   // core_world_batch.cc
   std::vector<Held> take_batch(std::uint64_t batch);
@@ -188,9 +197,12 @@ class CoreWorld {
   // core_world_cancel.cc
   void make_token(core::CommitPlan& plan);
   void cancel_event(core::CommitPlan& plan);
-  void cancel_token(core::CommitPlan& plan, TokenId id);
+  void cancel_token(core::CommitPlan& plan, TokenId id, Command command);
   void cancel_some(core::CommitPlan& plan);
-  void pass_gate(Held& held, const EventView& view);
+  void pass_gate(Held& held);
+  void pass_gates(const Held& one);
+  void pass_some_gate();
+  void ask_too_late(Held held);
   void expect_cleanups(const std::vector<std::pair<model::SubscriptionId, EventId>>& running);
   void answer_cancelled(core::CommitPlan::Settlement& settlement, const Held& held, bool ran);
   void check_erased(const model::Commit& commit);
@@ -198,6 +210,25 @@ class CoreWorld {
   void show_tokens(core::TokenChange& change);
   std::optional<TokenId> any_token();
   void rewind(core::CommitPlan& plan);
+
+  // core_world_matrix.cc
+  std::optional<EventState> state_of(const OracleSubscription& subscription, EventId event) const;
+  StateSet states_of(EventId event) const;
+  StateSet states_of(Id id);
+  StateSet all_states();
+  void meet(Command command, EventState state);
+  void meet(Command command, StateSet states);
+  void meet(Command command, Id id, EventId event);
+  void meet(Command command, EventId event);
+  void meet(const core::Answer& answer, bool valid, bool with_tx);
+  void meet_token(Command command, const OracleToken& token);
+  void meet_time(std::int64_t nanoseconds);
+  std::optional<EventId> any_event();
+  std::optional<EventId> any_event(Command command);
+  std::optional<EventId> any_dead();
+  /// Often the one with what `command` has met least.
+  std::optional<Id> any_subscription(Command command,
+                                     const std::function<bool(const OracleSubscription&)>& which);
   std::optional<Id> any_subscription(const std::function<bool(const OracleSubscription&)>& which);
 
   // --- The rest of the world --------------------------------------------------------------------
@@ -206,7 +237,7 @@ class CoreWorld {
   void accuse(core::CommitPlan& plan, const std::vector<std::pair<Held, bool>>& running);
   bool take();
   bool take(Priority worker_class);
-  void hold(core::Lease lease, std::uint64_t batch);
+  void hold(core::Lease lease, std::uint64_t batch, bool asks_later);
   void check_taken(const core::Lease& lease, Priority worker_class);
   void check_order(const core::Lease& lease, Priority worker_class);
   void check_turns(const core::Lease& lease, Priority worker_class);
@@ -281,6 +312,7 @@ class CoreWorld {
   std::deque<core::Answer> answers_;
   std::deque<core::BatchAnswer> batch_answers_;
   std::vector<Held> held_;
+  std::set<std::pair<Id, EventId>> ran_;  // ever, in this life of the process
   std::vector<Held> late_;  // of earlier attachments, removed subscriptions, and answered before
   std::vector<core::Scheduler::Refill> refills_;
   std::vector<ParkedRead> parked_reads_;

@@ -43,6 +43,9 @@ void CoreWorld::check_joined(const core::Lease& first, const std::vector<core::L
 
 /// Those of it whose handler has them.
 std::vector<CoreWorld::Held> CoreWorld::take_batch(std::uint64_t batch) {
+  for (auto& each : held_) {
+    if (each.batch == batch && each.asks) pass_gates(each);
+  }
   std::vector<Held> members;
   std::erase_if(held_, [&](const Held& each) {
     if (each.batch != batch || each.instead.has_value() || each.lease.cleanup) return false;
@@ -69,6 +72,9 @@ void CoreWorld::answer(CommitPlan& plan, std::vector<Held> batch) {
   }
   bool conflict = false;
   if (chance(35)) answer.tx = any_tx(batch.front(), conflict);
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    meet(answer.members[i], valid[i], answer.tx != nullptr);
+  }
   // It lives until the commit is made.
   auto& kept = batch_answers_.emplace_back(std::move(answer));
   const auto* tx = kept.tx.get();

@@ -41,11 +41,11 @@ void CoreWorld::cancel_some(CommitPlan& plan) {
   // Whose time is over cancels itself, before anybody else does.
   while (const auto id = ledger_->cancellations.next_expired(now_.bus)) {
     require(oracle_.tokens.at(*id).deadline <= now_.bus, "a token timed out early");
-    cancel_token(plan, *id);
+    cancel_token(plan, *id, Command::token_timeout);
     ++counts["token timed out"];
   }
   if (chance(60)) return cancel_event(plan);
-  if (const auto id = any_token(); id.has_value()) cancel_token(plan, *id);
+  if (const auto id = any_token(); id.has_value()) cancel_token(plan, *id, Command::cancel_token);
 }
 
 /// What a cancel keeps for `on_cancel`, while the handler still has it.
@@ -67,15 +67,7 @@ void CoreWorld::expect_cleanups(
 }
 
 void CoreWorld::cancel_event(CommitPlan& plan) {
-  // Half of the time one that a handler has.
-  std::optional<EventId> id;
-  if (!held_.empty() && chance(50)) {
-    id = held_[below(held_.size())].lease.event;
-  } else if (!oracle_.events.empty()) {
-    id =
-        std::next(oracle_.events.begin(), static_cast<std::ptrdiff_t>(below(oracle_.events.size())))
-            ->first;
-  }
+  const auto id = any_event(Command::cancel_event);
   if (!id.has_value()) return;
   auto chunk = store_.chunk_of(*id);
   for (const auto& [name, copy] : store_.parked) {
@@ -87,6 +79,7 @@ void CoreWorld::cancel_event(CommitPlan& plan) {
   const bool leased = oracle_.is_leased(*id);
   const bool owed = oracle_.is_owed(*id);
   const bool ended = oracle_.is_ended(*id);
+  meet(Command::cancel_event, *id);
   const auto cancelled = plan.cancel(view, "enough");
   const auto& receipt = cancelled.receipt;
   require(receipt.already_cancelled == already, "cancelled already: " + to_string(*id));
@@ -111,17 +104,29 @@ void CoreWorld::cancel_event(CommitPlan& plan) {
   fact([id = *id](Oracle& oracle) { oracle.tombstones.insert(id); });
 }
 
-void CoreWorld::cancel_token(CommitPlan& plan, TokenId id) {
+void CoreWorld::cancel_token(CommitPlan& plan, TokenId id, Command command) {
   const auto& token = oracle_.tokens.at(id);
+  meet_token(command, token);
   std::uint64_t signalled = 0;
+  std::uint64_t perhaps = 0;  // one whose attachment is over may be at it, and another has it now
   const auto ended = oracle_.ended_of(token);
   std::vector<core::Span> members;
   for (const auto event : token.events) {
     // One that waits to be asked about by the gate is not with a handler yet.
-    if (oracle_.is_leased(event) && std::any_of(held_.begin(), held_.end(), [&](const Held& each) {
-          return each.lease.event == event && !each.instead.has_value() && !each.lease.cleanup;
-        })) {
-      ++signalled;
+    if (oracle_.is_leased(event)) {
+      const auto any = [&](const auto& which) {
+        return std::any_of(held_.begin(), held_.end(), [&](const Held& each) {
+          return each.lease.event == event && !each.instead.has_value() && !each.lease.cleanup &&
+                 which(each);
+        });
+      };
+      if (any([](const Held& each) { return !each.asks; })) {
+        ++signalled;
+      } else if (any([this](const Held& each) {
+                   return ran_.contains({each.lease.subscription.value, each.lease.event});
+                 })) {
+        ++perhaps;
+      }
     }
     if (auto chunk = store_.chunk_of(event); chunk != nullptr) {
       members.push_back({chunk, event.sequence, event.sequence + 1});
@@ -136,8 +141,9 @@ void CoreWorld::cancel_token(CommitPlan& plan, TokenId id) {
   require(receipt.prevented + receipt.signalled + receipt.too_late >= total,
           "not every event of a token was counted");
   if (!already) {
-    require(receipt.signalled == signalled, "signalled is " + std::to_string(receipt.signalled) +
-                                                ", not " + std::to_string(signalled));
+    require(
+        receipt.signalled >= signalled && receipt.signalled <= signalled + perhaps,
+        "signalled is " + std::to_string(receipt.signalled) + ", not " + std::to_string(signalled));
   }
   if (profile_.steady && !already) {
     require(receipt.too_late == ended,
@@ -153,29 +159,6 @@ void CoreWorld::cancel_token(CommitPlan& plan, TokenId id) {
   if (already) return;
   expect_cleanups(cancelled->running);
   fact([id](Oracle& oracle) { oracle.tokens.at(id).cancelled = true; });
-}
-
-void CoreWorld::pass_gate(Held& held, const EventView& view) {
-  const auto id = held.lease.subscription.value;
-  const auto event = held.lease.event;
-  auto& subscription = oracle_.subscriptions.at(id);
-  auto& owed = subscription.owed.at(event);
-  const bool cleanup = owed.cleanup || owed.started || held.lease.started;
-  const auto expected =
-      oracle_.is_cancelled(event, view.token)
-          ? (cleanup && subscription.on_cancel ? Verdict::clean_up : Verdict::cancelled)
-      : view.expires_at != 0 && now_.wall >= view.expires_at ? Verdict::expired
-      : now_.wall < view.not_before                          ? Verdict::postpone
-                                                             : Verdict::run;
-  const bool needed = core::needs_gate(*ledger_, held.lease);
-  const auto verdict = core::gate(*ledger_, held.lease, view, now_.wall);
-  require(verdict == expected, "let through otherwise: " + name(id, event));
-  require(needed || verdict == Verdict::run, "the gate was passed by: " + name(id, event));
-  require(held.lease.cleanup == (verdict == Verdict::clean_up) || verdict == Verdict::cancelled,
-          "a handler was given what is for on_cancel, or the other way round: " + name(id, event));
-  owed.idle = verdict != Verdict::run && verdict != Verdict::clean_up;
-  if (owed.idle) held.instead = verdict;
-  if (verdict == Verdict::clean_up) ++counts["clean-up"];
 }
 
 /// The answer of a handler whose event was cancelled meanwhile.

@@ -49,6 +49,7 @@ void CoreWorld::start_process() {
   }
   require(recovery.finish().ok(), "recovery refused what it was given");
   held_.clear();
+  ran_.clear();
   late_.clear();
   refills_.clear();
   parked_reads_.clear();
@@ -61,6 +62,7 @@ void CoreWorld::crash() {
   ++counts["crash"];
   const bool clean = chance(15);
   const bool power = !clean && chance(50);
+  meet(clean ? Command::clean_end : power ? Command::power_loss : Command::crash, all_states());
   if (clean) {
     commit([](CommitPlan& plan) {
       plan.refresh_cursors(0);
@@ -82,7 +84,8 @@ void CoreWorld::crash() {
   // What the slots of the workers say: some handlers were running, a deferred one was not.
   std::vector<std::pair<Held, bool>> running;
   for (const auto& each : held_) {
-    if (!each.finished && !clean && !power && chance(90)) running.emplace_back(each, chance(80));
+    if (each.finished || each.asks || clean || power) continue;
+    if (chance(90)) running.emplace_back(each, chance(80));
   }
 
   log_.resize(kept);
@@ -175,6 +178,7 @@ void CoreWorld::step() {
       parked_reads_.push_back(read_due_times(*refill));
     }
   }
+  if (chance(20)) pass_some_gate();
   const auto what = below(1'000);
   if (what < 330) {
     for (auto left = profile_.crowded ? below(200) : 1; left > 0; --left) take();
@@ -194,8 +198,8 @@ void CoreWorld::step() {
     subscribe_ephemeral();
   } else if (what < 660) {
     if (profile_.crowded && !chance(10)) return;
-    const auto id =
-        any_subscription([](const auto& each) { return each.attached && each.durable; });
+    const auto id = any_subscription(
+        Command::detach, [](const auto& each) { return each.attached && each.durable; });
     if (id.has_value()) detach(*id);
   } else if (what < 663) {
     commit([this](CommitPlan& plan) { remove(plan); });
@@ -214,12 +218,15 @@ void CoreWorld::step() {
     }
     if (chance(40)) refill_all();
   } else if (what < 940) {
-    advance(static_cast<std::int64_t>(below(2'000)) * kMillisecond * pick({1, 1, 1, 20}));
+    const auto wait = static_cast<std::int64_t>(below(2'000)) * kMillisecond * pick({1, 1, 1, 20});
+    meet_time(wait);
+    advance(wait);
     if (profile_.clock_jumps && chance(20)) {
       now_.wall += static_cast<std::int64_t>(below(4'000)) * kSecond - 2'000 * kSecond;
       ++counts["clock set"];
     }
   } else if (what < 975) {
+    meet(Command::housekeeping, all_states());
     commit([this](CommitPlan& plan) {
       plan.trim();
       forget_keys(plan);
@@ -258,6 +265,9 @@ void CoreWorld::drain() {
       }
       auto late = std::exchange(late_, {});
       for (auto& each : late) finish(each);
+      for (auto& each : held_) {
+        if (each.asks) pass_gate(each);
+      }
       auto held = std::exchange(held_, {});
       for (auto& each : held) {
         auto& answer = answers_.emplace_back();

@@ -59,6 +59,7 @@ void CoreWorld::make_late(Id id) {
 }
 
 void CoreWorld::attach(Id id) {
+  meet(Command::attach, states_of(id));
   make_late(id);
   const auto concurrency = profile_.crowded ? 200U : pick({1U, 2U, 3U, 8U});
   const bool on_cancel = chance(60);
@@ -72,6 +73,7 @@ void CoreWorld::attach(Id id) {
 }
 
 void CoreWorld::detach(Id id) {
+  if (oracle_.subscriptions.at(id).attached) meet(Command::detach, states_of(id));
   core::detach(*ledger_, state_of(id));
   oracle_.subscriptions.at(id).attached = false;
   ++counts["detach"];
@@ -133,11 +135,13 @@ void CoreWorld::subscribe_ephemeral() {
 }
 
 void CoreWorld::reattach(CommitPlan& plan) {
-  const auto id = any_subscription([](const auto& each) { return each.durable; });
+  const auto which = pick({Command::detach, Command::attach, Command::change_filter});
+  const auto id = any_subscription(which, [](const auto& each) { return each.durable; });
   if (!id.has_value()) return;
   auto& state = state_of(*id);
   if (state.attached && chance(80)) detach(*id);
   if (!profile_.steady && chance(40)) {
+    meet(Command::change_filter, states_of(*id));
     PerLane<Sequence> floor;
     PerLane<Sequence> next;
     for (const auto lane : kAllPriorities) {
@@ -173,9 +177,10 @@ void CoreWorld::reattach(CommitPlan& plan) {
 }
 
 void CoreWorld::remove(CommitPlan& plan) {
-  const auto id =
-      any_subscription([this](const auto& each) { return !profile_.steady || !each.durable; });
+  const auto id = any_subscription(
+      Command::remove, [this](const auto& each) { return !profile_.steady || !each.durable; });
   if (!id.has_value()) return;
+  meet(Command::remove, states_of(*id));
   make_late(*id);
   detach(*id);
   if (!oracle_.subscriptions.at(*id).durable) {
@@ -200,6 +205,7 @@ void CoreWorld::redrive(CommitPlan& plan) {
       std::next(dead.begin(), static_cast<std::ptrdiff_t>(below(dead.size())))->first;
   const RecordStore::Name letter{SubscriptionId{*id}, event};
   require(store_.dead.contains(letter), "a dead letter is missing: " + name(*id, event));
+  meet(Command::redrive, *id, event);
   plan.redrive(store_.dead.at(letter));
   expected_redrives_.insert(letter);
   expected_settlements_.insert(letter);
@@ -210,6 +216,7 @@ void CoreWorld::redrive(CommitPlan& plan) {
 void CoreWorld::set_paused(CommitPlan& plan, Id id, bool paused) {
   auto& state = state_of(id);
   if (state.record.paused == paused) return;
+  meet(paused ? Command::pause : Command::resume, states_of(id));
   plan.set_paused(state, paused);
   fact([=](Oracle& oracle) { oracle.subscriptions.at(id).paused = paused; });
   if (paused) {
@@ -222,7 +229,8 @@ void CoreWorld::set_paused(CommitPlan& plan, Id id, bool paused) {
 }
 
 void CoreWorld::pause_or_resume(CommitPlan& plan) {
-  const auto id = any_subscription([](const auto& each) { return each.durable; });
+  const auto id = any_subscription(pick({Command::pause, Command::resume}),
+                                   [](const auto& each) { return each.durable; });
   // Seldom for long, or nothing would be delivered any more.
   if (id.has_value()) set_paused(plan, *id, !oracle_.subscriptions.at(*id).paused && chance(40));
 }
@@ -245,6 +253,7 @@ void CoreWorld::flood() {
     offer(number_);
     scheduler_->advance(now_);
     if (!take(Priority::low)) continue;
+    pass_gates(held_.back());
     commit([this](CommitPlan& plan) {
       const auto held = held_.back();
       held_.pop_back();
@@ -255,12 +264,13 @@ void CoreWorld::flood() {
 }
 
 void CoreWorld::rewind(CommitPlan& plan) {
-  const auto id = any_subscription([](const auto& each) { return each.durable; });
+  const auto id = any_subscription(Command::rewind, [](const auto& each) { return each.durable; });
   if (!id.has_value()) return;
   // What waits for its clean-up would be forgotten.
   for (const auto& [event, owed] : oracle_.subscriptions.at(*id).owed) {
     if (owed.cleanup) return;
   }
+  meet(Command::rewind, states_of(*id));
   make_late(*id);
   detach(*id);
   auto& state = state_of(*id);

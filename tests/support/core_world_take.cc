@@ -34,7 +34,9 @@ bool CoreWorld::take(Priority worker_class) {
   check_taken(*lease, worker_class);
   const auto batch = others.empty() ? 0 : serial_ + 1;
   const auto first = *lease;
-  hold(std::move(*lease), batch);
+  // Between a take and the question whether its handler may run, copies are read from disk.
+  const bool asks_later = chance(30);
+  hold(std::move(*lease), batch, asks_later);
   if (others.empty()) return true;
   check_joined(first, others);
   ++counts["taken together"];
@@ -43,7 +45,7 @@ bool CoreWorld::take(Priority worker_class) {
   for (std::size_t i = 0; i < others.size(); ++i) {
     check_taken(others[i], worker_class);
     if (i < kept) {
-      hold(others[i], batch);
+      hold(others[i], batch, asks_later);
       continue;
     }
     auto& owed = oracle_.subscriptions.at(first.subscription.value).owed.at(others[i].event);
@@ -52,6 +54,7 @@ bool CoreWorld::take(Priority worker_class) {
   }
   for (auto i = kept; i < others.size(); ++i) {
     auto& owed = oracle_.subscriptions.at(first.subscription.value).owed.at(others[i].event);
+    meet(Command::give_back, EventState::taken);
     scheduler_->finish(others[i]);
     scheduler_->give_back(others[i]);
     owed.taken = false;
@@ -65,7 +68,7 @@ bool CoreWorld::take(Priority worker_class) {
 }
 
 /// Somebody has it.
-void CoreWorld::hold(core::Lease lease, std::uint64_t batch) {
+void CoreWorld::hold(core::Lease lease, std::uint64_t batch, bool asks_later) {
   const auto id = lease.subscription.value;
   auto& subscription = oracle_.subscriptions.at(id);
   auto& owed = subscription.owed.at(lease.event);
@@ -96,8 +99,19 @@ void CoreWorld::hold(core::Lease lease, std::uint64_t batch) {
     suspect_serial_ = serial_;
     ++counts["suspect taken"];
   }
-  held_.push_back({lease, serial_, number_, false, std::nullopt, view.not_before, batch});
-  pass_gate(held_.back(), view);
+  const bool begun = owed.cleanup || owed.started || lease.started;
+  owed.together = batch != 0;
+  owed.asks = core::needs_gate(*ledger_, lease);
+  owed.idle = owed.cleaning = false;
+  held_.push_back({.lease = lease,
+                   .serial = serial_,
+                   .visible = number_,
+                   .instead = std::nullopt,
+                   .not_before = view.not_before,
+                   .batch = batch,
+                   .begun = begun,
+                   .asks = owed.asks});
+  if (!owed.asks || !asks_later) pass_gate(held_.back());
   ++counts["take"];
 }
 

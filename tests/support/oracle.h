@@ -58,6 +58,13 @@ struct OracleToken {
   base::BusTime deadline = 0;
 };
 
+/// What the gate looks at; known for ever, of those that have any of it.
+struct OracleLimits {
+  TokenId token;
+  WallTime not_before = 0;
+  WallTime expires_at = 0;
+};
+
 /// Something was published under an idempotency key.
 struct OracleUse {
   std::string key;
@@ -77,6 +84,9 @@ struct Owed {
   bool cleanup = false;
 
   std::uint64_t holder = 0;          // the lease that may answer
+  bool asks = false;                 // whoever has it has not asked the gate yet
+  bool together = false;             // its handler has others with it
+  bool cleaning = false;             // on_cancel has it
   bool taken = false;                // not to be given to anybody now
   bool idle = false;                 // taken, but no handler has it
   bool again = false;                // starts over
@@ -93,7 +103,9 @@ struct OracleSubscription {
   bool durable = true;
   std::uint32_t attempts_max = 5;
   std::map<EventId, Owed> owed;
-  std::map<EventId, std::uint32_t> dead;  // with attempts
+  std::map<EventId, std::uint32_t> dead;     // with attempts
+  std::map<EventId, std::uint64_t> settled;  // of what is kept, in which commit; 0 = in none
+  EventId last_settled;
   bool paused = false;
 
   bool attached = false;
@@ -138,6 +150,9 @@ class Oracle {
     }
     if (!event.idempotency_key.empty()) {
       uses.push_back({event.idempotency_key, id, event.commit, event.token, event.published_at});
+    }
+    if (event.token.value != 0 || event.not_before != 0 || event.expires_at != 0) {
+      limits[id] = {event.token, event.not_before, event.expires_at};
     }
     events[id] = std::move(event);
   }
@@ -221,8 +236,12 @@ class Oracle {
     }
   }
   void remove(Id id) { subscriptions.erase(id); }
-  void settle(Id id, EventId event) {
-    if (auto* subscription = find(id)) subscription->owed.erase(event);
+  void settle(Id id, EventId event, std::uint64_t commit) {
+    auto* subscription = find(id);
+    if (subscription == nullptr) return;
+    subscription->owed.erase(event);
+    subscription->settled[event] = commit;
+    subscription->last_settled = event;
   }
   void die(Id id, EventId event, std::uint32_t attempts) {
     auto* subscription = find(id);
@@ -273,6 +292,10 @@ class Oracle {
     std::erase_if(events, [&](const auto& each) {
       return each.first.priority == lane && each.first.sequence < to;
     });
+    for (auto& [id, subscription] : subscriptions) {
+      auto& settled = subscription.settled;
+      settled.erase(settled.lower_bound({lane, 0}), settled.lower_bound({lane, to}));
+    }
   }
 
   // --- What happens in memory -------------------------------------------------------------------
@@ -355,6 +378,10 @@ class Oracle {
     const auto found = tokens.find(token);
     return tombstones.contains(event) || (found != tokens.end() && found->second.cancelled);
   }
+  [[nodiscard]] OracleLimits limits_of(EventId event) const {
+    const auto found = limits.find(event);
+    return found == limits.end() ? OracleLimits{} : found->second;
+  }
   [[nodiscard]] bool is_owed(EventId event) const {
     return std::any_of(subscriptions.begin(), subscriptions.end(), [&](const auto& each) {
       return each.second.durable && each.second.owed.contains(event);
@@ -429,6 +456,7 @@ class Oracle {
   std::map<StateKey, std::uint64_t> written;
   std::map<TokenId, OracleToken> tokens;
   std::set<EventId> tombstones;
+  std::map<EventId, OracleLimits> limits;
   std::map<EventId, OracleKeyed> keyed;
   std::map<std::string, std::vector<EventId>> by_key;
   std::map<std::string, model::PerLane<model::Sequence>> last_of_key;

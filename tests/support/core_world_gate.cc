@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// The part of the world in which the gate is asked: at once, or some steps after an event was
+// taken, when it has been cancelled meanwhile, or its time is over.
+#include <utility>
+
+#include "support/core_world.h"
+
+namespace holdfast::testing {
+
+using core::Verdict;
+
+void CoreWorld::pass_gate(Held& held) {
+  const auto id = held.lease.subscription.value;
+  const auto event = held.lease.event;
+  const auto view = held.lease.chunk->event(event.sequence);
+  auto& subscription = oracle_.subscriptions.at(id);
+  auto& owed = subscription.owed.at(event);
+  const auto expected =
+      oracle_.is_cancelled(event, view.token)
+          ? (held.begun && subscription.on_cancel ? Verdict::clean_up : Verdict::cancelled)
+      : view.expires_at != 0 && now_.wall >= view.expires_at ? Verdict::expired
+      : now_.wall < view.not_before                          ? Verdict::postpone
+                                                             : Verdict::run;
+  const auto verdict = core::gate(*ledger_, held.lease, view, now_.wall);
+  require(verdict == expected, "let through otherwise: " + name(id, event));
+  require(held.asks || verdict == Verdict::run, "the gate was passed by: " + name(id, event));
+  require(held.lease.cleanup == (verdict == Verdict::clean_up) || verdict == Verdict::cancelled,
+          "a handler was given what is for on_cancel, or the other way round: " + name(id, event));
+  held.asks = owed.asks = false;
+  owed.idle = verdict != Verdict::run && verdict != Verdict::clean_up;
+  owed.cleaning = verdict == Verdict::clean_up;
+  if (owed.idle) held.instead = verdict;
+  if (verdict == Verdict::clean_up) ++counts["clean-up"];
+  if (verdict == Verdict::run) ran_.insert({id, event});
+}
+
+/// Those that were taken with it are asked about with it.
+void CoreWorld::pass_gates(const Held& one) {
+  const auto serial = one.serial;
+  const auto batch = one.batch;
+  for (auto& each : held_) {
+    if (!each.asks || !(each.serial == serial || (batch != 0 && each.batch == batch))) continue;
+    pass_gate(each);
+    ++counts["gate asked late"];
+  }
+}
+
+void CoreWorld::pass_some_gate() {
+  if (held_.empty()) return;
+  if (const auto& one = held_[below(held_.size())]; one.asks) pass_gates(one);
+}
+
+/// Its attachment is over: whatever the gate says, it changes nothing.
+void CoreWorld::ask_too_late(Held held) {
+  const auto chunk = store_.chunk_of(held.lease.event);
+  if (chunk == nullptr) return;
+  const auto view = chunk->event(held.lease.event.sequence);
+  require(core::gate(*ledger_, held.lease, view, now_.wall) != Verdict::clean_up,
+          "an earlier attachment is to clean up");
+  ++counts["gate asked too late"];
+}
+
+}  // namespace holdfast::testing

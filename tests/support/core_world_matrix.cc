@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+// What the world knows of the states of events, and which of them commands have come upon.
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "support/core_world.h"
+
+namespace holdfast::testing {
+
+namespace {
+
+/// So many events are looked at when a command meets all of a subscription: in a crowd there are
+/// thousands.
+constexpr std::size_t kLookedAt = 48;
+
+EventState state_of_taken(const Owed& owed, bool cancelled) {
+  if (owed.holder == 0) return EventState::released;
+  if (owed.asks) return EventState::taken;
+  if (owed.idle) return EventState::turned_away;
+  if (owed.cleaning) return EventState::cleaning_up;
+  if (cancelled) return EventState::signalled;
+  return owed.together ? EventState::in_batch : EventState::running;
+}
+
+}  // namespace
+
+// --- States -------------------------------------------------------------------------------------
+
+std::optional<EventState> CoreWorld::state_of(const OracleSubscription& subscription,
+                                              EventId event) const {
+  const auto found = subscription.owed.find(event);
+  if (found == subscription.owed.end()) {
+    if (subscription.dead.contains(event)) return EventState::dead;
+    const auto settled = subscription.settled.find(event);
+    if (settled == subscription.settled.end()) return std::nullopt;
+    return settled->second > durable_ ? EventState::not_durable : EventState::settled;
+  }
+  const auto& owed = found->second;
+  const auto limits = oracle_.limits_of(event);
+  const bool cancelled = oracle_.is_cancelled(event, limits.token);
+  if (owed.taken) return state_of_taken(owed, cancelled);
+  if (owed.again) return EventState::starts_over;
+  if (owed.suspect) return EventState::suspect;
+  if (owed.cleanup) return EventState::cleanup_owed;
+  if (cancelled) {
+    const bool begun = owed.parked && owed.started && subscription.on_cancel;
+    return begun ? EventState::cleanup_owed : EventState::cancelled;
+  }
+  if (owed.parked && !Oracle::is_due(owed, now_)) {
+    const bool wall = model::clock_of(owed.due) == model::DueClock::wall;
+    return wall ? EventState::scheduled : EventState::retry_wait;
+  }
+  if (!owed.parked && oracle_.events.at(event).commit > offered_) return EventState::unoffered;
+  if (now_.wall < limits.not_before) return EventState::scheduled;
+  if (limits.expires_at != 0 && now_.wall >= limits.expires_at) return EventState::expired;
+  if (oracle_.waits_for_key(subscription, event)) return EventState::key_wait;
+  return owed.parked ? EventState::retry_due : EventState::ready;
+}
+
+StateSet CoreWorld::states_of(EventId event) const {
+  StateSet states;
+  for (const auto& [id, subscription] : oracle_.subscriptions) {
+    if (const auto state = state_of(subscription, event)) states.add(*state);
+  }
+  return states;
+}
+
+StateSet CoreWorld::states_of(Id id) {
+  const auto& subscription = oracle_.subscriptions.at(id);
+  StateSet states;
+  const auto look = [&](EventId event) {
+    if (const auto state = state_of(subscription, event)) states.add(*state);
+  };
+  auto at = subscription.owed.begin();
+  if (subscription.owed.size() > kLookedAt) {
+    const auto lane = any_lane();
+    at = subscription.owed.lower_bound({lane, below(oracle_.next[lane])});
+  }
+  for (std::size_t left = kLookedAt; left > 0 && at != subscription.owed.end(); --left, ++at) {
+    look(at->first);
+  }
+  // What somebody has lies thinly in a long row.
+  auto left = kLookedAt;
+  for (auto held = held_.rbegin(); held != held_.rend() && left > 0; ++held) {
+    if (held->lease.subscription.value != id) continue;
+    look(held->lease.event);
+    --left;
+  }
+  if (!subscription.dead.empty()) states.add(EventState::dead);
+  if (!subscription.settled.empty()) {
+    look(subscription.settled.begin()->first);
+    look(subscription.last_settled);
+  }
+  return states;
+}
+
+StateSet CoreWorld::all_states() {
+  StateSet states;
+  for (const auto& [id, subscription] : oracle_.subscriptions) states = states | states_of(id);
+  return states;
+}
+
+// --- What a command meets -----------------------------------------------------------------------
+
+void CoreWorld::meet(Command command, EventState state) {
+  const auto* why_not = StateMatrix::why_not(command, state);
+  require(why_not == nullptr, "met " + StateMatrix::name(command, state) + ", though " +
+                                  (why_not == nullptr ? "" : why_not));
+  matrix.count(command, state);
+}
+
+void CoreWorld::meet(Command command, StateSet states) {
+  for (std::size_t i = 0; i < kStateCount; ++i) {
+    const auto state = static_cast<EventState>(i);
+    if (states.contains(state)) meet(command, state);
+  }
+}
+
+void CoreWorld::meet(Command command, Id id, EventId event) {
+  const auto* subscription = oracle_.find(id);
+  if (subscription == nullptr) return;
+  if (const auto state = state_of(*subscription, event)) meet(command, *state);
+}
+
+void CoreWorld::meet(Command command, EventId event) {
+  for (const auto& [id, subscription] : oracle_.subscriptions) meet(command, id, event);
+}
+
+void CoreWorld::meet(const core::Answer& answer, bool valid, bool with_tx) {
+  const auto id = answer.lease.subscription.value;
+  const auto event = answer.lease.event;
+  if (!valid) return meet(Command::stale_answer, id, event);
+  switch (answer.kind) {
+    case Kind::ack: return meet(with_tx ? Command::ack_with_tx : Command::ack, id, event);
+    case Kind::retry: return meet(Command::retry, id, event);
+    case Kind::snooze: return meet(Command::snooze, id, event);
+    case Kind::reject: return meet(Command::reject, id, event);
+    case Kind::release: return meet(Command::release, id, event);
+    case Kind::skip: return meet(Command::skip, id, event);
+    case Kind::abandon: return meet(Command::abandon, id, event);
+    case Kind::drop: return meet(Command::drop, id, event);
+    case Kind::postpone: return meet(Command::postpone, id, event);
+  }
+}
+
+void CoreWorld::meet_token(Command command, const OracleToken& token) {
+  StateSet states;
+  auto left = kLookedAt;
+  // The newest; of the others there is less and less left.
+  for (auto at = token.events.rbegin(); at != token.events.rend() && left > 0; ++at, --left) {
+    states = states | states_of(*at);
+  }
+  meet(command, states);
+}
+
+/// Time goes on by so much, and some have waited for that.
+void CoreWorld::meet_time(std::int64_t nanoseconds) {
+  if (profile_.crowded && !chance(5)) return;
+  auto then = now_;
+  then.bus += nanoseconds;
+  then.wall += nanoseconds;
+  for (const auto& [id, subscription] : oracle_.subscriptions) {
+    for (const auto& [event, owed] : subscription.owed) {
+      const bool waits = owed.parked && !owed.taken && !owed.again && !Oracle::is_due(owed, now_);
+      if (waits && Oracle::is_due(owed, then)) meet(Command::due, id, event);
+    }
+  }
+  const auto passes = [&](WallTime time) { return now_.wall < time && time <= then.wall; };
+  for (const auto& [event, limits] : oracle_.limits) {
+    if (passes(limits.expires_at)) meet(Command::expiry, event);
+    if (!passes(limits.not_before)) continue;
+    for (const auto& [id, subscription] : oracle_.subscriptions) {
+      const auto owed = subscription.owed.find(event);
+      if (owed == subscription.owed.end() || (owed->second.parked && !owed->second.taken)) continue;
+      const auto state = state_of(subscription, event);
+      if (StateMatrix::why_not(Command::due, *state) == nullptr) meet(Command::due, *state);
+    }
+  }
+}
+
+// --- Where to look for what was met least -------------------------------------------------------
+
+std::optional<EventId> CoreWorld::any_event() {
+  if (!held_.empty() && chance(50)) return held_[below(held_.size())].lease.event;
+  if (oracle_.events.empty()) return std::nullopt;
+  const auto at = static_cast<std::ptrdiff_t>(below(oracle_.events.size()));
+  return std::next(oracle_.events.begin(), at)->first;
+}
+
+std::optional<EventId> CoreWorld::any_event(Command command) {
+  auto best = any_event();
+  if (!best.has_value() || chance(50)) return best;
+  auto fewest = matrix.rarest(command, states_of(*best));
+  for (int tries = 0; tries < 6; ++tries) {
+    auto other = any_event();
+    if (const auto dead = any_dead(); tries == 0 && dead.has_value()) other = dead;
+    if (!other.has_value()) break;
+    const auto met = matrix.rarest(command, states_of(*other));
+    if (met < fewest) {
+      best = other;
+      fewest = met;
+    }
+  }
+  return best;
+}
+
+std::optional<EventId> CoreWorld::any_dead() {
+  const auto id = any_subscription([](const auto& each) { return !each.dead.empty(); });
+  if (!id.has_value()) return std::nullopt;
+  return oracle_.subscriptions.at(*id).dead.begin()->first;
+}
+
+std::optional<CoreWorld::Id> CoreWorld::any_subscription(
+    Command command, const std::function<bool(const OracleSubscription&)>& which) {
+  if (chance(40)) return any_subscription(which);
+  std::optional<Id> best;
+  auto fewest = std::numeric_limits<std::uint64_t>::max();
+  for (const auto& [id, subscription] : oracle_.subscriptions) {
+    if (!which(subscription)) continue;
+    const auto met = matrix.rarest(command, states_of(id));
+    if (best.has_value() && met >= fewest) continue;
+    best = id;
+    fewest = met;
+  }
+  return best;
+}
+
+}  // namespace holdfast::testing
