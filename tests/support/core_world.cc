@@ -151,7 +151,7 @@ model::EncodedEvents& CoreWorld::encode(std::size_t count) {
     const bool has_key = profile_.keys && chance(count > 100 ? 1 : 20);
     const auto key = has_key ? any_ordering_key() : std::string();
     event.ordering_key = key;
-    const auto once = any_key();
+    const auto once = key_to_publish();
     if (count <= 100) event.idempotency_key = once;
     events.add(event, now_.wall);
     note_stored_key(events, key);
@@ -281,6 +281,7 @@ void CoreWorld::answer_some(CommitPlan& plan) {
       pass_gates(*at);
       if (chance(30)) continue;
     }
+    if (takes_its_time(*at)) continue;
     // In a crowd some handlers take very long, so that the row behind them grows.
     if (profile_.crowded && at->serial % 701 == 0 && !chance(1)) continue;
     // Mostly as one; those that are looked after by themselves are answered so.
@@ -302,7 +303,7 @@ void CoreWorld::answer_some(CommitPlan& plan) {
     answer(plan, held);
   }
   while (!late_.empty() && chance(30)) {
-    std::swap(late_[below(late_.size())], late_.back());
+    std::swap(late_[late_to_answer()], late_.back());
     const auto held = late_.back();
     late_.pop_back();
     answer(plan, held);
@@ -396,7 +397,7 @@ core::Answer CoreWorld::any_answer(const Held& held, const OracleSubscription* s
       Kind::retry, Kind::snooze, Kind::reject, Kind::release, Kind::skip, Kind::abandon};
   core::Answer answer;
   answer.lease = held.lease;
-  answer.kind = kKinds[below(kKinds.size())];
+  answer.kind = rarest_kind(held, kKinds[below(kKinds.size())]);
   // An ephemeral subscription has no later attachment that a release could wait for.
   if (answer.kind == Kind::release && subscription != nullptr &&
       (!subscription->durable || (profile_.crowded && !chance(20)))) {

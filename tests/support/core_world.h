@@ -181,7 +181,9 @@ class CoreWorld {
   void attach(Id id);
   void make_late(Id id);
   void detach(Id id);
+  void change_filter(core::CommitPlan& plan, Id id);
   void remove(core::CommitPlan& plan);
+  void remove(core::CommitPlan& plan, Id id);
   void redrive(core::CommitPlan& plan);
   void pause_or_resume(core::CommitPlan& plan);
   void set_paused(core::CommitPlan& plan, Id id, bool paused);
@@ -198,6 +200,7 @@ class CoreWorld {
   void make_token(core::CommitPlan& plan);
   void cancel_event(core::CommitPlan& plan);
   void cancel_token(core::CommitPlan& plan, TokenId id, Command command);
+  void cancel_timed_out(core::CommitPlan& plan);
   void cancel_some(core::CommitPlan& plan);
   void pass_gate(Held& held);
   void pass_gates(const Held& one);
@@ -210,6 +213,7 @@ class CoreWorld {
   void show_tokens(core::TokenChange& change);
   std::optional<TokenId> any_token();
   void rewind(core::CommitPlan& plan);
+  void rewind(core::CommitPlan& plan, Id id);
 
   // core_world_matrix.cc
   std::optional<EventState> state_of(const OracleSubscription& subscription, EventId event) const;
@@ -223,9 +227,22 @@ class CoreWorld {
   void meet(const core::Answer& answer, bool valid, bool with_tx);
   void meet_token(Command command, const OracleToken& token);
   void meet_time(std::int64_t nanoseconds);
+
+  // core_world_steer.cc
   std::optional<EventId> any_event();
-  std::optional<EventId> any_event(Command command);
-  std::optional<EventId> any_dead();
+  /// Of some that are looked at, and of those that fit, the one in the state that `command` has met
+  /// least.
+  std::optional<EventId> rarest_event(Command command, const std::function<bool(EventId)>& fits);
+  std::optional<EventId> event_to_cancel();
+  std::optional<TokenId> token_to_cancel();
+  std::string key_to_publish();
+  std::size_t late_to_answer();
+  bool takes_its_time(const Held& held);
+  Kind rarest_kind(const Held& held, Kind kind);
+  std::int64_t rarest_wait();
+  void wait_for_rare();
+  void use_the_moment();
+  void give(core::CommitPlan& plan, Command command, Id id);
   /// Often the one with what `command` has met least.
   std::optional<Id> any_subscription(Command command,
                                      const std::function<bool(const OracleSubscription&)>& which);
@@ -234,6 +251,7 @@ class CoreWorld {
   // --- The rest of the world --------------------------------------------------------------------
   void start_process();
   void crash();
+  void end_process(Command how);
   void accuse(core::CommitPlan& plan, const std::vector<std::pair<Held, bool>>& running);
   bool take();
   bool take(Priority worker_class);

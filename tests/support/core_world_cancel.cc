@@ -37,15 +37,20 @@ void CoreWorld::make_token(CommitPlan& plan) {
   ++counts["token"];
 }
 
-void CoreWorld::cancel_some(CommitPlan& plan) {
-  // Whose time is over cancels itself, before anybody else does.
+void CoreWorld::cancel_timed_out(CommitPlan& plan) {
   while (const auto id = ledger_->cancellations.next_expired(now_.bus)) {
     require(oracle_.tokens.at(*id).deadline <= now_.bus, "a token timed out early");
     cancel_token(plan, *id, Command::token_timeout);
     ++counts["token timed out"];
   }
+}
+
+void CoreWorld::cancel_some(CommitPlan& plan) {
+  // Whose time is over cancels itself, before anybody else does.
+  cancel_timed_out(plan);
   if (chance(60)) return cancel_event(plan);
-  if (const auto id = any_token(); id.has_value()) cancel_token(plan, *id, Command::cancel_token);
+  const auto id = token_to_cancel();
+  if (id.has_value()) cancel_token(plan, *id, Command::cancel_token);
 }
 
 /// What a cancel keeps for `on_cancel`, while the handler still has it.
@@ -67,7 +72,7 @@ void CoreWorld::expect_cleanups(
 }
 
 void CoreWorld::cancel_event(CommitPlan& plan) {
-  const auto id = any_event(Command::cancel_event);
+  const auto id = event_to_cancel();
   if (!id.has_value()) return;
   auto chunk = store_.chunk_of(*id);
   for (const auto& [name, copy] : store_.parked) {

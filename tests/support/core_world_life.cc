@@ -59,10 +59,14 @@ void CoreWorld::start_process() {
 }
 
 void CoreWorld::crash() {
+  end_process(chance(15) ? Command::clean_end : chance(50) ? Command::power_loss : Command::crash);
+}
+
+void CoreWorld::end_process(Command how) {
   ++counts["crash"];
-  const bool clean = chance(15);
-  const bool power = !clean && chance(50);
-  meet(clean ? Command::clean_end : power ? Command::power_loss : Command::crash, all_states());
+  const bool clean = how == Command::clean_end;
+  const bool power = how == Command::power_loss;
+  meet(how, all_states());
   if (clean) {
     commit([](CommitPlan& plan) {
       plan.refresh_cursors(0);
@@ -179,6 +183,8 @@ void CoreWorld::step() {
     }
   }
   if (chance(20)) pass_some_gate();
+  if (chance(1)) use_the_moment();
+  if (chance(1)) wait_for_rare();
   const auto what = below(1'000);
   if (what < 330) {
     for (auto left = profile_.crowded ? below(200) : 1; left > 0; --left) take();

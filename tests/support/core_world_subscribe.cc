@@ -140,59 +140,65 @@ void CoreWorld::reattach(CommitPlan& plan) {
   if (!id.has_value()) return;
   auto& state = state_of(*id);
   if (state.attached && chance(80)) detach(*id);
-  if (!profile_.steady && chance(40)) {
-    meet(Command::change_filter, states_of(*id));
-    PerLane<Sequence> floor;
-    PerLane<Sequence> next;
-    for (const auto lane : kAllPriorities) {
-      const auto& bus_lane = ledger_->lanes[lane];
-      floor[lane] = std::max(state.lanes[lane].floor(bus_lane.offered), bus_lane.trim);
-      next[lane] = bus_lane.next;
-    }
-    const auto wish = any_wish();
-    const auto record = core::with_filter(state.record, filter_of(wish), floor, next);
-    const core::Interest interest(record);
-    PerLane<std::uint64_t> owed;
-    for (const auto lane : kAllPriorities) {
-      const auto ahead = state.lanes[lane].ahead(floor[lane]);
-      for (const auto& [first, chunk] : store_.chunks[lane]) {
-        for (auto sequence = std::max(first, floor[lane]); sequence <= chunk->last(); ++sequence) {
-          if (interest.wants(chunk->event(sequence)) &&
-              !std::binary_search(ahead.begin(), ahead.end(), sequence)) {
-            ++owed[lane];
-          }
+  if (!profile_.steady && chance(40)) change_filter(plan, *id);
+  attach(*id);
+  ++counts["attach again"];
+}
+
+void CoreWorld::change_filter(CommitPlan& plan, Id id) {
+  meet(Command::change_filter, states_of(id));
+  auto& state = state_of(id);
+  PerLane<Sequence> floor;
+  PerLane<Sequence> next;
+  for (const auto lane : kAllPriorities) {
+    const auto& bus_lane = ledger_->lanes[lane];
+    floor[lane] = std::max(state.lanes[lane].floor(bus_lane.offered), bus_lane.trim);
+    next[lane] = bus_lane.next;
+  }
+  const auto wish = any_wish();
+  const auto record = core::with_filter(state.record, filter_of(wish), floor, next);
+  const core::Interest interest(record);
+  PerLane<std::uint64_t> owed;
+  for (const auto lane : kAllPriorities) {
+    const auto ahead = state.lanes[lane].ahead(floor[lane]);
+    for (const auto& [first, chunk] : store_.chunks[lane]) {
+      for (auto sequence = std::max(first, floor[lane]); sequence <= chunk->last(); ++sequence) {
+        if (interest.wants(chunk->event(sequence)) &&
+            !std::binary_search(ahead.begin(), ahead.end(), sequence)) {
+          ++owed[lane];
         }
       }
     }
-    core::TokenChange tokens(*ledger_, {record.id, std::make_shared<const core::Interest>(record)});
-    show_tokens(tokens);
-    plan.shift_ended(tokens.ended());
-    plan.change(state, record, owed);
-    fact([=, id = *id](Oracle& oracle) { oracle.change(id, wish, kRetry.attempts_max); });
-    claims_forgotten_ = true;
-    ++counts["change filter"];
   }
-  attach(*id);
-  ++counts["attach again"];
+  core::TokenChange tokens(*ledger_, {record.id, std::make_shared<const core::Interest>(record)});
+  show_tokens(tokens);
+  plan.shift_ended(tokens.ended());
+  plan.change(state, record, owed);
+  fact([=](Oracle& oracle) { oracle.change(id, wish, kRetry.attempts_max); });
+  claims_forgotten_ = true;
+  ++counts["change filter"];
 }
 
 void CoreWorld::remove(CommitPlan& plan) {
   const auto id = any_subscription(
       Command::remove, [this](const auto& each) { return !profile_.steady || !each.durable; });
-  if (!id.has_value()) return;
-  meet(Command::remove, states_of(*id));
-  make_late(*id);
-  detach(*id);
-  if (!oracle_.subscriptions.at(*id).durable) {
-    ledger_->erase(SubscriptionId{*id});
-    oracle_.remove(*id);
+  if (id.has_value()) remove(plan, *id);
+}
+
+void CoreWorld::remove(CommitPlan& plan, Id id) {
+  meet(Command::remove, states_of(id));
+  make_late(id);
+  detach(id);
+  if (!oracle_.subscriptions.at(id).durable) {
+    ledger_->erase(SubscriptionId{id});
+    oracle_.remove(id);
     return;
   }
-  core::TokenChange tokens(*ledger_, {SubscriptionId{*id}, nullptr});
+  core::TokenChange tokens(*ledger_, {SubscriptionId{id}, nullptr});
   show_tokens(tokens);
   plan.shift_ended(tokens.ended());
-  plan.remove(SubscriptionId{*id});
-  fact([id = *id](Oracle& oracle) { oracle.remove(id); });
+  plan.remove(SubscriptionId{id});
+  fact([=](Oracle& oracle) { oracle.remove(id); });
   claims_forgotten_ = true;
   ++counts["remove"];
 }
@@ -265,15 +271,18 @@ void CoreWorld::flood() {
 
 void CoreWorld::rewind(CommitPlan& plan) {
   const auto id = any_subscription(Command::rewind, [](const auto& each) { return each.durable; });
-  if (!id.has_value()) return;
+  if (id.has_value()) rewind(plan, *id);
+}
+
+void CoreWorld::rewind(CommitPlan& plan, Id id) {
   // What waits for its clean-up would be forgotten.
-  for (const auto& [event, owed] : oracle_.subscriptions.at(*id).owed) {
+  for (const auto& [event, owed] : oracle_.subscriptions.at(id).owed) {
     if (owed.cleanup) return;
   }
-  meet(Command::rewind, states_of(*id));
-  make_late(*id);
-  detach(*id);
-  auto& state = state_of(*id);
+  meet(Command::rewind, states_of(id));
+  make_late(id);
+  detach(id);
+  auto& state = state_of(id);
   CommitPlan::Rewind to;
   PerLane<bool> keeps;
   auto record = state.record;
@@ -305,14 +314,14 @@ void CoreWorld::rewind(CommitPlan& plan) {
   }
   for (const auto& [name, each] : store_.settlements) {
     const auto& [owner, event] = name;
-    if (owner.value != *id || event.sequence >= to.parked_before[event.priority]) continue;
+    if (owner.value != id || event.sequence >= to.parked_before[event.priority]) continue;
     to.kept.push_back(
         {owner, event, each.due, each.attempts, each.suspect, each.started, each.cleanup});
     ++counts["rewind keeps a retry"];
   }
   for (const auto& [name, letter] : store_.dead) {
     const auto& [owner, event] = name;
-    if (owner.value != *id || event.sequence < to.from[event.priority] ||
+    if (owner.value != id || event.sequence < to.from[event.priority] ||
         !interest.wants(letter.chunk->event(event.sequence))) {
       continue;
     }
@@ -326,8 +335,8 @@ void CoreWorld::rewind(CommitPlan& plan) {
   show_tokens(tokens);
   plan.shift_ended(tokens.ended());
   plan.rewind(state, to);
-  ++oracle_.subscriptions.at(*id).generation;
-  fact([id = *id, from = to.from, keeps](Oracle& oracle) { oracle.rewind(id, from, keeps); });
+  ++oracle_.subscriptions.at(id).generation;
+  fact([id, from = to.from, keeps](Oracle& oracle) { oracle.rewind(id, from, keeps); });
   ++counts["rewind"];
 }
 

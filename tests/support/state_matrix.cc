@@ -77,8 +77,8 @@ const std::vector<Unreachable>& unreachable() {
        {unoffered},
        "who answers late had been given it, so it was offered"},
       {{Command::due},
-       kWithHandler |
-           StateSet{ready, expired, released, starts_over, retry_due, not_durable, settled, dead},
+       kWithHandler | StateSet{ready, expired, key_wait, released, starts_over, retry_due,
+                               not_durable, settled, dead},
        "it waits for no time"},
       {{Command::expiry}, {expired}, "it is over already"},
   };

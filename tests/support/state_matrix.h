@@ -90,8 +90,13 @@ class StateSet {
   }
   [[nodiscard]] constexpr bool empty() const { return bits_ == 0; }
   [[nodiscard]] constexpr StateSet operator|(StateSet other) const {
+    StateSet either;
+    either.bits_ = bits_ | other.bits_;
+    return either;
+  }
+  [[nodiscard]] constexpr StateSet operator&(StateSet other) const {
     StateSet both;
-    both.bits_ = bits_ | other.bits_;
+    both.bits_ = bits_ & other.bits_;
     return both;
   }
   [[nodiscard]] constexpr StateSet operator~() const {
