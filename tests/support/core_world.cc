@@ -147,7 +147,7 @@ model::EncodedEvents& CoreWorld::encode(std::size_t count) {
                          static_cast<std::int64_t>(1 + below(60)) * kSecond;
     }
     // One that is cancelled refuses all of them.
-    if (chance(count > 100 ? 0 : 15)) event.token = any_token().value_or(TokenId{});
+    if (chance(count > 100 ? 0 : 20)) event.token = token_to_publish_under();
     const bool has_key = profile_.keys && chance(count > 100 ? 1 : 20);
     const auto key = has_key ? any_ordering_key() : std::string();
     event.ordering_key = key;
@@ -276,16 +276,16 @@ void CoreWorld::finish(Held& held) {
 void CoreWorld::answer_some(CommitPlan& plan) {
   for (auto left = below(profile_.crowded ? 400 : 5); left > 0 && !held_.empty(); --left) {
     const auto at = held_.begin() + static_cast<std::ptrdiff_t>(below(held_.size()));
-    if (at->asks && chance(5) && is_durable(*at)) at->unread = true;
-    if (at->asks && !at->unread) {
+    const bool unread = at->asks && chance(5) && is_durable(*at);
+    if (at->asks && !unread) {
       pass_gates(*at);
       if (chance(30)) continue;
     }
-    if (takes_its_time(*at)) continue;
+    if (!unread && takes_its_time(*at)) continue;
     // In a crowd some handlers take very long, so that the row behind them grows.
     if (profile_.crowded && at->serial % 701 == 0 && !chance(1)) continue;
     // Mostly as one; those that are looked after by themselves are answered so.
-    if (at->batch != 0 && !at->unread && chance(75)) {
+    if (at->batch != 0 && !unread && chance(75)) {
       if (auto batch = take_batch(at->batch); !batch.empty()) {
         // Now and then with one that is not its own any more.
         if (!late_.empty() && chance(30) &&
@@ -298,11 +298,12 @@ void CoreWorld::answer_some(CommitPlan& plan) {
         continue;
       }
     }
-    const auto held = *at;
+    auto held = *at;
+    held.unread = unread;
     held_.erase(at);
-    answer(plan, held);
+    answer(plan, std::move(held));
   }
-  while (!late_.empty() && chance(30)) {
+  while (!late_.empty() && chance(late_.size() > 20 ? 50 : 20)) {
     std::swap(late_[late_to_answer()], late_.back());
     const auto held = late_.back();
     late_.pop_back();
@@ -427,7 +428,7 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
   const auto event = held.lease.event;
   auto* subscription = oracle_.find(id);
   const bool valid = holds(held);
-  if (!valid && held.asks) ask_too_late(held);
+  if (!valid && held.asks && !held.unread) ask_too_late(held);
   if (chance(80)) finish(held);
   auto& answer = answers_.emplace_back(any_answer(held, subscription));
   const bool refused = oracle_.is_cancelled(event, held.lease.token) && !held.lease.cleanup;

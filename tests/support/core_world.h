@@ -198,7 +198,7 @@ class CoreWorld {
 
   // core_world_cancel.cc
   void make_token(core::CommitPlan& plan);
-  void cancel_event(core::CommitPlan& plan);
+  void cancel_event(core::CommitPlan& plan, std::optional<EventId> id);
   void cancel_token(core::CommitPlan& plan, TokenId id, Command command);
   void cancel_timed_out(core::CommitPlan& plan);
   void cancel_some(core::CommitPlan& plan);
@@ -229,20 +229,26 @@ class CoreWorld {
   void meet_time(std::int64_t nanoseconds);
 
   // core_world_steer.cc
+  std::uint64_t known_of(Command command, EventState state) const;
+  std::uint64_t known_of(Command command, StateSet states) const;
   std::optional<EventId> any_event();
   /// Of some that are looked at, and of those that fit, the one in the state that `command` has met
   /// least.
   std::optional<EventId> rarest_event(Command command, const std::function<bool(EventId)>& fits);
   std::optional<EventId> event_to_cancel();
   std::optional<TokenId> token_to_cancel();
+  TokenId token_to_publish_under();
   std::string key_to_publish();
   std::size_t late_to_answer();
   bool takes_its_time(const Held& held);
   Kind rarest_kind(const Held& held, Kind kind);
-  std::int64_t rarest_wait();
-  void wait_for_rare();
-  void use_the_moment();
-  void give(core::CommitPlan& plan, Command command, Id id);
+  void bring_about();
+  std::vector<std::pair<Id, EventId>> rare_ones();
+  std::int64_t wait_for(Command command, Id id, EventId event);
+  bool can_meet(Command command, Id id, EventId event);
+  void meet_what_is_rare();
+  void give(Command command, Id id, EventId event);
+  void answer_late(core::CommitPlan& plan, Id id, EventId event);
   /// Often the one with what `command` has met least.
   std::optional<Id> any_subscription(Command command,
                                      const std::function<bool(const OracleSubscription&)>& which);
@@ -338,6 +344,7 @@ class CoreWorld {
   bool suspect_running_ = false;
   std::uint64_t suspect_serial_ = 0;
   std::uint64_t names_ = 0;
+  std::string next_key_;  // under which the next event is published
   std::uint32_t tokens_made_ = 0;
   const core::AgeingRule rule_{profile_.ageing};
   /// Takes by workers of at least this class since the last of the lane of what had aged; and

@@ -48,7 +48,7 @@ void CoreWorld::cancel_timed_out(CommitPlan& plan) {
 void CoreWorld::cancel_some(CommitPlan& plan) {
   // Whose time is over cancels itself, before anybody else does.
   cancel_timed_out(plan);
-  if (chance(60)) return cancel_event(plan);
+  if (chance(60)) return cancel_event(plan, event_to_cancel());
   const auto id = token_to_cancel();
   if (id.has_value()) cancel_token(plan, *id, Command::cancel_token);
 }
@@ -71,8 +71,7 @@ void CoreWorld::expect_cleanups(
   }
 }
 
-void CoreWorld::cancel_event(CommitPlan& plan) {
-  const auto id = event_to_cancel();
+void CoreWorld::cancel_event(CommitPlan& plan, std::optional<EventId> id) {
   if (!id.has_value()) return;
   auto chunk = store_.chunk_of(*id);
   for (const auto& [name, copy] : store_.parked) {

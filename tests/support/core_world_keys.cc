@@ -4,7 +4,9 @@
 
 namespace holdfast::testing {
 
-std::string CoreWorld::any_key() { return chance(25) ? "k" + std::to_string(below(12)) : ""; }
+std::string CoreWorld::any_key() {
+  return chance(30) ? "k" + std::to_string(below(chance(50) ? 12 : 300)) : "";
+}
 
 std::optional<OracleUse> CoreWorld::first_of(const std::string& key) const {
   if (key.empty()) return std::nullopt;

@@ -183,8 +183,9 @@ void CoreWorld::step() {
     }
   }
   if (chance(20)) pass_some_gate();
-  if (chance(1)) use_the_moment();
-  if (chance(1)) wait_for_rare();
+  if (chance(2)) bring_about();
+  if (chance(3)) meet_what_is_rare();
+  scheduler_->advance(now_);
   const auto what = below(1'000);
   if (what < 330) {
     for (auto left = profile_.crowded ? below(200) : 1; left > 0; --left) take();
@@ -196,7 +197,7 @@ void CoreWorld::step() {
       if (chance(8)) redrive(plan);
       if (chance(3)) pause_or_resume(plan);
       if (chance(70)) answer_some(plan);
-      if (chance(3)) make_token(plan);
+      if (chance(5)) make_token(plan);
       if (chance(8)) cancel_some(plan);
       if (chance(45)) publish(plan);
     });

@@ -13,13 +13,30 @@ using core::CommitPlan;
 namespace {
 
 /// Events are in these for a moment, or come to be in them seldom.
-constexpr StateSet kRare{EventState::taken,        EventState::turned_away, EventState::signalled,
-                         EventState::cleaning_up,  EventState::released,    EventState::starts_over,
-                         EventState::cleanup_owed, EventState::suspect};
-constexpr std::int64_t kMillisecond = 1'000'000;
-constexpr std::int64_t kWaitMost = 100'000 * kMillisecond;
+constexpr StateSet kRare{EventState::taken, EventState::turned_away, EventState::released};
+constexpr StateSet kRarest{EventState::signalled, EventState::cleaning_up, EventState::starts_over,
+                           EventState::cleanup_owed, EventState::suspect};
+constexpr auto kNothingNew = std::numeric_limits<std::uint64_t>::max();
+constexpr std::size_t kLookedAt = 64;
+constexpr std::int64_t kWaitMost = std::int64_t{100} * 1'000'000'000;
 
 }  // namespace
+
+/// The less the better. A world is too short to find out by itself what is rare.
+std::uint64_t CoreWorld::known_of(Command command, EventState state) const {
+  if (StateMatrix::why_not(command, state) != nullptr) return kNothingNew;
+  const std::uint64_t common = kRarest.contains(state) ? 0 : kRare.contains(state) ? 1 : 4;
+  return matrix.at(command, state) + common;
+}
+
+std::uint64_t CoreWorld::known_of(Command command, StateSet states) const {
+  auto least = kNothingNew;
+  for (std::size_t i = 0; i < kStateCount; ++i) {
+    const auto state = static_cast<EventState>(i);
+    if (states.contains(state)) least = std::min(least, known_of(command, state));
+  }
+  return least;
+}
 
 // --- Events -------------------------------------------------------------------------------------
 
@@ -33,14 +50,14 @@ std::optional<EventId> CoreWorld::any_event() {
 std::optional<EventId> CoreWorld::rarest_event(Command command,
                                                const std::function<bool(EventId)>& fits) {
   std::optional<EventId> best;
-  auto fewest = std::numeric_limits<std::uint64_t>::max();
+  auto least = kNothingNew;
   const auto look = [&](const OracleSubscription& subscription, EventId event) {
     const auto state = state_of(subscription, event);
-    if (!state.has_value() || StateMatrix::why_not(command, *state) != nullptr) return;
-    const auto met = matrix.at(command, *state);
-    if (met >= fewest || !fits(event)) return;
+    if (!state.has_value()) return;
+    const auto known = known_of(command, *state);
+    if (known >= least || !fits(event)) return;
     best = event;
-    fewest = met;
+    least = known;
   };
   if (!held_.empty()) {
     for (int left = 8; left > 0; --left) {
@@ -56,7 +73,10 @@ std::optional<EventId> CoreWorld::rarest_event(Command command,
   for (int left = 24; left > 0 && at != subscription.owed.end(); --left, ++at) {
     look(subscription, at->first);
   }
-  if (!subscription.dead.empty()) look(subscription, subscription.dead.begin()->first);
+  for (int left = 2; left > 0 && !subscription.dead.empty(); --left) {
+    const auto index = static_cast<std::ptrdiff_t>(below(subscription.dead.size()));
+    look(subscription, std::next(subscription.dead.begin(), index)->first);
+  }
   return best;
 }
 
@@ -78,7 +98,18 @@ std::optional<TokenId> CoreWorld::token_to_cancel() {
   return any_token();
 }
 
+/// Mostly one that lets it in.
+TokenId CoreWorld::token_to_publish_under() {
+  auto token = any_token();
+  for (int tries = 4; tries > 0 && token.has_value(); --tries) {
+    if (!oracle_.tokens.at(*token).cancelled) break;
+    token = any_token();
+  }
+  return token.value_or(TokenId{});
+}
+
 std::string CoreWorld::key_to_publish() {
+  if (auto key = std::exchange(next_key_, {}); !key.empty()) return key;
   if (!chance(20)) return any_key();
   const auto key_of = [this](EventId event) {
     const auto known = oracle_.events.find(event);
@@ -94,23 +125,23 @@ std::string CoreWorld::key_to_publish() {
 /// Of those that may be answered late, one of whose event something else has become.
 std::size_t CoreWorld::late_to_answer() {
   auto best = below(late_.size());
-  auto fewest = std::numeric_limits<std::uint64_t>::max();
-  for (int left = 6; left > 0; --left) {
+  auto least = kNothingNew;
+  for (int left = 16; left > 0; --left) {
     const auto index = below(late_.size());
     const auto& lease = late_[index].lease;
     const auto* subscription = oracle_.find(lease.subscription.value);
     if (subscription == nullptr) continue;
     const auto state = state_of(*subscription, lease.event);
-    if (!state.has_value() || matrix.at(Command::stale_answer, *state) >= fewest) continue;
+    if (!state.has_value() || known_of(Command::stale_answer, *state) >= least) continue;
     best = index;
-    fewest = matrix.at(Command::stale_answer, *state);
+    least = known_of(Command::stale_answer, *state);
   }
   return best;
 }
 
 /// What nobody has for long stays a little, to be met by others.
 bool CoreWorld::takes_its_time(const Held& held) {
-  if (profile_.crowded || !chance(60)) return false;
+  if (profile_.crowded || !chance(85)) return false;
   return held.instead.has_value() || held.lease.cleanup ||
          oracle_.is_cancelled(held.lease.event, held.lease.token);
 }
@@ -125,7 +156,9 @@ core::Answer::Kind CoreWorld::rarest_kind(const Held& held, Kind kind) {
       {Kind::release, Command::release},
       {Kind::abandon, Command::abandon},
   }};
-  if (profile_.crowded || !holds(held) || !chance(25)) return kind;
+  if (profile_.crowded || !holds(held)) return kind;
+  if (held.lease.suspect && chance(40)) return Kind::snooze;
+  if (!chance(70)) return kind;
   const auto& subscription = oracle_.subscriptions.at(held.lease.subscription.value);
   const auto state = state_of(subscription, held.lease.event);
   if (!StateSet{EventState::signalled, EventState::cleaning_up}.contains(*state)) return kind;
@@ -136,116 +169,198 @@ core::Answer::Kind CoreWorld::rarest_kind(const Held& held, Kind kind) {
       ->first;
 }
 
-// --- Time ---------------------------------------------------------------------------------------
-
-/// Until something comes to pass for an event for which it seldom does; 0 = nothing was found.
-std::int64_t CoreWorld::rarest_wait() {
-  std::int64_t wait = 0;
-  const auto until = [&](std::int64_t nanoseconds) {
-    const bool good = nanoseconds > 0 && nanoseconds <= kWaitMost;
-    if (good) wait = nanoseconds;
-    return good;
-  };
-  const auto which = pick({Command::due, Command::expiry, Command::token_timeout});
-  if (which == Command::expiry) {
-    rarest_event(which, [&](EventId event) {
-      return until(oracle_.limits_of(event).expires_at - now_.wall);
-    });
-  } else if (which == Command::token_timeout) {
-    rarest_event(which, [&](EventId event) {
-      const auto token = oracle_.tokens.find(oracle_.limits_of(event).token);
-      return token != oracle_.tokens.end() && !token->second.cancelled &&
-             until(token->second.deadline - now_.bus);
-    });
-  } else {
-    rarest_event(which, [&](EventId event) {
-      return std::any_of(
-          oracle_.subscriptions.begin(), oracle_.subscriptions.end(), [&](const auto& each) {
-            const auto owed = each.second.owed.find(event);
-            if (owed == each.second.owed.end() || !owed->second.parked) return false;
-            const auto due = owed->second.due;
-            const auto clock = model::clock_of(due);
-            return clock != model::DueClock::none && until(due - model::due_now(clock, now_));
-          });
-    });
-  }
-  return wait;
-}
-
-void CoreWorld::wait_for_rare() {
-  if (profile_.crowded) return;
-  const auto wait = rarest_wait();
-  if (wait == 0) return;
-  meet_time(wait);
-  advance(wait);
-  ++counts["waited for something rare"];
-  if (chance(80)) commit([this](CommitPlan& plan) { cancel_timed_out(plan); });
-}
-
 // --- Subscriptions ------------------------------------------------------------------------------
 
 std::optional<CoreWorld::Id> CoreWorld::any_subscription(
     Command command, const std::function<bool(const OracleSubscription&)>& which) {
   if (chance(40)) return any_subscription(which);
   std::optional<Id> best;
-  auto fewest = std::numeric_limits<std::uint64_t>::max();
+  auto least = kNothingNew;
   for (const auto& [id, subscription] : oracle_.subscriptions) {
     if (!which(subscription)) continue;
-    const auto met = matrix.rarest(command, states_of(id));
-    if (best.has_value() && met >= fewest) continue;
+    const auto known = known_of(command, states_of(id));
+    if (best.has_value() && known >= least) continue;
     best = id;
-    fewest = met;
+    least = known;
   }
   return best;
 }
 
-/// Does what has not been done yet to a subscription with an event in a state that is rare.
-void CoreWorld::use_the_moment() {
+// --- Bringing about what is rare ----------------------------------------------------------------
+
+/// A handler's event is cancelled, and sometimes the world goes on until it is cleaned up.
+void CoreWorld::bring_about() {
   if (profile_.crowded) return;
-  using Choice = std::pair<Command, Id>;
-  std::vector<Choice> choices;
-  auto fewest = std::numeric_limits<std::uint64_t>::max();
-  const auto consider = [&](Command command, Id id, StateSet states) {
-    const auto met = matrix.rarest(command, states);
-    if (met > fewest) return;
-    if (met < fewest) choices.clear();
-    fewest = met;
-    choices.emplace_back(command, id);
-  };
-  for (const auto& [id, each] : oracle_.subscriptions) {
-    const auto states = states_of(id) & kRare;
-    if (states.empty()) continue;
-    for (const auto command : {Command::crash, Command::power_loss, Command::clean_end}) {
-      consider(command, id, states);
-    }
-    if (!profile_.steady || !each.durable) consider(Command::remove, id, states);
-    if (!each.durable) continue;
-    consider(each.paused ? Command::resume : Command::pause, id, states);
-    consider(Command::attach, id, states);
-    if (each.attached) consider(Command::detach, id, states);
-    if (!profile_.steady) consider(Command::change_filter, id, states);
-    consider(Command::rewind, id, states);
+  std::vector<std::size_t> running;
+  for (std::size_t i = 0; i < held_.size(); ++i) {
+    const auto& each = held_[i];
+    if (each.asks || each.instead.has_value() || each.lease.cleanup || !holds(each)) continue;
+    if (!oracle_.is_cancelled(each.lease.event, each.lease.token)) running.push_back(i);
   }
-  if (choices.empty()) return;
-  const auto [command, id] = choices[below(choices.size())];
-  ++counts["used the moment"];
-  if (command == Command::crash || command == Command::power_loss ||
-      command == Command::clean_end) {
-    return end_process(command);
+  if (running.empty()) return;
+  // One that more can happen to, if there is any.
+  auto at = running[below(running.size())];
+  for (const auto index : running) {
+    const auto limits = oracle_.limits_of(held_[index].lease.event);
+    if (limits.token.value != 0 || limits.expires_at > now_.wall) at = index;
+    if (chance(30)) break;
   }
-  commit([&, command = command, id = id](CommitPlan& plan) { give(plan, command, id); });
+  const auto held = held_[at];
+  commit([&](CommitPlan& plan) { cancel_event(plan, held.lease.event); });
+  ++counts["brought about"];
+  if (chance(40)) return;
+  commit([&](CommitPlan& plan) {
+    std::erase_if(held_, [&](const Held& each) { return each.serial == held.serial; });
+    answer(plan, held);
+  });
+  if (chance(30)) return;
+  scheduler_->advance(now_);
+  for (int tries = 0; tries < 6 && take(Priority::low); ++tries) {
+    if (held_.back().lease.cleanup) return;
+  }
 }
 
-void CoreWorld::give(CommitPlan& plan, Command command, Id id) {
-  switch (command) {
-    case Command::remove: return remove(plan, id);
-    case Command::pause: return set_paused(plan, id, true);
-    case Command::resume: return set_paused(plan, id, false);
-    case Command::detach: return detach(id);
-    case Command::change_filter: change_filter(plan, id); return attach(id);
-    case Command::rewind: return rewind(plan, id);
-    default: return attach(id);
+std::vector<std::pair<CoreWorld::Id, EventId>> CoreWorld::rare_ones() {
+  std::vector<std::pair<Id, EventId>> found;
+  for (const auto& [id, subscription] : oracle_.subscriptions) {
+    auto left = kLookedAt;
+    for (auto at = subscription.owed.begin(); at != subscription.owed.end() && left > 0;
+         ++at, --left) {
+      const auto& owed = at->second;
+      if (!owed.taken && !owed.again && !owed.suspect && !owed.cleanup) continue;
+      const auto state = state_of(subscription, at->first);
+      if (kRarest.contains(*state)) found.insert(found.end(), 3, {id, at->first});
+      if (kRare.contains(*state)) found.emplace_back(id, at->first);
+    }
   }
+  return found;
+}
+
+/// Until it is due, it expires or its token times out; 0 = not soon.
+std::int64_t CoreWorld::wait_for(Command command, Id id, EventId event) {
+  const auto limits = oracle_.limits_of(event);
+  std::int64_t wait = 0;
+  if (command == Command::expiry) {
+    wait = limits.expires_at - now_.wall;
+  } else if (command == Command::token_timeout) {
+    const auto token = oracle_.tokens.find(limits.token);
+    if (token == oracle_.tokens.end() || token->second.cancelled) return 0;
+    wait = token->second.deadline - now_.bus;
+  } else {
+    const auto& owed = oracle_.subscriptions.at(id).owed.at(event);
+    wait = !owed.parked || owed.taken ? limits.not_before - now_.wall
+           : model::clock_of(owed.due) == model::DueClock::wall
+               ? owed.due - model::due_at_wall(now_.wall)
+               : owed.due - now_.bus;
+  }
+  return wait > kWaitMost ? 0 : std::max<std::int64_t>(wait, 0);
+}
+
+bool CoreWorld::can_meet(Command command, Id id, EventId event) {
+  const auto& subscription = oracle_.subscriptions.at(id);
+  const auto state = state_of(subscription, event);
+  if (StateMatrix::why_not(command, *state) != nullptr) return false;
+  switch (command) {
+    case Command::publish_again: {
+      const auto known = oracle_.events.find(event);
+      if (known == oracle_.events.end()) return false;
+      const auto first = first_of(known->second.idempotency_key);
+      return first.has_value() && first->event == event;
+    }
+    case Command::cancel_token: return oracle_.tokens.contains(oracle_.limits_of(event).token);
+    case Command::token_timeout:
+    case Command::due:
+    case Command::expiry: return wait_for(command, id, event) > 0;
+    case Command::stale_answer:
+      return std::any_of(late_.begin(), late_.end(), [&](const Held& each) {
+        return each.lease.subscription.value == id && each.lease.event == event;
+      });
+    case Command::detach: return subscription.durable && subscription.attached;
+    case Command::change_filter: return subscription.durable && !profile_.steady;
+    case Command::remove: return !subscription.durable || !profile_.steady;
+    case Command::attach:
+    case Command::rewind: return subscription.durable;
+    case Command::pause: return subscription.durable && !subscription.paused;
+    case Command::resume: return subscription.paused;
+    case Command::cancel_event:
+    case Command::crash:
+    case Command::power_loss:
+    case Command::clean_end: return true;
+    default: return false;
+  }
+}
+
+/// Does to something rare what has not been done to it yet.
+void CoreWorld::meet_what_is_rare() {
+  if (profile_.crowded) return;
+  const auto targets = rare_ones();
+  if (targets.empty()) return;
+  const auto [id, event] = targets[below(targets.size())];
+  const auto state = *state_of(oracle_.subscriptions.at(id), event);
+  std::optional<Command> best;
+  auto least = kNothingNew;
+  const auto first = below(kCommandCount);
+  for (std::size_t i = 0; i < kCommandCount; ++i) {
+    const auto command = static_cast<Command>((first + i) % kCommandCount);
+    if (!can_meet(command, id, event)) continue;
+    // What only some can meet goes before what all can.
+    const bool special = command == Command::publish_again || command == Command::cancel_token ||
+                         command == Command::token_timeout || command == Command::expiry ||
+                         command == Command::due || command == Command::stale_answer ||
+                         command == Command::resume;
+    const auto known = 2 * matrix.at(command, state) + (special ? 0 : 1);
+    if (known >= least) continue;
+    best = command;
+    least = known;
+  }
+  if (!best.has_value()) return;
+  ++counts["met something rare"];
+  give(*best, id, event);
+}
+
+void CoreWorld::give(Command command, Id id, EventId event) {
+  switch (command) {
+    case Command::crash:
+    case Command::power_loss:
+    case Command::clean_end: return end_process(command);
+    case Command::due:
+    case Command::expiry:
+    case Command::token_timeout: {
+      const auto wait = wait_for(command, id, event);
+      meet_time(wait);
+      advance(wait);
+      if (command != Command::token_timeout) return;
+      return commit([this](CommitPlan& plan) { cancel_timed_out(plan); });
+    }
+    default: break;
+  }
+  commit([&](CommitPlan& plan) {
+    switch (command) {
+      case Command::publish_again:
+        next_key_ = oracle_.events.at(event).idempotency_key;
+        return publish(plan);
+      case Command::cancel_event: return cancel_event(plan, event);
+      case Command::cancel_token:
+        return cancel_token(plan, oracle_.limits_of(event).token, command);
+      case Command::stale_answer: return answer_late(plan, id, event);
+      case Command::detach: return detach(id);
+      case Command::remove: return remove(plan, id);
+      case Command::rewind: return rewind(plan, id);
+      case Command::pause: return set_paused(plan, id, true);
+      case Command::resume: return set_paused(plan, id, false);
+      case Command::change_filter: change_filter(plan, id); return attach(id);
+      default: return attach(id);
+    }
+  });
+}
+
+void CoreWorld::answer_late(CommitPlan& plan, Id id, EventId event) {
+  const auto at = std::find_if(late_.begin(), late_.end(), [&](const Held& each) {
+    return each.lease.subscription.value == id && each.lease.event == event;
+  });
+  const auto held = *at;
+  late_.erase(at);
+  answer(plan, held);
 }
 
 }  // namespace holdfast::testing

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <iomanip>
-#include <limits>
 
 namespace holdfast::testing {
 
@@ -93,15 +92,6 @@ void StateMatrix::add(const StateMatrix& other) {
       cells_[command][state] += other.cells_[command][state];
     }
   }
-}
-
-std::uint64_t StateMatrix::rarest(Command command, StateSet states) const {
-  auto rarest = std::numeric_limits<std::uint64_t>::max();
-  for (std::size_t i = 0; i < kStateCount; ++i) {
-    const auto state = static_cast<EventState>(i);
-    if (states.contains(state)) rarest = std::min(rarest, at(command, state));
-  }
-  return rarest;
 }
 
 const char* StateMatrix::why_not(Command command, EventState state) {

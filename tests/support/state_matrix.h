@@ -119,9 +119,6 @@ class StateMatrix {
   [[nodiscard]] std::uint64_t at(Command command, EventState state) const {
     return cells_[static_cast<std::size_t>(command)][static_cast<std::size_t>(state)];
   }
-  /// What has been met least of those that `command` would meet; none met = as often as can be.
-  [[nodiscard]] std::uint64_t rarest(Command command, StateSet states) const;
-
   /// Why `command` cannot meet `state`; null = it can.
   [[nodiscard]] static const char* why_not(Command command, EventState state);
   [[nodiscard]] static std::string name(Command command, EventState state);
