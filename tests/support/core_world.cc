@@ -142,17 +142,17 @@ model::EncodedEvents& CoreWorld::encode(std::size_t count) {
     const std::string payload(below(40), 'p');
     event.payload = payload;
     if (chance(8)) event.not_before = now_.wall + static_cast<std::int64_t>(below(60)) * kSecond;
-    if (chance(8)) {
+    if (chance(profile_.crowded ? 8 : 12)) {
       event.expires_at = std::max(event.not_before, now_.wall) +
                          static_cast<std::int64_t>(1 + below(60)) * kSecond;
     }
     // One that is cancelled refuses all of them.
-    if (chance(count > 100 ? 0 : 20)) event.token = token_to_publish_under();
+    if (chance(count > 100 ? 0 : 25)) event.token = token_to_publish_under();
     const bool has_key = profile_.keys && chance(count > 100 ? 1 : 20);
     const auto key = has_key ? any_ordering_key() : std::string();
     event.ordering_key = key;
-    const auto once = key_to_publish();
-    if (count <= 100) event.idempotency_key = once;
+    const auto once = count <= 100 ? key_to_publish() : std::string();
+    event.idempotency_key = once;
     events.add(event, now_.wall);
     note_stored_key(events, key);
   }

@@ -243,7 +243,11 @@ class CoreWorld {
   bool takes_its_time(const Held& held);
   Kind rarest_kind(const Held& held, Kind kind);
   void bring_about();
-  std::vector<std::pair<Id, EventId>> rare_ones();
+  void cancel_between_tries();
+  bool can_meet_more(const core::Lease& lease) const;
+  bool is_late_as_well(const core::Lease& lease) const;
+  std::optional<std::pair<Id, EventId>> rare_one();
+  std::optional<Command> least_known(Id id, EventId event);
   std::int64_t wait_for(Command command, Id id, EventId event);
   bool can_meet(Command command, Id id, EventId event);
   void meet_what_is_rare();

@@ -184,7 +184,7 @@ void CoreWorld::step() {
   }
   if (chance(20)) pass_some_gate();
   if (chance(2)) bring_about();
-  if (chance(3)) meet_what_is_rare();
+  if (chance(4)) meet_what_is_rare();
   scheduler_->advance(now_);
   const auto what = below(1'000);
   if (what < 330) {

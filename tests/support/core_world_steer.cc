@@ -110,7 +110,7 @@ TokenId CoreWorld::token_to_publish_under() {
 
 std::string CoreWorld::key_to_publish() {
   if (auto key = std::exchange(next_key_, {}); !key.empty()) return key;
-  if (!chance(20)) return any_key();
+  if (profile_.crowded || !chance(20)) return any_key();
   const auto key_of = [this](EventId event) {
     const auto known = oracle_.events.find(event);
     return known == oracle_.events.end() ? std::string() : known->second.idempotency_key;
@@ -126,7 +126,7 @@ std::string CoreWorld::key_to_publish() {
 std::size_t CoreWorld::late_to_answer() {
   auto best = below(late_.size());
   auto least = kNothingNew;
-  for (int left = 16; left > 0; --left) {
+  for (int left = profile_.crowded ? 2 : 16; left > 0; --left) {
     const auto index = below(late_.size());
     const auto& lease = late_[index].lease;
     const auto* subscription = oracle_.find(lease.subscription.value);
@@ -191,21 +191,17 @@ std::optional<CoreWorld::Id> CoreWorld::any_subscription(
 /// A handler's event is cancelled, and sometimes the world goes on until it is cleaned up.
 void CoreWorld::bring_about() {
   if (profile_.crowded) return;
+  if (chance(25)) return cancel_between_tries();
   std::vector<std::size_t> running;
   for (std::size_t i = 0; i < held_.size(); ++i) {
     const auto& each = held_[i];
     if (each.asks || each.instead.has_value() || each.lease.cleanup || !holds(each)) continue;
-    if (!oracle_.is_cancelled(each.lease.event, each.lease.token)) running.push_back(i);
+    if (oracle_.is_cancelled(each.lease.event, each.lease.token)) continue;
+    // Those that more can happen to have more chances.
+    running.insert(running.end(), can_meet_more(each.lease) ? 5 : 1, i);
   }
   if (running.empty()) return;
-  // One that more can happen to, if there is any.
-  auto at = running[below(running.size())];
-  for (const auto index : running) {
-    const auto limits = oracle_.limits_of(held_[index].lease.event);
-    if (limits.token.value != 0 || limits.expires_at > now_.wall) at = index;
-    if (chance(30)) break;
-  }
-  const auto held = held_[at];
+  const auto held = held_[running[below(running.size())]];
   commit([&](CommitPlan& plan) { cancel_event(plan, held.lease.event); });
   ++counts["brought about"];
   if (chance(40)) return;
@@ -220,20 +216,57 @@ void CoreWorld::bring_about() {
   }
 }
 
-std::vector<std::pair<CoreWorld::Id, EventId>> CoreWorld::rare_ones() {
-  std::vector<std::pair<Id, EventId>> found;
+/// So that on_cancel is owed for it, and that is written nowhere.
+void CoreWorld::cancel_between_tries() {
+  const auto id = any_subscription([](const auto& each) { return each.durable && each.on_cancel; });
+  if (!id.has_value()) return;
+  for (const auto& [event, owed] : oracle_.subscriptions.at(*id).owed) {
+    if (!owed.parked || !owed.started || owed.taken || owed.cleanup || owed.suspect) continue;
+    return commit([&, event = event](CommitPlan& plan) { cancel_event(plan, event); });
+  }
+}
+
+bool CoreWorld::can_meet_more(const core::Lease& lease) const {
+  const auto limits = oracle_.limits_of(lease.event);
+  return limits.token.value != 0 || limits.expires_at > now_.wall || is_late_as_well(lease);
+}
+
+bool CoreWorld::is_late_as_well(const core::Lease& lease) const {
+  return std::any_of(late_.begin(), late_.end(), [&](const Held& each) {
+    return each.lease.subscription == lease.subscription && each.lease.event == lease.event;
+  });
+}
+
+/// One in a state that is rare, whichever of those there are; or that can meet what few can.
+std::optional<std::pair<CoreWorld::Id, EventId>> CoreWorld::rare_one() {
+  std::array<std::vector<std::pair<Id, EventId>>, kStateCount> found;
+  const auto look = [&](Id id, const OracleSubscription& subscription, EventId event) {
+    const auto state = *state_of(subscription, event);
+    const auto limits = oracle_.limits_of(event);
+    const bool more = limits.token.value != 0 || limits.expires_at > now_.wall;
+    const bool rare = (kRare | kRarest).contains(state) || subscription.paused;
+    if (rare || more)
+      found[static_cast<std::size_t>(state)].insert(found[static_cast<std::size_t>(state)].end(),
+                                                    more ? 4 : 1, {id, event});
+  };
   for (const auto& [id, subscription] : oracle_.subscriptions) {
     auto left = kLookedAt;
     for (auto at = subscription.owed.begin(); at != subscription.owed.end() && left > 0;
          ++at, --left) {
       const auto& owed = at->second;
-      if (!owed.taken && !owed.again && !owed.suspect && !owed.cleanup) continue;
-      const auto state = state_of(subscription, at->first);
-      if (kRarest.contains(*state)) found.insert(found.end(), 3, {id, at->first});
-      if (kRare.contains(*state)) found.emplace_back(id, at->first);
+      if (owed.taken || owed.again || owed.suspect || owed.started) {
+        look(id, subscription, at->first);
+      }
     }
+    if (subscription.dead.empty()) continue;
+    const auto index = static_cast<std::ptrdiff_t>(below(subscription.dead.size()));
+    look(id, subscription, std::next(subscription.dead.begin(), index)->first);
   }
-  return found;
+  const auto empty =
+      std::remove_if(found.begin(), found.end(), [](const auto& each) { return each.empty(); });
+  if (empty == found.begin()) return std::nullopt;
+  const auto& state = found[below(static_cast<std::uint64_t>(empty - found.begin()))];
+  return state[below(state.size())];
 }
 
 /// Until it is due, it expires or its token times out; 0 = not soon.
@@ -271,15 +304,20 @@ bool CoreWorld::can_meet(Command command, Id id, EventId event) {
     case Command::token_timeout:
     case Command::due:
     case Command::expiry: return wait_for(command, id, event) > 0;
-    case Command::stale_answer:
-      return std::any_of(late_.begin(), late_.end(), [&](const Held& each) {
-        return each.lease.subscription.value == id && each.lease.event == event;
-      });
+    case Command::stale_answer: {
+      core::Lease lease;
+      lease.subscription.value = id;
+      lease.event = event;
+      return is_late_as_well(lease);
+    }
     case Command::detach: return subscription.durable && subscription.attached;
     case Command::change_filter: return subscription.durable && !profile_.steady;
     case Command::remove: return !subscription.durable || !profile_.steady;
-    case Command::attach:
-    case Command::rewind: return subscription.durable;
+    case Command::attach: return subscription.durable;
+    case Command::rewind:
+      return subscription.durable &&
+             std::none_of(subscription.owed.begin(), subscription.owed.end(),
+                          [](const auto& each) { return each.second.cleanup; });
     case Command::pause: return subscription.durable && !subscription.paused;
     case Command::resume: return subscription.paused;
     case Command::cancel_event:
@@ -293,10 +331,23 @@ bool CoreWorld::can_meet(Command command, Id id, EventId event) {
 /// Does to something rare what has not been done to it yet.
 void CoreWorld::meet_what_is_rare() {
   if (profile_.crowded) return;
-  const auto targets = rare_ones();
-  if (targets.empty()) return;
-  const auto [id, event] = targets[below(targets.size())];
-  const auto state = *state_of(oracle_.subscriptions.at(id), event);
+  const auto target = rare_one();
+  if (!target.has_value()) return;
+  const auto [id, event] = *target;
+  do {
+    const auto command = least_known(id, event);
+    if (!command.has_value()) return;
+    ++counts["met something rare"];
+    give(*command, id, event);
+    scheduler_->advance(now_);
+  } while (chance(30));
+}
+
+std::optional<Command> CoreWorld::least_known(Id id, EventId event) {
+  const auto* subscription = oracle_.find(id);
+  const auto state = subscription == nullptr ? std::nullopt : state_of(*subscription, event);
+  if (!state.has_value()) return std::nullopt;
+  const bool rare = (kRare | kRarest).contains(*state);
   std::optional<Command> best;
   auto least = kNothingNew;
   const auto first = below(kCommandCount);
@@ -307,15 +358,14 @@ void CoreWorld::meet_what_is_rare() {
     const bool special = command == Command::publish_again || command == Command::cancel_token ||
                          command == Command::token_timeout || command == Command::expiry ||
                          command == Command::due || command == Command::stale_answer ||
-                         command == Command::resume;
-    const auto known = 2 * matrix.at(command, state) + (special ? 0 : 1);
+                         command == Command::resume || command == Command::rewind;
+    if (!rare && !special) continue;
+    const auto known = 2 * matrix.at(command, *state) + (special ? 0 : 1);
     if (known >= least) continue;
     best = command;
     least = known;
   }
-  if (!best.has_value()) return;
-  ++counts["met something rare"];
-  give(*best, id, event);
+  return best;
 }
 
 void CoreWorld::give(Command command, Id id, EventId event) {
