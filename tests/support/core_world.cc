@@ -406,7 +406,9 @@ core::Answer CoreWorld::any_answer(const Held& held, const OracleSubscription* s
   }
   if (held.instead.has_value()) {
     answer.ran = false;
-    answer.kind = held.instead == core::Verdict::postpone ? Kind::postpone : Kind::drop;
+    answer.kind = held.instead == core::Verdict::postpone ? Kind::postpone
+                  : held.instead == core::Verdict::hold   ? Kind::hold
+                                                          : Kind::drop;
     answer.how = held.instead == core::Verdict::expired ? Settled::expired : Settled::cancelled;
     answer.until = model::due_at_wall(held.not_before);
   }
@@ -511,15 +513,11 @@ void CoreWorld::check_effect(const Held& held, const core::Answer& answer, bool 
       break;
     case Kind::postpone:
       expect(Effect::parked, "postponed");
-      expected_settlements_.insert({held.lease.subscription, event});
-      fact_of(id, [=, lease = held.lease, due = answer.until](Oracle& oracle) {
-        oracle.park(id, event,
-                    {.attempts = lease.attempt - 1,
-                     .due = due,
-                     .suspect = lease.suspect,
-                     .started = lease.started});
-      });
-      give_up_hold();
+      put_off(held, answer);
+      break;
+    case Kind::hold:
+      expect(Effect::parked, "held");
+      put_off(held, answer);
       break;
     case Kind::skip:
       expect(Effect::settled, "skip");
@@ -556,6 +554,27 @@ void CoreWorld::check_effect(const Held& held, const core::Answer& answer, bool 
       oracle_.subscriptions.at(id).owed.at(event).holder = 0;
       break;
   }
+}
+
+/// It was given to nobody, and waits for its time or for a resume.
+void CoreWorld::put_off(const Held& held, const core::Answer& answer) {
+  const auto id = held.lease.subscription.value;
+  const auto event = held.lease.event;
+  const auto view = held.lease.chunk->event(event.sequence);
+  const auto due = answer.kind == Kind::hold ? held_until(view) : answer.until;
+  if (answer.kind == Kind::hold && !model::is_paused_due(due)) ++counts["resumed meanwhile"];
+  expected_settlements_.insert({held.lease.subscription, event});
+  fact_of(id, [=, lease = held.lease, type = std::string(view.type)](Oracle& oracle) {
+    oracle.park(id, event,
+                {.attempts = lease.attempt - 1,
+                 .due = due,
+                 .suspect = lease.suspect,
+                 .started = lease.started,
+                 .type = type});
+  });
+  auto& owed = oracle_.subscriptions.at(id).owed.at(event);
+  owed.taken = false;
+  owed.holder = 0;
 }
 
 /// What is late keeps no event in memory: the world has no handlers that would go on.

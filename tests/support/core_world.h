@@ -26,6 +26,7 @@
 #include "core/attachment.h"
 #include "core/commit_plan.h"
 #include "core/gate.h"
+#include "core/held_release.h"
 #include "core/recovery.h"
 #include "core/scheduler.h"
 #include "core/token_change.h"
@@ -168,6 +169,7 @@ class CoreWorld {
   bool lingers(const OracleSubscription& subscription) const;
   void check_joined(const core::Lease& first, const std::vector<core::Lease>& others);
 
+  void put_off(const Held& held, const core::Answer& answer);
   void fail(const Held& held, std::optional<std::int64_t> delay,
             const core::CommitPlan::Settlement& settlement);
   void settled(const Held& held, bool dead);
@@ -188,6 +190,19 @@ class CoreWorld {
   void pause_or_resume(core::CommitPlan& plan);
   void set_paused(core::CommitPlan& plan, Id id, bool paused);
   void flood();
+
+  // core_world_pause.cc
+  void pause_types(core::CommitPlan& plan, const std::string& pattern);
+  void resume_types(core::CommitPlan& plan, const std::string& pattern);
+  void pause_or_resume_types(core::CommitPlan& plan);
+  [[nodiscard]] model::DueTime held_until(const EventView& event) const;
+  bool put_back(core::HeldRelease& pass, model::DueTime last, bool others);
+  void put_back(core::CommitPlan& plan, core::SubscriptionState& subscription,
+                const model::DueRecord& record);
+  void put_some_back();
+  void put_expired_back();
+  void put_all_back();
+  void compare_paused();
 
   // core_world_keys.cc
   std::string any_key();
@@ -346,6 +361,7 @@ class CoreWorld {
   std::vector<ParkedRead> parked_reads_;
   std::uint64_t serial_ = 0;
   bool suspect_running_ = false;
+  core::HeldRelease held_release_;
   std::uint64_t suspect_serial_ = 0;
   std::uint64_t names_ = 0;
   std::string next_key_;  // under which the next event is published

@@ -20,6 +20,7 @@ void CoreWorld::pass_gate(Held& held) {
           ? (held.begun && subscription.on_cancel ? Verdict::clean_up : Verdict::cancelled)
       : view.expires_at != 0 && now_.wall >= view.expires_at ? Verdict::expired
       : now_.wall < view.not_before                          ? Verdict::postpone
+      : oracle_.is_type_paused(std::string(view.type))       ? Verdict::hold
                                                              : Verdict::run;
   const auto verdict = core::gate(*ledger_, held.lease, view, now_.wall);
   require(verdict == expected, "let through otherwise: " + name(id, event));

@@ -41,6 +41,7 @@ void CoreWorld::start_process() {
   add(store_.tokens);
   add(store_.tombstones);
   require(recovery.add(store_.key_range).ok(), "recovery refused a record");
+  require(recovery.add(store_.paused_types).ok(), "recovery refused a record");
   for (const auto lane : kAllPriorities) {
     const auto from = recovery.tail_from(lane);
     for (const auto& [first, chunk] : store_.chunks[lane]) {
@@ -54,6 +55,7 @@ void CoreWorld::start_process() {
   refills_.clear();
   parked_reads_.clear();
   suspect_running_ = false;
+  held_release_ = {};
   since_turn_ = {};
   passed_over_ = {};
 }
@@ -183,6 +185,7 @@ void CoreWorld::step() {
     }
   }
   if (chance(20)) pass_some_gate();
+  if (chance(20)) put_some_back();
   if (chance(2)) bring_about();
   if (chance(4)) meet_what_is_rare();
   scheduler_->advance(now_);
@@ -196,6 +199,7 @@ void CoreWorld::step() {
       if (chance(profile_.crowded ? 1 : 6)) reattach(plan);
       if (chance(8)) redrive(plan);
       if (chance(3)) pause_or_resume(plan);
+      if (chance(3)) pause_or_resume_types(plan);
       if (chance(70)) answer_some(plan);
       if (chance(5)) make_token(plan);
       if (chance(8)) cancel_some(plan);
@@ -241,6 +245,7 @@ void CoreWorld::step() {
       forget_ordering_keys(plan);
     });
     ++counts["housekeeping"];
+    put_expired_back();
   } else if (what < 979) {
     if (!profile_.crowded || chance(20)) crash();
   } else if (what < 984) {
@@ -266,6 +271,9 @@ void CoreWorld::drain() {
   int idle = 0;
   while (idle < 3) {
     commit([this, idle](CommitPlan& plan) {
+      while (!oracle_.paused_types.empty()) {
+        resume_types(plan, std::string(*oracle_.paused_types.begin()));
+      }
       for (const auto& [id, subscription] : oracle_.subscriptions) {
         if (subscription.durable) set_paused(plan, id, false);
         if (subscription.durable && (!subscription.attached || idle > 0)) attach(id);
@@ -283,24 +291,14 @@ void CoreWorld::drain() {
           answer.kind = Kind::postpone;
           answer.until = model::due_at_wall(each.not_before);
         }
+        if (each.instead == core::Verdict::hold) answer.kind = Kind::hold;
         if (each.instead.has_value()) answer.ran = false;
         const bool cancelled = oracle_.is_cancelled(each.lease.event, each.lease.token);
         auto settlement = plan.answer(answer);
         if (cancelled && !each.lease.cleanup) {
           answer_cancelled(settlement, each, answer.ran);
-        } else if (answer.kind == Kind::postpone) {
-          const auto id = each.lease.subscription.value;
-          expected_settlements_.insert({each.lease.subscription, each.lease.event});
-          fact_of(id, [=, lease = each.lease, due = answer.until](Oracle& oracle) {
-            oracle.park(id, lease.event,
-                        {.attempts = lease.attempt - 1,
-                         .due = due,
-                         .suspect = lease.suspect,
-                         .started = lease.started});
-          });
-          auto& owed = oracle_.subscriptions.at(id).owed.at(each.lease.event);
-          owed.taken = false;
-          owed.holder = 0;
+        } else if (answer.kind == Kind::postpone || answer.kind == Kind::hold) {
+          put_off(each, answer);
         } else {
           require(settlement.effect == Effect::settled,
                   "an ack was refused: " + name(each.lease.subscription.value, each.lease.event));
@@ -309,6 +307,7 @@ void CoreWorld::drain() {
         finish(each);
       }
     });
+    put_all_back();
     offer(number_);
     // Some were put off until a time that has come meanwhile; some wait for others.
     advance(4 * kSecond);
@@ -413,6 +412,7 @@ void CoreWorld::compare() {
   }
   compare_cancellations();
   compare_keys();
+  compare_paused();
   for (const auto& [id, subscription] : oracle_.subscriptions) {
     require(state_of(id).record.paused == subscription.paused,
             "paused or not: subscription " + std::to_string(id));

@@ -47,6 +47,7 @@ std::optional<EventState> CoreWorld::state_of(const OracleSubscription& subscrip
     const bool begun = owed.parked && owed.started && subscription.on_cancel;
     return begun ? EventState::cleanup_owed : EventState::cancelled;
   }
+  if (owed.is_held_by_pause()) return EventState::held;
   if (owed.parked && !Oracle::is_due(owed, now_)) {
     const bool wall = model::clock_of(owed.due) == model::DueClock::wall;
     return wall ? EventState::scheduled : EventState::retry_wait;
@@ -141,6 +142,7 @@ void CoreWorld::meet(const core::Answer& answer, bool valid, bool with_tx) {
     case Kind::abandon: return meet(Command::abandon, id, event);
     case Kind::drop: return meet(Command::drop, id, event);
     case Kind::postpone: return meet(Command::postpone, id, event);
+    case Kind::hold: return meet(Command::hold, id, event);
   }
 }
 

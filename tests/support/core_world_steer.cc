@@ -220,7 +220,9 @@ void CoreWorld::bring_about() {
 void CoreWorld::cancel_between_tries() {
   const auto id = any_subscription([](const auto& each) { return each.durable && each.on_cancel; });
   if (!id.has_value()) return;
+  const bool held = chance(50);
   for (const auto& [event, owed] : oracle_.subscriptions.at(*id).owed) {
+    if (held && !owed.is_held_by_pause()) continue;
     if (!owed.parked || !owed.started || owed.taken || owed.cleanup || owed.suspect) continue;
     return commit([&, event = event](CommitPlan& plan) { cancel_event(plan, event); });
   }
@@ -320,6 +322,8 @@ bool CoreWorld::can_meet(Command command, Id id, EventId event) {
                           [](const auto& each) { return each.second.cleanup; });
     case Command::pause: return subscription.durable && !subscription.paused;
     case Command::resume: return subscription.paused;
+    case Command::pause_types: return true;
+    case Command::resume_types: return !oracle_.paused_types.empty();
     case Command::cancel_event:
     case Command::crash:
     case Command::power_loss:
@@ -398,6 +402,9 @@ void CoreWorld::give(Command command, Id id, EventId event) {
       case Command::rewind: return rewind(plan, id);
       case Command::pause: return set_paused(plan, id, true);
       case Command::resume: return set_paused(plan, id, false);
+      case Command::pause_types: return pause_types(plan, "a.x");
+      case Command::resume_types:
+        return resume_types(plan, std::string(*oracle_.paused_types.begin()));
       case Command::change_filter: change_filter(plan, id); return attach(id);
       default: return attach(id);
     }

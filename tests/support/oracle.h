@@ -82,6 +82,7 @@ struct Owed {
   bool suspect = false;
   bool started = false;
   bool cleanup = false;
+  std::string type;  // of what is held because that is paused
 
   std::uint64_t holder = 0;          // the lease that may answer
   bool asks = false;                 // whoever has it has not asked the gate yet
@@ -96,6 +97,7 @@ struct Owed {
 
   /// Taken, and not given back until the next attachment: somebody has it.
   [[nodiscard]] bool is_held() const { return taken && holder != 0; }
+  [[nodiscard]] bool is_held_by_pause() const { return parked && model::is_paused_due(due); }
 };
 
 struct OracleSubscription {
@@ -111,6 +113,10 @@ struct OracleSubscription {
   bool attached = false;
   base::BusTime ready_from = 0;
   [[nodiscard]] bool is_served() const { return attached && !paused; }
+  [[nodiscard]] bool holds_any() const {
+    return std::any_of(owed.begin(), owed.end(),
+                       [](const auto& each) { return each.second.is_held_by_pause(); });
+  }
   std::uint32_t generation = 0;
   std::uint32_t concurrency = 1;
   bool on_cancel = false;
@@ -255,6 +261,7 @@ class Oracle {
     bool suspect = false;
     bool started = true;
     bool cleanup = false;
+    std::string type{};
   };
   void park(Id id, EventId event, const Parking& parking) {
     auto* subscription = find(id);
@@ -267,6 +274,7 @@ class Oracle {
     owed.suspect = parking.suspect;
     owed.started = parking.started;
     owed.cleanup = parking.cleanup;
+    owed.type = parking.type;
   }
   void redrive(Id id, EventId event, base::Now now) {
     auto* subscription = find(id);
@@ -382,6 +390,7 @@ class Oracle {
     const auto found = limits.find(event);
     return found == limits.end() ? OracleLimits{} : found->second;
   }
+  [[nodiscard]] bool is_type_paused(const std::string& type) const;
   [[nodiscard]] bool is_owed(EventId event) const {
     return std::any_of(subscriptions.begin(), subscriptions.end(), [&](const auto& each) {
       return each.second.durable && each.second.owed.contains(event);
@@ -456,6 +465,8 @@ class Oracle {
   std::map<StateKey, std::uint64_t> written;
   std::map<TokenId, OracleToken> tokens;
   std::set<EventId> tombstones;
+  std::set<std::string> paused_types;
+  bool releasing = false;  // what was held is being put back
   std::map<EventId, OracleLimits> limits;
   std::map<EventId, OracleKeyed> keyed;
   std::map<std::string, std::vector<EventId>> by_key;

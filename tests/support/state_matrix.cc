@@ -31,6 +31,7 @@ constexpr auto kStateNames = std::to_array<StateName>({
     {"retry", "tried before, its time is still to come"},
     {"due", "tried before, its time has come"},
     {"clean-up", "cancelled, and on_cancel is owed"},
+    {"held", "its type is paused, or was until just now"},
     {"suspect", "its handler may have ended the last process"},
     {"answered", "settled, and not durable yet"},
     {"settled", "settled for good"},
@@ -39,11 +40,12 @@ constexpr auto kStateNames = std::to_array<StateName>({
 static_assert(kStateNames.size() == kStateCount);
 
 constexpr auto kCommandNames = std::to_array<const char*>({
-    "publish again", "cancel event", "cancel token",  "token time-out", "ack",       "ack with tx",
-    "retry",         "snooze",       "reject",        "skip",           "release",   "abandon",
-    "drop",          "postpone",     "stale answer",  "give back",      "due",       "expiry",
-    "detach",        "attach",       "change filter", "pause",          "resume",    "remove",
-    "rewind",        "redrive",      "crash",         "power loss",     "clean end", "housekeeping",
+    "publish again", "cancel event", "cancel token", "token time-out", "ack",       "ack with tx",
+    "retry",         "snooze",       "reject",       "skip",           "release",   "abandon",
+    "drop",          "postpone",     "hold",         "stale answer",   "give back", "due",
+    "expiry",        "detach",       "attach",       "change filter",  "pause",     "resume",
+    "pause types",   "resume types", "put back",     "remove",         "rewind",    "redrive",
+    "crash",         "power loss",   "clean end",    "housekeeping",
 });
 static_assert(kCommandNames.size() == kCommandCount);
 
@@ -67,16 +69,19 @@ const std::vector<Unreachable>& unreachable() {
       {{Command::release},
        ~(kWithHandler | StateSet{taken}),
        "only who has it gives it up; of others it is a stale answer"},
-      {{Command::drop, Command::postpone},
+      {{Command::drop, Command::postpone, Command::hold},
        ~StateSet{turned_away},
        "only what the gate has turned away is answered so"},
       {{Command::give_back}, ~StateSet{taken}, "only what has just been taken is given back"},
+      {{Command::put_back},
+       ~StateSet{held, cancelled, cleanup_owed, suspect},
+       "only what is held is put back"},
       {{Command::redrive}, ~StateSet{dead}, "only a dead letter is redriven"},
       {{Command::stale_answer},
        {unoffered},
        "who answers late had been given it, so it was offered"},
       {{Command::due},
-       kWithHandler | StateSet{ready, expired, key_wait, released, starts_over, retry_due,
+       kWithHandler | StateSet{ready, expired, key_wait, released, starts_over, retry_due, held,
                                not_durable, settled, dead},
        "it waits for no time"},
       {{Command::expiry}, {expired}, "it is over already"},
