@@ -389,6 +389,7 @@ void CoreWorld::note_run_again(const Held& held, const CommitPlan::Settlement& s
   owed.again_since = now_.bus;
   owed.taken = false;
   owed.holder = 0;
+  starts_over_ = {id, held.lease.event};
   ++counts["run again"];
 }
 

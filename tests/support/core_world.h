@@ -259,13 +259,14 @@ class CoreWorld {
   Kind rarest_kind(const Held& held, Kind kind);
   void bring_about();
   void cancel_between_tries();
-  bool can_meet_more(const core::Lease& lease) const;
+  bool can_meet_more(EventId event) const;
   bool is_late_as_well(const core::Lease& lease) const;
   std::optional<std::pair<Id, EventId>> rare_one();
   std::optional<Command> least_known(Id id, EventId event);
   std::int64_t wait_for(Command command, Id id, EventId event);
   bool can_meet(Command command, Id id, EventId event);
   void meet_what_is_rare();
+  void meet_rare(Id id, EventId event);
   void give(Command command, Id id, EventId event);
   void answer_late(core::CommitPlan& plan, Id id, EventId event);
   /// Often the one with what `command` has met least.
@@ -364,7 +365,8 @@ class CoreWorld {
   core::HeldRelease held_release_;
   std::uint64_t suspect_serial_ = 0;
   std::uint64_t names_ = 0;
-  std::string next_key_;  // under which the next event is published
+  std::string next_key_;                               // under which the next event is published
+  std::optional<std::pair<Id, EventId>> starts_over_;  // the last that does
   std::uint32_t tokens_made_ = 0;
   const core::AgeingRule rule_{profile_.ageing};
   /// Takes by workers of at least this class since the last of the lane of what had aged; and

@@ -51,6 +51,7 @@ void CoreWorld::start_process() {
   require(recovery.finish().ok(), "recovery refused what it was given");
   held_.clear();
   ran_.clear();
+  starts_over_.reset();
   late_.clear();
   refills_.clear();
   parked_reads_.clear();

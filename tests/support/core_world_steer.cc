@@ -16,6 +16,7 @@ namespace {
 constexpr StateSet kRare{EventState::taken, EventState::turned_away, EventState::released};
 constexpr StateSet kRarest{EventState::signalled, EventState::cleaning_up, EventState::starts_over,
                            EventState::cleanup_owed, EventState::suspect};
+constexpr StateSet kSeldom = kRare | StateSet{EventState::key_wait, EventState::dead};
 constexpr auto kNothingNew = std::numeric_limits<std::uint64_t>::max();
 constexpr std::size_t kLookedAt = 64;
 constexpr std::int64_t kWaitMost = std::int64_t{100} * 1'000'000'000;
@@ -25,7 +26,7 @@ constexpr std::int64_t kWaitMost = std::int64_t{100} * 1'000'000'000;
 /// The less the better. A world is too short to find out by itself what is rare.
 std::uint64_t CoreWorld::known_of(Command command, EventState state) const {
   if (StateMatrix::why_not(command, state) != nullptr) return kNothingNew;
-  const std::uint64_t common = kRarest.contains(state) ? 0 : kRare.contains(state) ? 1 : 4;
+  const std::uint64_t common = kRarest.contains(state) ? 0 : kSeldom.contains(state) ? 1 : 4;
   return matrix.at(command, state) + common;
 }
 
@@ -147,8 +148,9 @@ bool CoreWorld::takes_its_time(const Held& held) {
 }
 
 core::Answer::Kind CoreWorld::rarest_kind(const Held& held, Kind kind) {
-  static constexpr std::array<std::pair<Kind, Command>, 7> kKinds = {{
+  static constexpr std::array<std::pair<Kind, Command>, 8> kKinds = {{
       {Kind::ack, Command::ack},
+      {Kind::ack, Command::ack_with_tx},
       {Kind::retry, Command::retry},
       {Kind::snooze, Command::snooze},
       {Kind::reject, Command::reject},
@@ -160,13 +162,17 @@ core::Answer::Kind CoreWorld::rarest_kind(const Held& held, Kind kind) {
   if (held.lease.suspect && chance(40)) return Kind::snooze;
   if (!chance(70)) return kind;
   const auto& subscription = oracle_.subscriptions.at(held.lease.subscription.value);
-  const auto state = state_of(subscription, held.lease.event);
-  if (!StateSet{EventState::signalled, EventState::cleaning_up}.contains(*state)) return kind;
-  return std::min_element(kKinds.begin(), kKinds.end(),
-                          [&](const auto& one, const auto& other) {
-                            return matrix.at(one.second, *state) < matrix.at(other.second, *state);
-                          })
-      ->first;
+  const auto state = *state_of(subscription, held.lease.event);
+  if (!StateSet{EventState::signalled, EventState::cleaning_up}.contains(state)) return kind;
+  auto least = kNothingNew;
+  const auto first = below(kKinds.size());
+  for (std::size_t i = 0; i < kKinds.size(); ++i) {
+    const auto& [each, command] = kKinds[(first + i) % kKinds.size()];
+    if (matrix.at(command, state) >= least) continue;
+    kind = each;
+    least = matrix.at(command, state);
+  }
+  return kind;
 }
 
 // --- Subscriptions ------------------------------------------------------------------------------
@@ -191,28 +197,36 @@ std::optional<CoreWorld::Id> CoreWorld::any_subscription(
 /// A handler's event is cancelled, and sometimes the world goes on until it is cleaned up.
 void CoreWorld::bring_about() {
   if (profile_.crowded) return;
-  if (chance(25)) return cancel_between_tries();
+  if (chance(20)) return cancel_between_tries();
   std::vector<std::size_t> running;
   for (std::size_t i = 0; i < held_.size(); ++i) {
     const auto& each = held_[i];
     if (each.asks || each.instead.has_value() || each.lease.cleanup || !holds(each)) continue;
     if (oracle_.is_cancelled(each.lease.event, each.lease.token)) continue;
     // Those that more can happen to have more chances.
-    running.insert(running.end(), can_meet_more(each.lease) ? 5 : 1, i);
+    const bool more = can_meet_more(each.lease.event) || is_late_as_well(each.lease);
+    running.insert(running.end(), more ? 10 : 1, i);
   }
   if (running.empty()) return;
   const auto held = held_[running[below(running.size())]];
-  commit([&](CommitPlan& plan) { cancel_event(plan, held.lease.event); });
+  const auto id = held.lease.subscription.value;
+  const auto event = held.lease.event;
   ++counts["brought about"];
-  if (chance(40)) return;
+  if (chance(15)) {
+    end_process(Command::crash);
+    return meet_rare(id, event);
+  }
+  commit([&](CommitPlan& plan) { cancel_event(plan, event); });
+  if (chance(40)) return meet_rare(id, event);
   commit([&](CommitPlan& plan) {
     std::erase_if(held_, [&](const Held& each) { return each.serial == held.serial; });
     answer(plan, held);
   });
-  if (chance(30)) return;
+  if (chance(30)) return meet_rare(id, event);
   scheduler_->advance(now_);
   for (int tries = 0; tries < 6 && take(Priority::low); ++tries) {
-    if (held_.back().lease.cleanup) return;
+    const auto lease = held_.back().lease;
+    if (lease.cleanup) return meet_rare(lease.subscription.value, lease.event);
   }
 }
 
@@ -224,13 +238,16 @@ void CoreWorld::cancel_between_tries() {
   for (const auto& [event, owed] : oracle_.subscriptions.at(*id).owed) {
     if (held && !owed.is_held_by_pause()) continue;
     if (!owed.parked || !owed.started || owed.taken || owed.cleanup || owed.suspect) continue;
-    return commit([&, event = event](CommitPlan& plan) { cancel_event(plan, event); });
+    commit([&, event = event](CommitPlan& plan) { cancel_event(plan, event); });
+    return meet_rare(*id, event);
   }
 }
 
-bool CoreWorld::can_meet_more(const core::Lease& lease) const {
-  const auto limits = oracle_.limits_of(lease.event);
-  return limits.token.value != 0 || limits.expires_at > now_.wall || is_late_as_well(lease);
+bool CoreWorld::can_meet_more(EventId event) const {
+  const auto limits = oracle_.limits_of(event);
+  const auto token = oracle_.tokens.find(limits.token);
+  return limits.expires_at > now_.wall ||
+         (token != oracle_.tokens.end() && !token->second.cancelled);
 }
 
 bool CoreWorld::is_late_as_well(const core::Lease& lease) const {
@@ -244,12 +261,11 @@ std::optional<std::pair<CoreWorld::Id, EventId>> CoreWorld::rare_one() {
   std::array<std::vector<std::pair<Id, EventId>>, kStateCount> found;
   const auto look = [&](Id id, const OracleSubscription& subscription, EventId event) {
     const auto state = *state_of(subscription, event);
-    const auto limits = oracle_.limits_of(event);
-    const bool more = limits.token.value != 0 || limits.expires_at > now_.wall;
+    const bool more = can_meet_more(event);
     const bool rare = (kRare | kRarest).contains(state) || subscription.paused;
-    if (rare || more)
-      found[static_cast<std::size_t>(state)].insert(found[static_cast<std::size_t>(state)].end(),
-                                                    more ? 4 : 1, {id, event});
+    if (!rare && !more) return;
+    auto& these = found[static_cast<std::size_t>(state)];
+    these.insert(these.end(), more ? 4 : 1, {id, event});
   };
   for (const auto& [id, subscription] : oracle_.subscriptions) {
     auto left = kLookedAt;
@@ -260,9 +276,10 @@ std::optional<std::pair<CoreWorld::Id, EventId>> CoreWorld::rare_one() {
         look(id, subscription, at->first);
       }
     }
-    if (subscription.dead.empty()) continue;
-    const auto index = static_cast<std::ptrdiff_t>(below(subscription.dead.size()));
-    look(id, subscription, std::next(subscription.dead.begin(), index)->first);
+    for (left = 4; left > 0 && !subscription.dead.empty(); --left) {
+      const auto index = static_cast<std::ptrdiff_t>(below(subscription.dead.size()));
+      look(id, subscription, std::next(subscription.dead.begin(), index)->first);
+    }
   }
   const auto empty =
       std::remove_if(found.begin(), found.end(), [](const auto& each) { return each.empty(); });
@@ -332,12 +349,15 @@ bool CoreWorld::can_meet(Command command, Id id, EventId event) {
   }
 }
 
-/// Does to something rare what has not been done to it yet.
 void CoreWorld::meet_what_is_rare() {
   if (profile_.crowded) return;
-  const auto target = rare_one();
-  if (!target.has_value()) return;
-  const auto [id, event] = *target;
+  const auto again = std::exchange(starts_over_, std::nullopt);
+  const auto target = again.has_value() && chance(50) ? again : rare_one();
+  if (target.has_value()) meet_rare(target->first, target->second);
+}
+
+/// Does to it what has not been done yet to one in its state.
+void CoreWorld::meet_rare(Id id, EventId event) {
   do {
     const auto command = least_known(id, event);
     if (!command.has_value()) return;
@@ -348,6 +368,10 @@ void CoreWorld::meet_what_is_rare() {
 }
 
 std::optional<Command> CoreWorld::least_known(Id id, EventId event) {
+  // What few can meet goes before what all can.
+  static constexpr std::array<Command, 8> kForFew = {
+      Command::token_timeout, Command::expiry,        Command::stale_answer, Command::due,
+      Command::cancel_token,  Command::publish_again, Command::resume,       Command::rewind};
   const auto* subscription = oracle_.find(id);
   const auto state = subscription == nullptr ? std::nullopt : state_of(*subscription, event);
   if (!state.has_value()) return std::nullopt;
@@ -357,14 +381,10 @@ std::optional<Command> CoreWorld::least_known(Id id, EventId event) {
   const auto first = below(kCommandCount);
   for (std::size_t i = 0; i < kCommandCount; ++i) {
     const auto command = static_cast<Command>((first + i) % kCommandCount);
-    if (!can_meet(command, id, event)) continue;
-    // What only some can meet goes before what all can.
-    const bool special = command == Command::publish_again || command == Command::cancel_token ||
-                         command == Command::token_timeout || command == Command::expiry ||
-                         command == Command::due || command == Command::stale_answer ||
-                         command == Command::resume || command == Command::rewind;
-    if (!rare && !special) continue;
-    const auto known = 2 * matrix.at(command, *state) + (special ? 0 : 1);
+    const auto rank = static_cast<std::size_t>(std::find(kForFew.begin(), kForFew.end(), command) -
+                                               kForFew.begin());
+    if ((!rare && rank == kForFew.size()) || !can_meet(command, id, event)) continue;
+    const auto known = 8 * matrix.at(command, *state) + rank;
     if (known >= least) continue;
     best = command;
     least = known;

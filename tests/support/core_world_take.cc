@@ -133,7 +133,7 @@ void CoreWorld::check_taken(const core::Lease& lease, Priority worker_class) {
   require(lease.beside || Oracle::has_slot(*subscription, event.priority),
           "more at once than concurrency allows: " + what);
 
-  require(!oracle_.waits_for_key(*subscription, event),
+  require(!oracle_.must_wait_for_key(*subscription, event),
           "given before what comes before it in its key: " + what);
   if (oracle_.keyed.contains(event)) ++counts["keyed taken"];
 

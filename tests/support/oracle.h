@@ -83,6 +83,7 @@ struct Owed {
   bool started = false;
   bool cleanup = false;
   std::string type;  // of what is held because that is paused
+  bool had_turn = false;  // of its key, before what comes earlier was owed again
 
   std::uint64_t holder = 0;          // the lease that may answer
   bool asks = false;                 // whoever has it has not asked the gate yet
@@ -173,6 +174,21 @@ class Oracle {
              (owed->second.is_held() || keyed.at(other).order < known->second.order);
     });
   }
+  /// The same, but for one that had its turn before: what came before it then and is owed again by
+  /// a rewind comes after it now, as long as nobody has taken it.
+  [[nodiscard]] bool must_wait_for_key(const OracleSubscription& subscription,
+                                       EventId event) const {
+    if (!waits_for_key(subscription, event)) return false;
+    if (!subscription.owed.at(event).had_turn) return true;
+    const auto& known = keyed.at(event);
+    const auto& others = by_key.at(known.key);
+    return std::any_of(others.begin(), others.end(), [&](EventId other) {
+      const auto owed = subscription.owed.find(other);
+      if (other == event || owed == subscription.owed.end()) return false;
+      const bool taken = owed->second.parked || owed->second.again;
+      return owed->second.is_held() || (taken && keyed.at(other).order < known.order);
+    });
+  }
   /// It does, or may be taken for one that does: where lanes have to be read first, and where what
   /// came before in another lane of its key is somewhere behind what was not taken there.
   [[nodiscard]] bool may_wait_for_key(const OracleSubscription& subscription, EventId event,
@@ -230,6 +246,7 @@ class Oracle {
     for (auto& [event, owed] : subscription.owed) {
       owed.holder = 0;
       owed.taken = owed.again = false;
+      owed.had_turn = true;
     }
     for (auto& [event_id, event] : events) {
       if (event_id.sequence < from[event_id.priority] ||
@@ -279,7 +296,7 @@ class Oracle {
   void redrive(Id id, EventId event, base::Now now) {
     auto* subscription = find(id);
     subscription->dead.erase(event);
-    subscription->owed[event] = {};
+    subscription->owed[event] = {.had_turn = true};
     park(id, event, {.due = now.bus});
   }
   void write_state(const StateKey& key, std::optional<std::string> value, std::uint64_t commit) {
