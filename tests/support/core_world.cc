@@ -274,7 +274,8 @@ void CoreWorld::finish(Held& held) {
 }
 
 void CoreWorld::answer_some(CommitPlan& plan) {
-  for (auto left = below(profile_.crowded ? 400 : 5); left > 0 && !held_.empty(); --left) {
+  for (auto left = below(profile_.crowded ? 400 : answers_at_once_); left > 0 && !held_.empty();
+       --left) {
     const auto at = held_.begin() + static_cast<std::ptrdiff_t>(below(held_.size()));
     const bool unread = at->asks && chance(5) && is_durable(*at);
     if (at->asks && !unread) {

@@ -68,6 +68,7 @@ class CoreWorld {
     settings_.ageing = profile.ageing;
     settings_.idempotency = {pick<std::uint64_t>({0, 3, 1'000, 1'000}),
                              pick<std::int64_t>({5, 60, 100'000}) * 1'000'000'000};
+    if (!profile.crowded) answers_at_once_ = pick<std::uint64_t>({2, 3, 5});
     start_process();
   }
 
@@ -257,6 +258,7 @@ class CoreWorld {
   std::size_t late_to_answer();
   bool takes_its_time(const Held& held);
   Kind rarest_kind(const Held& held, Kind kind);
+  std::optional<Held> any_running();
   void bring_about();
   void cancel_between_tries();
   bool can_meet_more(EventId event) const;
@@ -266,6 +268,7 @@ class CoreWorld {
   std::int64_t wait_for(Command command, Id id, EventId event);
   bool can_meet(Command command, Id id, EventId event);
   void meet_what_is_rare();
+  void meet_what_starts_over();
   void meet_rare(Id id, EventId event);
   void give(Command command, Id id, EventId event);
   void answer_late(core::CommitPlan& plan, Id id, EventId event);
@@ -365,6 +368,7 @@ class CoreWorld {
   core::HeldRelease held_release_;
   std::uint64_t suspect_serial_ = 0;
   std::uint64_t names_ = 0;
+  std::uint64_t answers_at_once_ = 5;                  // at most, in a commit
   std::string next_key_;                               // under which the next event is published
   std::optional<std::pair<Id, EventId>> starts_over_;  // the last that does
   std::uint32_t tokens_made_ = 0;

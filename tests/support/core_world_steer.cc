@@ -194,21 +194,32 @@ std::optional<CoreWorld::Id> CoreWorld::any_subscription(
 
 // --- Bringing about what is rare ----------------------------------------------------------------
 
-/// A handler's event is cancelled, and sometimes the world goes on until it is cleaned up.
-void CoreWorld::bring_about() {
-  if (profile_.crowded) return;
-  if (chance(20)) return cancel_between_tries();
+/// Of those that handlers have and that are not cancelled; those that more can happen to have more
+/// chances.
+std::optional<CoreWorld::Held> CoreWorld::any_running() {
   std::vector<std::size_t> running;
   for (std::size_t i = 0; i < held_.size(); ++i) {
     const auto& each = held_[i];
     if (each.asks || each.instead.has_value() || each.lease.cleanup || !holds(each)) continue;
     if (oracle_.is_cancelled(each.lease.event, each.lease.token)) continue;
-    // Those that more can happen to have more chances.
     const bool more = can_meet_more(each.lease.event) || is_late_as_well(each.lease);
     running.insert(running.end(), more ? 10 : 1, i);
   }
-  if (running.empty()) return;
-  const auto held = held_[running[below(running.size())]];
+  if (running.empty()) return std::nullopt;
+  return held_[running[below(running.size())]];
+}
+
+/// A handler's event is cancelled, and sometimes the world goes on until it is cleaned up.
+void CoreWorld::bring_about() {
+  if (profile_.crowded) return;
+  if (chance(20)) return cancel_between_tries();
+  auto one = any_running();
+  for (int tries = 0; !one.has_value() && tries < 3; ++tries) {
+    take(Priority::low);
+    one = any_running();
+  }
+  if (!one.has_value()) return;
+  const auto held = *one;
   const auto id = held.lease.subscription.value;
   const auto event = held.lease.event;
   ++counts["brought about"];
@@ -276,7 +287,10 @@ std::optional<std::pair<CoreWorld::Id, EventId>> CoreWorld::rare_one() {
         look(id, subscription, at->first);
       }
     }
-    for (left = 4; left > 0 && !subscription.dead.empty(); --left) {
+    if (subscription.dead.contains(subscription.last_dead)) {
+      look(id, subscription, subscription.last_dead);
+    }
+    for (left = 2; left > 0 && !subscription.dead.empty(); --left) {
       const auto index = static_cast<std::ptrdiff_t>(below(subscription.dead.size()));
       look(id, subscription, std::next(subscription.dead.begin(), index)->first);
     }
@@ -351,9 +365,14 @@ bool CoreWorld::can_meet(Command command, Id id, EventId event) {
 
 void CoreWorld::meet_what_is_rare() {
   if (profile_.crowded) return;
-  const auto again = std::exchange(starts_over_, std::nullopt);
-  const auto target = again.has_value() && chance(50) ? again : rare_one();
+  const auto target = rare_one();
   if (target.has_value()) meet_rare(target->first, target->second);
+}
+
+/// Before somebody takes it again.
+void CoreWorld::meet_what_starts_over() {
+  const auto one = std::exchange(starts_over_, std::nullopt);
+  if (one.has_value() && !profile_.crowded && chance(20)) meet_rare(one->first, one->second);
 }
 
 /// Does to it what has not been done yet to one in its state.

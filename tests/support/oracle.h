@@ -106,7 +106,8 @@ struct OracleSubscription {
   bool durable = true;
   std::uint32_t attempts_max = 5;
   std::map<EventId, Owed> owed;
-  std::map<EventId, std::uint32_t> dead;     // with attempts
+  std::map<EventId, std::uint32_t> dead;  // with attempts
+  EventId last_dead;
   std::map<EventId, std::uint64_t> settled;  // of what is kept, in which commit; 0 = in none
   EventId last_settled;
   bool paused = false;
@@ -271,6 +272,7 @@ class Oracle {
     if (subscription == nullptr) return;
     subscription->owed.erase(event);
     if (subscription->durable) subscription->dead[event] = attempts;
+    subscription->last_dead = event;
   }
   struct Parking {
     std::uint32_t attempts = 0;
