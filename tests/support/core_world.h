@@ -182,6 +182,7 @@ class CoreWorld {
   void subscribe_ephemeral();
   void reattach(core::CommitPlan& plan);
   void attach(Id id);
+  void attach_another();
   void make_late(Id id);
   void detach(Id id);
   void change_filter(core::CommitPlan& plan, Id id);

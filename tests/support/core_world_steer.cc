@@ -403,7 +403,10 @@ std::optional<Command> CoreWorld::least_known(Id id, EventId event) {
     const auto rank = static_cast<std::size_t>(std::find(kForFew.begin(), kForFew.end(), command) -
                                                kForFew.begin());
     if ((!rare && rank == kForFew.size()) || !can_meet(command, id, event)) continue;
-    const auto known = 8 * matrix.at(command, *state) + rank;
+    // An end is the end of all that is rare, so it comes last.
+    const bool ends = command == Command::crash || command == Command::power_loss ||
+                      command == Command::clean_end;
+    const auto known = 16 * matrix.at(command, *state) + rank + (ends ? 8 : 0);
     if (known >= least) continue;
     best = command;
     least = known;

@@ -72,6 +72,12 @@ void CoreWorld::attach(Id id) {
   oracle_.subscriptions.at(id).batch_linger = linger;
 }
 
+/// As programs do it, in no time after they were started.
+void CoreWorld::attach_another() {
+  const auto id = any_subscription([](const auto& each) { return !each.attached; });
+  if (id.has_value()) attach(*id);
+}
+
 void CoreWorld::detach(Id id) {
   if (oracle_.subscriptions.at(id).attached) meet(Command::detach, states_of(id));
   core::detach(*ledger_, state_of(id));
