@@ -144,7 +144,7 @@ model::EncodedEvents& CoreWorld::encode(std::size_t count) {
     if (chance(8)) event.not_before = now_.wall + static_cast<std::int64_t>(below(60)) * kSecond;
     if (chance(profile_.crowded ? 8 : 12)) {
       event.expires_at = std::max(event.not_before, now_.wall) +
-                         static_cast<std::int64_t>(1 + below(60)) * kSecond;
+                         static_cast<std::int64_t>(1 + below(pick({60, 60, 600}))) * kSecond;
     }
     // One that is cancelled refuses all of them.
     if (chance(count > 100 ? 0 : 25)) event.token = token_to_publish_under();

@@ -199,7 +199,7 @@ void CoreWorld::step() {
       // In the order of the runtime: changes, answers, publishing.
       if (chance(6) && ledger_->subscriptions.size() < 6) subscribe(plan);
       if (chance(profile_.crowded ? 1 : 6)) reattach(plan);
-      if (chance(profile_.crowded ? 1 : 20)) attach_another();
+      if (!profile_.crowded && chance(20)) attach_another();
       if (chance(8)) redrive(plan);
       if (chance(3)) pause_or_resume(plan);
       if (chance(3)) pause_or_resume_types(plan);

@@ -19,7 +19,7 @@ constexpr StateSet kRarest{EventState::signalled, EventState::cleaning_up, Event
 constexpr StateSet kSeldom = kRare | StateSet{EventState::key_wait, EventState::dead};
 constexpr auto kNothingNew = std::numeric_limits<std::uint64_t>::max();
 constexpr std::size_t kLookedAt = 64;
-constexpr std::int64_t kWaitMost = std::int64_t{100} * 1'000'000'000;
+constexpr std::int64_t kWaitMost = std::int64_t{600} * 1'000'000'000;
 
 }  // namespace
 
@@ -395,6 +395,8 @@ std::optional<Command> CoreWorld::least_known(Id id, EventId event) {
   const auto state = subscription == nullptr ? std::nullopt : state_of(*subscription, event);
   if (!state.has_value()) return std::nullopt;
   const bool rare = (kRare | kRarest).contains(*state);
+  // That is the end of all that is rare, so not often.
+  const bool may_end = chance(40);
   std::optional<Command> best;
   auto least = kNothingNew;
   const auto first = below(kCommandCount);
@@ -403,10 +405,10 @@ std::optional<Command> CoreWorld::least_known(Id id, EventId event) {
     const auto rank = static_cast<std::size_t>(std::find(kForFew.begin(), kForFew.end(), command) -
                                                kForFew.begin());
     if ((!rare && rank == kForFew.size()) || !can_meet(command, id, event)) continue;
-    // An end is the end of all that is rare, so it comes last.
     const bool ends = command == Command::crash || command == Command::power_loss ||
                       command == Command::clean_end;
-    const auto known = 16 * matrix.at(command, *state) + rank + (ends ? 8 : 0);
+    if (ends && !may_end) continue;
+    const auto known = 16 * matrix.at(command, *state) + rank;
     if (known >= least) continue;
     best = command;
     least = known;
@@ -441,15 +443,22 @@ void CoreWorld::give(Command command, Id id, EventId event) {
       case Command::stale_answer: return answer_late(plan, id, event);
       case Command::detach: return detach(id);
       case Command::remove: return remove(plan, id);
-      case Command::rewind: return rewind(plan, id);
       case Command::pause: return set_paused(plan, id, true);
       case Command::resume: return set_paused(plan, id, false);
       case Command::pause_types: return pause_types(plan, "a.x");
       case Command::resume_types:
         return resume_types(plan, std::string(*oracle_.paused_types.begin()));
-      case Command::change_filter: change_filter(plan, id); return attach(id);
-      default: return attach(id);
+      case Command::rewind: rewind(plan, id); break;
+      case Command::change_filter:
+        change_filter(plan, id);
+        attach(id);
+        break;
+      default: attach(id);
     }
+    // Whoever had something of it may answer before somebody has it again.
+    if (late_.empty() || chance(50)) return;
+    const auto& lease = late_[late_to_answer()].lease;
+    answer_late(plan, lease.subscription.value, EventId(lease.event));
   });
 }
 
