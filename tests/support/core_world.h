@@ -370,6 +370,7 @@ class CoreWorld {
   std::uint64_t suspect_serial_ = 0;
   std::uint64_t names_ = 0;
   std::uint64_t answers_at_once_ = 5;                  // at most, in a commit
+  std::optional<Kind> next_kind_;                      // of the next answer
   std::string next_key_;                               // under which the next event is published
   std::optional<std::pair<Id, EventId>> starts_over_;  // the last that does
   std::uint32_t tokens_made_ = 0;

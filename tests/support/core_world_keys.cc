@@ -1,8 +1,34 @@
 // SPDX-License-Identifier: MIT
-// The part of the world in which something is published twice.
+// The part of the world with keys: those that order events, and those under which something is
+// published twice.
 #include "support/core_world.h"
 
 namespace holdfast::testing {
+
+std::string CoreWorld::any_ordering_key() { return "key " + std::to_string(below(4)); }
+
+/// As whoever encodes an event finds it in the journal.
+void CoreWorld::note_stored_key(model::EncodedEvents& events, const std::string& key) {
+  const auto stored = store_.ordering_keys.find(key);
+  if (stored == store_.ordering_keys.end()) return;
+  events.last_admission().stored_last = stored->second.last;
+}
+
+/// What somebody may expect to be the last of a key.
+void CoreWorld::expect_last(const core::CommitPlan& plan) {
+  const auto key = any_ordering_key();
+  EventId last;
+  if (const auto known = oracle_.by_key.find(key); known != oracle_.by_key.end()) {
+    last = known->second.back();
+    if (last.sequence < ledger_->lanes[last.priority].trim) last = {};
+  }
+  const auto stored = store_.ordering_keys.find(key);
+  const auto newest = stored == store_.ordering_keys.end() ? EventId{} : stored->second.newest;
+  require(plan.check_last(key, last, newest).ok(), "the last of a key is not known");
+  const EventId other{last.priority, last.sequence + 1};
+  require(plan.check_last(key, other, newest) == StatusCode::conflict, "any last of a key will do");
+  ++counts[last.sequence == 0 ? "no last of a key" : "last of a key"];
+}
 
 std::string CoreWorld::any_key() {
   return chance(30) ? "k" + std::to_string(below(chance(50) ? 12 : 300)) : "";

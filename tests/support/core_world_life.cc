@@ -188,7 +188,7 @@ void CoreWorld::step() {
   if (chance(20)) pass_some_gate();
   if (chance(20)) put_some_back();
   meet_what_starts_over();
-  if (chance(2)) bring_about();
+  if (chance(3)) bring_about();
   if (chance(4)) meet_what_is_rare();
   scheduler_->advance(now_);
   const auto what = below(1'000);

@@ -158,6 +158,7 @@ core::Answer::Kind CoreWorld::rarest_kind(const Held& held, Kind kind) {
       {Kind::release, Command::release},
       {Kind::abandon, Command::abandon},
   }};
+  if (next_kind_.has_value()) return *std::exchange(next_kind_, std::nullopt);
   if (profile_.crowded || !holds(held)) return kind;
   if (held.lease.suspect && chance(40)) return Kind::snooze;
   if (!chance(70)) return kind;
@@ -227,15 +228,21 @@ void CoreWorld::bring_about() {
     end_process(Command::crash);
     return meet_rare(id, event);
   }
-  commit([&](CommitPlan& plan) { cancel_event(plan, event); });
-  if (chance(40)) return meet_rare(id, event);
-  commit([&](CommitPlan& plan) {
+  const auto give_answer = [&](CommitPlan& plan) {
     std::erase_if(held_, [&](const Held& each) { return each.serial == held.serial; });
     answer(plan, held);
-  });
+  };
+  if (chance(25)) {
+    next_kind_ = pick({Kind::reject, Kind::reject, Kind::release, Kind::retry});
+    commit(give_answer);
+    return meet_rare(id, event);
+  }
+  commit([&](CommitPlan& plan) { cancel_event(plan, event); });
+  if (chance(40)) return meet_rare(id, event);
+  commit(give_answer);
   if (chance(30)) return meet_rare(id, event);
   scheduler_->advance(now_);
-  for (int tries = 0; tries < 6 && take(Priority::low); ++tries) {
+  for (int tries = 0; tries < 10 && take(Priority::low); ++tries) {
     const auto lease = held_.back().lease;
     if (lease.cleanup) return meet_rare(lease.subscription.value, lease.event);
   }
@@ -372,18 +379,19 @@ void CoreWorld::meet_what_is_rare() {
 /// Before somebody takes it again.
 void CoreWorld::meet_what_starts_over() {
   const auto one = std::exchange(starts_over_, std::nullopt);
-  if (one.has_value() && !profile_.crowded && chance(20)) meet_rare(one->first, one->second);
+  if (one.has_value() && !profile_.crowded && chance(35)) meet_rare(one->first, one->second);
 }
 
 /// Does to it what has not been done yet to one in its state.
 void CoreWorld::meet_rare(Id id, EventId event) {
+  std::optional<Command> command;
   do {
-    const auto command = least_known(id, event);
+    command = least_known(id, event);
     if (!command.has_value()) return;
     ++counts["met something rare"];
     give(*command, id, event);
     scheduler_->advance(now_);
-  } while (chance(30));
+  } while (command == Command::pause || chance(30));
 }
 
 std::optional<Command> CoreWorld::least_known(Id id, EventId event) {
