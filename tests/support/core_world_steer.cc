@@ -224,7 +224,7 @@ void CoreWorld::bring_about() {
   const auto id = held.lease.subscription.value;
   const auto event = held.lease.event;
   ++counts["brought about"];
-  if (chance(15)) {
+  if (chance(10)) {
     end_process(Command::crash);
     return meet_rare(id, event);
   }
@@ -379,7 +379,7 @@ void CoreWorld::meet_what_is_rare() {
 /// Before somebody takes it again.
 void CoreWorld::meet_what_starts_over() {
   const auto one = std::exchange(starts_over_, std::nullopt);
-  if (one.has_value() && !profile_.crowded && chance(35)) meet_rare(one->first, one->second);
+  if (one.has_value() && !profile_.crowded && chance(60)) meet_rare(one->first, one->second);
 }
 
 /// Does to it what has not been done yet to one in its state.
@@ -397,14 +397,14 @@ void CoreWorld::meet_rare(Id id, EventId event) {
 std::optional<Command> CoreWorld::least_known(Id id, EventId event) {
   // What few can meet goes before what all can.
   static constexpr std::array<Command, 8> kForFew = {
-      Command::token_timeout, Command::expiry,        Command::stale_answer, Command::due,
-      Command::cancel_token,  Command::publish_again, Command::resume,       Command::rewind};
+      Command::token_timeout, Command::expiry, Command::stale_answer, Command::due,
+      Command::rewind,        Command::resume, Command::cancel_token, Command::publish_again};
   const auto* subscription = oracle_.find(id);
   const auto state = subscription == nullptr ? std::nullopt : state_of(*subscription, event);
   if (!state.has_value()) return std::nullopt;
   const bool rare = (kRare | kRarest).contains(*state);
-  // That is the end of all that is rare, so not often.
-  const bool may_end = chance(40);
+  // That is the end of all that is rare, and costs time; so not often.
+  const bool may_end = chance(*state == EventState::starts_over ? 60 : 12);
   std::optional<Command> best;
   auto least = kNothingNew;
   const auto first = below(kCommandCount);
