@@ -195,8 +195,14 @@ void CommitPlan::bury(SubscriptionState& subscription, const Lease& lease, std::
                               .chunk = lease.chunk->extract(lease.event.sequence),
                               .cleanup = lease.cleanup,
                               .started = lease.started_then()}});
-    ++subscription.lanes[lease.event.priority].dead;
-    ledger_.dead_letters.add({lease.subscription, lease.event});
+    const DeadLetterIndex::Name name{lease.subscription, lease.event};
+    // It takes the place of another when what had been given up is compensated, and that is too.
+    if (ledger_.dead_letters.contains(name)) {
+      ledger_.dead_letters.erase(name);
+    } else {
+      ++subscription.lanes[lease.event.priority].dead;
+    }
+    ledger_.dead_letters.add(name);
   }
   settle(subscription, lease, is_kept(subscription, lease));
   note_member_ended(subscription, lease, Settled::dead, reason);
