@@ -222,7 +222,9 @@ CommitPlan::Settlement CommitPlan::end(SubscriptionState& subscription, const Le
     case Settled::expired: ++subscription.expired; break;
     case Settled::dead: break;
   }
-  settle(subscription, lease, how == Settled::acked && is_kept(subscription, lease));
+  // What was begun and passed over then may have left something as well.
+  const bool did = how == Settled::acked || (how == Settled::skipped && lease.started);
+  settle(subscription, lease, did && is_kept(subscription, lease));
   note_member_ended(subscription, lease, how, {});
   return {Settlement::Effect::settled, how, {}};
 }
