@@ -112,9 +112,10 @@ void Operations::forget(SubscriptionId subscription) {
 
 std::optional<OperationId> Operations::of(SubscriptionId subscription) const {
   for (const auto& [id, operation] : operations_) {
+    if (operation.has_ended()) continue;
     for (const auto& member : operation.members) {
       if (member.held.contains(subscription) || member.kept.contains(subscription) ||
-          member.begun.contains(subscription)) {
+          member.begun.contains(subscription) || member.failed.contains(subscription)) {
         return id;
       }
     }

@@ -95,7 +95,8 @@ class Operations {
   [[nodiscard]] bool is_turn_of(EventId event, bool cleanup);
   /// `subscription` is gone, with everything of it.
   void forget(SubscriptionId subscription);
-  /// A member of one that has not ended is held, kept or begun by it: why it cannot be set back.
+  /// A member of one that has not ended is held, kept or begun by it, or has been undone in vain:
+  /// why it cannot be set back.
   [[nodiscard]] std::optional<OperationId> of(SubscriptionId subscription) const;
 
   std::vector<OperationId> take_expired(base::BusTime now) { return deadlines_.take_expired(now); }
