@@ -95,7 +95,8 @@ bool Operations::is_turn_of(EventId event, bool cleanup) {
   const auto [operation, member] = find(event);
   if (member == nullptr) return true;
   const auto index = member->record.index;
-  if (operation->goes_back()) return !cleanup || index + 1 == operation->turn;
+  // Who is not waited for may come to it when those before it are being undone already.
+  if (operation->goes_back()) return !cleanup || index + 1 >= operation->turn;
   return !operation->is_open() || !operation->record.sequential || index <= operation->turn;
 }
 
