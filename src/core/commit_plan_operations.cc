@@ -184,8 +184,9 @@ void CommitPlan::note_member_ended(const SubscriptionState& subscription, const 
   switch (how) {
     case Settled::acked:
     case Settled::skipped:
+      // It has been claimed, if by nobody else: this one may want others by now.
       if (member->record.state == MemberState::pending &&
-          ledger_.is_ended(lease.chunk->event(lease.event.sequence))) {
+          !ledger_.is_owed(lease.chunk->event(lease.event.sequence))) {
         put_member(*member, MemberState::done);
         advance(*operation);
       }
