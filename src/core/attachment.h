@@ -35,7 +35,8 @@ void pause(SubscriptionState& subscription);
 void resume(Scheduler& scheduler, SubscriptionState& subscription, const base::Now& now);
 
 /// `record` as it becomes when its filter changes while the lanes stand at `next`; earlier filters
-/// that no owed event is old enough for (`floor`) are forgotten.
+/// that nothing owed is old enough for, and no pending member of an operation (`floor`), are
+/// forgotten: without them it looks as if it had claimed what it never wanted.
 model::SubscriptionRecord with_filter(const model::SubscriptionRecord& record,
                                       model::FilterRecord filter, const PerLane<Sequence>& floor,
                                       const PerLane<Sequence>& next);

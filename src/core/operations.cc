@@ -124,4 +124,16 @@ std::optional<OperationId> Operations::of(SubscriptionId subscription) const {
   return std::nullopt;
 }
 
+model::PerLane<model::Sequence> Operations::oldest_pending(
+    model::PerLane<model::Sequence> below) const {
+  for (const auto& [id, operation] : operations_) {
+    if (!operation.is_open()) continue;
+    for (const auto& [record, held, kept, begun, failed] : operation.members) {
+      auto& oldest = below[record.event.priority];
+      if (record.state == MemberState::pending) oldest = std::min(oldest, record.event.sequence);
+    }
+  }
+  return below;
+}
+
 }  // namespace holdfast::core

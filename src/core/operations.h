@@ -99,6 +99,10 @@ class Operations {
   /// why it cannot be set back.
   [[nodiscard]] std::optional<OperationId> of(SubscriptionId subscription) const;
 
+  /// `below`, or in each lane the first member that is pending, when that is before.
+  [[nodiscard]] model::PerLane<model::Sequence> oldest_pending(
+      model::PerLane<model::Sequence> below) const;
+
   std::vector<OperationId> take_expired(base::BusTime now) { return deadlines_.take_expired(now); }
   [[nodiscard]] std::optional<base::BusTime> next_deadline() const { return deadlines_.next(); }
 

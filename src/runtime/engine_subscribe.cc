@@ -244,7 +244,8 @@ Result<SubscriptionId> Engine::attach_durable(
   } else if (filter_changed) {
     PerLane<Sequence> next;
     for (const auto lane : kAllPriorities) next[lane] = state_.ledger.lanes[lane].next;
-    record = core::with_filter(record, {options.types, options.match}, from, next);
+    record = core::with_filter(record, {options.types, options.match},
+                               state_.ledger.operations.oldest_pending(from), next);
     if (record.earlier.size() > kEarlierFiltersMax) {
       return Status(StatusCode::resource_exhausted,
                     "the filter of \"" + options.name + "\" changed " +
