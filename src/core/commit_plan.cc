@@ -130,6 +130,7 @@ void CommitPlan::settle(SubscriptionState& subscription, const Lease& lease, boo
     lane.settle(lease.ticket);
   }
   --lane.owed;
+  if (lease.cleanup) subscription.compensations.erase(lease.event);
   touch(subscription, lease.event.priority);
   note_ended(subscription, lease);
   subscription.keys.erase(lease.event);

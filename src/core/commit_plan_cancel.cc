@@ -75,6 +75,8 @@ void CommitPlan::note_published(TokenId id, EventId event) {
 /// `subscription` is not owed the event any more; whether anybody is.
 void CommitPlan::note_ended(const SubscriptionState& subscription, const Lease& lease) {
   if (lease.token.value == 0 || !subscription.durable || lease.chunk == nullptr) return;
+  // It ended when it was acknowledged.
+  if (lease.is_compensation()) return;
   auto* token = ledger_.cancellations.find(lease.token);
   // What a cancel has counted stands.
   if (token == nullptr || token->cancelled() ||

@@ -315,6 +315,7 @@ void CommitPlan::undo_kept(Operations::Member& member) {
     ++lane.parked;
     lane.parked_events.add(event.sequence);
     subscription->keys.add(event, place);
+    subscription->compensations.insert(event);
     member.begun.insert(id);
     touch(*subscription, event.priority);
     make_due(*subscription, event, model::kKeptDue, {.cleanup = true});

@@ -17,7 +17,9 @@ bool CommitPlan::redrive(const model::DeadLetterRecord& letter) {
       ledger_.cancellations.is_cancelled(letter.event, view.token)) {
     return false;
   }
-  if (ledger_.cancellations.find(view.token) != nullptr && ledger_.is_ended(view)) {
+  const bool is_compensation = letter.cleanup && !letter.started;
+  if (!is_compensation && ledger_.cancellations.find(view.token) != nullptr &&
+      ledger_.is_ended(view)) {
     shift_ended({{view.token, -1}});
   }
   // Of others the gate finds out.
@@ -35,6 +37,7 @@ bool CommitPlan::redrive(const model::DeadLetterRecord& letter) {
                             .place = place},
                            letter.chunk});
   subscription->keys.add(letter.event, place);
+  if (is_compensation) subscription->compensations.insert(letter.event);
   ledger_.dead_letters.erase({letter.subscription, letter.event});
   --lane.dead;
   ++lane.owed;

@@ -59,6 +59,7 @@ void Recovery::add_parked(SubscriptionState& subscription, const model::Settleme
   lane.parked_events.add(record.event.sequence);
   if (model::is_paused_due(record.due)) ++lane.paused;
   subscription.keys.add(record.event, record.place);
+  if (record.cleanup && !record.started) subscription.compensations.insert(record.event);
   if (!at) return;
   if (record.started || record.cleanup) at.member->begun.insert(id);
   if (model::clock_of(record.due) == model::DueClock::none) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "core/delivery_lane.h"
@@ -107,10 +108,17 @@ struct SubscriptionState {
     const auto& lane = lanes[event.priority];
     return lane.is_with_handler(event.sequence) && lane.taken(event.sequence).lease == lease;
   }
+  /// Parked to be undone, and acknowledged before: not owed as events any more.
+  std::set<EventId> compensations;
+  /// It is parked as an event, or to be cleaned up.
+  [[nodiscard]] bool has_parked(EventId event) const {
+    return lanes[event.priority].parked_events.contains(event.sequence) &&
+           !compensations.contains(event);
+  }
   /// It is owed `event`, which it may or may not want.
   [[nodiscard]] bool owes(const EventView& event, Sequence offered) const {
     const auto& lane = lanes[event.id.priority];
-    if (lane.parked_events.contains(event.id.sequence)) return true;
+    if (lane.parked_events.contains(event.id.sequence)) return has_parked(event.id);
     return !lane.is_settled(event.id.sequence, offered) && interest->wants(event);
   }
 

@@ -19,8 +19,7 @@ bool TokenChange::ends(const EventView& event) const {
   const bool dead = known != nullptr && ledger_.dead_letters.contains({known->record.id, event.id});
   const bool settled =
       known != nullptr && known->lanes[lane].is_settled(event.id.sequence, bus_lane.offered);
-  const bool parked =
-      known != nullptr && known->lanes[lane].parked_events.contains(event.id.sequence);
+  const bool parked = known != nullptr && known->has_parked(event.id);
   const bool owed = after_.owed_from.has_value()
                         ? (wants && event.id.sequence >= (*after_.owed_from)[lane]) ||
                               (parked && event.id.sequence < after_.parked_before[lane])
