@@ -298,6 +298,7 @@ class CommitPlan {
   void go_back(Composite& operation, const std::string& reason);
   void undo(Composite& operation);
   void undo_kept(Operations::Member& member);
+  void keep_begun_again(SubscriptionState& subscription, EventId event);
   [[nodiscard]] bool is_with_handler(EventId event) const;
   void end(Composite& operation, OperationState state);
   void note_dropped(const DeadLetterIndex::Name& letter);

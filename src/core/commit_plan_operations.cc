@@ -268,15 +268,51 @@ void CommitPlan::go_back(Composite& operation, const std::string& reason) {
       add(model::PutTombstone{{event, now_.wall, why}});
     }
     for (auto& [id, subscription] : ledger_.subscriptions) {
-      if (!subscription->is_leased(event)) continue;
-      signalled_.emplace_back(id, event);
-      keep_for_cleanup(*subscription, event);
+      if (subscription->is_leased(event)) {
+        signalled_.emplace_back(id, event);
+        keep_for_cleanup(*subscription, event);
+      } else {
+        keep_begun_again(*subscription, event);
+      }
     }
     // They end, since nobody has begun them.
     wake(member);
   }
   operation.turn = operation.members.size();
   undo(operation);
+}
+
+/// A handler has had it, and is to start over: from here on that is in the journal, and waited for.
+void CommitPlan::keep_begun_again(SubscriptionState& subscription, EventId event) {
+  auto& lane = subscription.lanes[event.priority];
+  if (!subscription.durable || !subscription.attached || !ledger_.cleans_up(subscription, event) ||
+      !lane.is_in_row(event.sequence)) {
+    return;
+  }
+  const auto& keys = subscription.keys;
+  const bool starts_over = lane.is_due(event.sequence)
+                               ? !lane.is_unseen(event.sequence)
+                               : keys.is_held(event) && !keys.is_unseen(event);
+  if (!starts_over) return;
+  const auto taken = lane.taken(event.sequence);
+  add(model::PutSettlement{{.subscription = subscription.record.id,
+                            .event = event,
+                            .attempts = 0,
+                            .due = in(0),
+                            .suspect = false,
+                            .last_error = {},
+                            .started = true,
+                            .cleanup = true,
+                            .place = subscription.keys.place(event)},
+                           taken.chunk->extract(event.sequence)});
+  lane.settle(taken.ticket);
+  ++lane.parked;
+  lane.parked_events.add(event.sequence);
+  touch(subscription, event.priority);
+  if (!lane.mark_due_parked(event.sequence, in(0), true)) {
+    subscription.keys.mark_parked(event, in(0), true, true);
+  }
+  note_begun(subscription, event);
 }
 
 bool CommitPlan::is_with_handler(EventId event) const {

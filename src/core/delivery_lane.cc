@@ -129,11 +129,10 @@ void DeliveryLane::settle_ahead(Sequence sequence) {
   cover(covered_);
 }
 
-bool DeliveryLane::mark_due_parked(Sequence sequence, model::DueTime due) {
+bool DeliveryLane::mark_due_parked(Sequence sequence, model::DueTime due, bool cleanup) {
   const auto found = due_.find(sequence);
   if (found == due_.end()) return false;
-  found->second.parked = true;
-  found->second.due = due;
+  found->second.mark_parked(due, cleanup);
   return true;
 }
 

@@ -65,6 +65,14 @@ class DeliveryLane {
     ChunkPtr chunk;           // null: to be read from its parked copy
     Ticket ticket = 0;        // when not parked
     base::BusTime since = 0;  // when it became ready
+
+    void mark_parked(model::DueTime at, bool as_cleanup) {
+      parked = true;
+      due = at;
+      if (!as_cleanup) return;
+      cleanup = true;
+      attempts = 0;
+    }
   };
 
   static constexpr std::size_t kWindowEventsMax = 4'096;
@@ -137,8 +145,9 @@ class DeliveryLane {
   void release(Ticket ticket);
   /// An event that is not in memory, at or above the floor: only before anything was taken.
   void settle_ahead(Sequence sequence);
-  /// It has been parked while it waited in `due`; false when it does not.
-  bool mark_due_parked(Sequence sequence, model::DueTime due);
+  /// It has been parked while it waited in `due`, as a clean-up or as it was; false when it does
+  /// not wait there.
+  bool mark_due_parked(Sequence sequence, model::DueTime due, bool cleanup = false);
   /// The oldest that is taken and not settled, if the row is so long that it should be parked.
   [[nodiscard]] std::optional<Taken> overdue() const;
   [[nodiscard]] bool is_taken(Ticket ticket) const noexcept;

@@ -72,11 +72,10 @@ void KeyOrder::hold(EventId event, Due due) {
   changed_.insert(entry.place.key.hash);
 }
 
-bool KeyOrder::mark_parked(EventId event, model::DueTime due, bool stored) {
+bool KeyOrder::mark_parked(EventId event, model::DueTime due, bool stored, bool cleanup) {
   const auto found = entries_.find(event);
   if (found == entries_.end() || !found->second.held.has_value()) return false;
-  found->second.held->parked = true;
-  found->second.held->due = due;
+  found->second.held->mark_parked(due, cleanup);
   if (stored) found->second.held->chunk.reset();
   return true;
 }

@@ -55,7 +55,7 @@ class KeyOrder {
   /// Held, and no handler has seen it.
   [[nodiscard]] bool is_unseen(EventId event) const;
   /// It was parked while it is held; false when it is not held. `stored`: with a copy on disk.
-  bool mark_parked(EventId event, model::DueTime due, bool stored);
+  bool mark_parked(EventId event, model::DueTime due, bool stored, bool cleanup = false);
   /// It is settled.
   void erase(EventId event);
   /// Only those are left of which `is_parked` is true, and none is held or running.
