@@ -145,17 +145,18 @@ bool CommitPlan::is_kept(const SubscriptionState& subscription, const Lease& lea
 void CommitPlan::keep_for_undo(const SubscriptionState& subscription, const Lease& lease) {
   auto place = subscription.keys.place(lease.event);
   place.key.after = {};
-  add(model::PutSettlement{{.subscription = lease.subscription,
-                            .event = lease.event,
-                            .attempts = 0,
-                            .due = model::kKeptDue,
-                            .suspect = false,
-                            .last_error = {},
-                            .started = false,
-                            .cleanup = true,
-                            .place = place},
-                           lease.parked ? nullptr : lease.chunk->extract(lease.event.sequence),
-                           lease.due});
+  add(model::PutSettlement{
+      {.subscription = lease.subscription,
+       .event = lease.event,
+       .attempts = 0,
+       .due = model::kKeptDue,
+       .suspect = false,
+       .last_error = {},
+       .started = false,
+       .cleanup = true,
+       .place = place},
+      lease.parked && !lease.unstored ? nullptr : lease.chunk->extract(lease.event.sequence),
+      lease.due});
   ledger_.operations.find(lease.event).member->kept.insert_or_assign(lease.subscription, place);
 }
 

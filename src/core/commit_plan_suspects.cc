@@ -77,6 +77,7 @@ bool CommitPlan::accuse(const Suspect& suspect) {
     lease.chunk = suspect.chunk;
     lease.parked = true;
     lease.due = suspect.due;
+    lease.unstored = !suspect.parked;
     lease.token = view.token;
     lease.cleanup = suspect.cleanup || newly_cancelled;
     lease.started = suspect.started;

@@ -26,6 +26,7 @@ struct Lease {
   DeliveryLane::Ticket ticket = 0;  ///< When not parked.
   bool parked = false;
   model::DueTime due = 0;  ///< When parked: what its record says.
+  bool unstored = false;   ///< When parked: there is no record, and no copy, of it yet.
   bool suspect = false;
   bool started = false;  ///< A handler has seen it before.
   bool cleanup = false;  ///< Its event is cancelled: it is for `on_cancel`, or `compensate`.
