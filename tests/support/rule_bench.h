@@ -48,12 +48,16 @@ class RuleBench {
     if (state_ != nullptr) attach();
   }
   void attach() { core::attach(*ledger_, *scheduler_, *state_, {8, {}, false}, now_); }
-  void subscribe(bool compensates = true) {
+  void subscribe(bool compensates = true, std::vector<std::string> types = {},
+                 std::uint64_t owed = 0) {
     model::SubscriptionRecord record;
     record.id = ledger_->next_id();
     record.name = "s";
     record.compensates = compensates;
-    commit([&](core::CommitPlan& plan) { state_ = &plan.create(record, {}); });
+    record.filter.types = std::move(types);
+    model::PerLane<core::CommitPlan::Backlog> backlog;
+    backlog[Priority::normal].owed = owed;
+    commit([&](core::CommitPlan& plan) { state_ = &plan.create(record, backlog); });
     attach();
   }
   void subscribe_ephemeral() {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The rules of operations, one by one: whose turn it is, what is kept, and the way back.
+#include <set>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -13,17 +16,29 @@ constexpr OperationId kId{77};
 
 class OperationRule : public ::testing::Test, protected holdfast::testing::RuleBench {
  protected:
-  void begin(std::size_t members, const OperationOptions& options = {}) {
+  void begin(std::size_t members, const OperationOptions& options = {}, TokenId token = {},
+             OperationId id = kId) {
     model::EncodedEvents events;
-    for (std::size_t i = 0; i < members; ++i) events.add({.type = "a"}, 1, kId);
+    for (std::size_t i = 0; i < members; ++i) events.add({.type = "a", .token = token}, 1, id);
     std::vector<EventId> ids;
     commit([&](CommitPlan& plan) {
       ASSERT_TRUE(plan.make_room(1, members).ok());
-      plan.begin_operation(kId, options);
+      plan.begin_operation(id, options);
       plan.publish(events, true, ids);
-      ASSERT_TRUE(plan.seal(kId).ok());
+      ASSERT_TRUE(plan.seal(id).ok());
     });
   }
+  /// As whoever subscribes again with another one.
+  void change_filter(std::vector<std::string> types) {
+    model::PerLane<model::Sequence> next;
+    for (const auto lane : kAllPriorities) next[lane] = ledger_->lanes[lane].next;
+    const auto record = with_filter(state_->record, {std::move(types), {}},
+                                    ledger_->operations.oldest_pending(next), next);
+    commit([&](CommitPlan& plan) { plan.change(*state_, record, {}); });
+    attach();
+  }
+  /// Until every retry is due.
+  void wait() { advance(3'600'000'000'000); }
   [[nodiscard]] OperationState state() const { return ledger_->operations.find(kId)->record.state; }
 };
 
@@ -127,8 +142,7 @@ TEST_F(OperationRule, MemberThatRetriesIsUndoneToo) {
   EXPECT_EQ(next(Kind::retry), 1U);
   commit([&](CommitPlan& plan) { EXPECT_TRUE(plan.roll_back(kId, "no").ok()); });
   EXPECT_EQ(state(), OperationState::rolling_back);
-  now_.bus += 3'600'000'000'000;
-  scheduler_->advance(now_);
+  wait();
   EXPECT_EQ(next(), 1U);
   EXPECT_TRUE(cleanup_);
   EXPECT_EQ(state(), OperationState::rolled_back);
@@ -140,8 +154,7 @@ TEST_F(OperationRule, ThoseThatRanTogetherAreUndoneFromTheLastToTheFirst) {
   EXPECT_EQ(next(Kind::retry), 1U);
   EXPECT_EQ(next(Kind::retry), 2U);
   commit([&](CommitPlan& plan) { EXPECT_TRUE(plan.roll_back(kId, "no").ok()); });
-  now_.bus += 3'600'000'000'000;
-  scheduler_->advance(now_);
+  wait();
   EXPECT_EQ(next(), 2U);
   EXPECT_EQ(next(), 1U);
   EXPECT_EQ(state(), OperationState::rolled_back);
@@ -154,6 +167,163 @@ TEST_F(OperationRule, OldestThatHasEndedMakesRoom) {
   commit([&](CommitPlan& plan) { EXPECT_TRUE(plan.make_room(1, 0).ok()); });
   EXPECT_EQ(ledger_->operations.find(kId), nullptr);
   EXPECT_TRUE(store_.operations.empty());
+}
+
+TEST_F(OperationRule, CompensationThatIsGivenUpTakesThePlaceOfTheDeadLetterOfItsEvent) {
+  subscribe();
+  begin(1);
+  EXPECT_EQ(next(Kind::reject), 1U);
+  EXPECT_EQ(next(Kind::reject), 1U);
+  EXPECT_EQ(state(), OperationState::rollback_failed);
+  EXPECT_EQ(state_->lanes[Priority::normal].dead, 1U);
+  const auto letter = store_.dead.begin()->second;
+  commit([&](CommitPlan& plan) { EXPECT_TRUE(plan.redrive(letter)); });
+  EXPECT_EQ(next(), 1U);
+  EXPECT_EQ(state(), OperationState::rolled_back);
+  EXPECT_EQ(state_->lanes[Priority::normal].dead, 0U);
+}
+
+TEST_F(OperationRule, WhatWasBegunAndPassedOverThenIsUndoneToo) {
+  subscribe();
+  begin(2);
+  EXPECT_EQ(next(Kind::retry), 1U);
+  wait();
+  EXPECT_EQ(next(Kind::skip), 1U);
+  EXPECT_EQ(next(Kind::reject), 2U);
+  EXPECT_EQ(next(), 2U);
+  EXPECT_EQ(next(), 1U);
+  EXPECT_TRUE(cleanup_);
+  EXPECT_EQ(state(), OperationState::rolled_back);
+}
+
+TEST_F(OperationRule, FailedCompensationIsNeededAndWhatHasEndedIsNot) {
+  subscribe();
+  begin(1);
+  EXPECT_EQ(next(Kind::reject), 1U);
+  EXPECT_EQ(next(Kind::reject), 1U);
+  EXPECT_TRUE(ledger_->operations.of(state_->record.id).has_value());
+  const auto letter = store_.dead.begin()->second;
+  commit([&](CommitPlan& plan) { EXPECT_TRUE(plan.redrive(letter)); });
+  EXPECT_EQ(next(), 1U);
+  EXPECT_FALSE(ledger_->operations.of(state_->record.id).has_value());
+}
+
+TEST_F(OperationRule, WhoComesLateToACommittedOneIsFree) {
+  subscribe();
+  begin(1);
+  EXPECT_EQ(next(), 1U);
+  EXPECT_EQ(state(), OperationState::committed);
+  subscribe(true, {}, 1);
+  EXPECT_EQ(next(Kind::retry), 1U);
+  EXPECT_FALSE(ledger_->operations.of(state_->record.id).has_value());
+}
+
+TEST_F(OperationRule, AcknowledgedIsDoneAlsoByWhoWantsOthersByNow) {
+  subscribe();
+  begin(1);
+  EXPECT_EQ(next(Kind::retry), 1U);
+  change_filter({"b"});
+  wait();
+  EXPECT_EQ(next(), 1U);
+  EXPECT_EQ(state(), OperationState::committed);
+}
+
+TEST_F(OperationRule, ChangedFilterClaimsNothingThatWasNotWantedBefore) {
+  subscribe(true, {"b"});
+  begin(1);
+  change_filter({"a", "b"});
+  const auto chunk = store_.chunks[Priority::normal].begin()->second;
+  commit([&](CommitPlan& plan) {
+    EXPECT_FALSE(plan.revisit({{EventId{Priority::normal, 1}, chunk}}));
+  });
+  EXPECT_EQ(state(), OperationState::open);
+}
+
+TEST_F(OperationRule, CompensationEndsNoEventOfATokenASecondTime) {
+  const TokenId token{5};
+  commit([&](CommitPlan& plan) { EXPECT_TRUE(plan.make_token(token, 0).ok()); });
+  subscribe();
+  begin(2, {}, token);
+  EXPECT_EQ(next(), 1U);
+  EXPECT_EQ(next(Kind::reject), 2U);
+  EXPECT_EQ(ledger_->cancellations.find(token)->record.ended, 2U);
+  EXPECT_EQ(next(), 2U);
+  EXPECT_EQ(next(), 1U);
+  EXPECT_EQ(state(), OperationState::rolled_back);
+  EXPECT_EQ(ledger_->cancellations.find(token)->record.ended, 2U);
+}
+
+TEST_F(OperationRule, WhoIsNotWaitedForIsNotHeldForEver) {
+  subscribe();
+  model::SubscriptionRecord record;
+  record.id = ledger_->next_id();
+  auto& ephemeral = ledger_->add(record, false);
+  attach(*ledger_, *scheduler_, ephemeral, {8, {}, true}, now_);
+  begin(1, {.sequential = false});
+  auto first = take();
+  auto second = take();
+  ASSERT_TRUE(first.has_value() && second.has_value());
+  if (first->subscription != record.id) std::swap(first, second);
+  answer(*second);
+  EXPECT_EQ(state(), OperationState::committed);
+  answer(*first);
+
+  const OperationId other{78};
+  begin(2, {.sequential = false}, {}, other);
+  std::vector<Lease> leases;
+  while (auto lease = take()) leases.push_back(*lease);
+  ASSERT_EQ(leases.size(), 4U);
+  commit([&](CommitPlan& plan) { EXPECT_TRUE(plan.roll_back(other, "no").ok()); });
+  for (const auto& lease : leases) {
+    if (lease.subscription != record.id) answer(lease);
+  }
+  const auto last = take();
+  ASSERT_TRUE(last.has_value());
+  EXPECT_EQ(last->event.sequence, 3U);
+  answer(*last);
+  for (const auto& lease : leases) {
+    if (lease.subscription == record.id && lease.event == last->event) answer(lease);
+  }
+  // One of the two is the clean-up of the ephemeral one, whose turn is over.
+  std::set<model::SubscriptionId> given;
+  while (const auto lease = take()) given.insert(lease->subscription);
+  EXPECT_TRUE(given.contains(record.id));
+}
+
+TEST_F(OperationRule, HandlerThatIsToStartOverHasBegun) {
+  subscribe();
+  begin(2);
+  EXPECT_EQ(next(), 1U);
+  const auto second = take();
+  ASSERT_TRUE(second.has_value());
+  scheduler_->finish(*second);
+  scheduler_->run_again(*second);
+  commit([&](CommitPlan& plan) { EXPECT_TRUE(plan.roll_back(kId, "no").ok()); });
+  EXPECT_EQ(state(), OperationState::rolling_back);
+  start();
+  EXPECT_EQ(next(), 2U);
+  EXPECT_TRUE(cleanup_);
+  EXPECT_EQ(next(), 1U);
+  EXPECT_EQ(state(), OperationState::rolled_back);
+}
+
+TEST_F(OperationRule, WhatDiesWithTheProcessInItsOnlyAttemptIsKeptWithItsCopy) {
+  subscribe();
+  begin(1);
+  const auto lease = take();
+  ASSERT_TRUE(lease.has_value());
+  start();
+  commit([&](CommitPlan& plan) {
+    EXPECT_TRUE(plan.accuse({.subscription = lease->subscription,
+                             .event = lease->event,
+                             .attempts = state_->record.attempts_max - 1,
+                             .chunk = lease->chunk}));
+  });
+  EXPECT_TRUE(store_.parked.contains({lease->subscription, lease->event}));
+  start();
+  EXPECT_EQ(next(), 1U);
+  EXPECT_TRUE(cleanup_);
+  EXPECT_EQ(state(), OperationState::rolled_back);
 }
 
 }  // namespace
