@@ -247,6 +247,8 @@ Result<RewindReceipt> Engine::rewind(std::string_view name, const Start& positio
     if (rewinding.again) continue;
     HOLDFAST_TRY(committed.status());
     rewinding.receipt.commit = committed->commit;
+    // What it owes no more may have been what an operation waited for.
+    HOLDFAST_TRY(revisit_operations());
     return rewinding.receipt;
   }
 }

@@ -433,6 +433,16 @@ TEST_P(OperationTest, RewindIsRefusedWhileAnOperationNeedsWhatItWouldForget) {
   EXPECT_EQ(must(bus->operation(operation.id())).state, OperationState::committed);
 }
 
+TEST_P(OperationTest, RewindLetsGoOfAMemberThatNobodyHasBegun) {
+  open();
+  must(bus->subscribe({.name = "other"}, [](Delivery&) {})).end();
+  auto s = subscribe(compensating());
+  const auto receipt = publish({"1", "2"});
+  ASSERT_TRUE(done.wait_for_count(1));
+  must(bus->rewind("other", Start::new_only()));
+  EXPECT_EQ(ended(receipt.operation_id), OperationState::committed);
+}
+
 TEST_P(OperationTest, LimitsAndBadInputAreToldAndChangeNothing) {
   options.limits.operations_max = 2;
   options.limits.operation_members_max = 3;
