@@ -293,7 +293,7 @@ class CommitPlan {
   void release_ephemeral(SubscriptionState& subscription);
   void make_due(SubscriptionState& subscription, EventId event, model::DueTime was_due,
                 ParkedWindow::Entry entry);
-  void wake(Operations::Member& member);
+  void wake(Operations::Member& member, bool also_paused = false);
   void advance(Composite& operation);
   void go_back(Composite& operation, const std::string& reason);
   void undo(Composite& operation);

@@ -217,9 +217,16 @@ void CommitPlan::advance(Composite& operation) {
   if (operation.turn != before && operation.turn < members.size()) wake(members[operation.turn]);
 }
 
-void CommitPlan::wake(Operations::Member& member) {
-  for (auto& [id, held] : std::exchange(member.held, {})) {
-    auto* subscription = ledger_.find(id);
+/// Its turn has come; or nothing holds it any more.
+void CommitPlan::wake(Operations::Member& member, bool also_paused) {
+  for (auto at = member.held.begin(); at != member.held.end();) {
+    if (at->second.due != model::kTurnDue && !also_paused) {
+      ++at;
+      continue;
+    }
+    auto held = std::move(at->second);
+    auto* subscription = ledger_.find(at->first);
+    at = member.held.erase(at);
     if (subscription == nullptr) continue;
     make_due(*subscription, member.record.event, held.due, std::move(held.entry));
   }
@@ -276,8 +283,8 @@ void CommitPlan::go_back(Composite& operation, const std::string& reason) {
         keep_begun_again(*subscription, event);
       }
     }
-    // They end, since nobody has begun them.
-    wake(member);
+    // They end, since nobody has begun them; or what was begun is cleaned up.
+    wake(member, true);
   }
   operation.turn = operation.members.size();
   undo(operation);

@@ -28,6 +28,7 @@ Profile profile_of(std::uint64_t seed) {
   profile.steady = seed % 6 == 2;
   profile.crowded = seed % 8 == 7;
   profile.keys = seed % 2 == 0 || seed % 16 == 7;
+  profile.operations = seed % 3 != 1;
   if (seed % 4 != 2) {
     profile.ageing = {.high = std::chrono::seconds(1 + seed % 3),
                       .normal = std::chrono::seconds(3),
@@ -116,7 +117,7 @@ TEST(CoreModel, EachSubscriptionIsGivenExactlyWhatItIsOwed) {
                            "pause types again",
                            "resume types",
                            "held",
-                           "resumed meanwhile",
+                           "free meanwhile",
                            "put back",
                            "put back of an ephemeral one",
                            "all put back",
@@ -173,7 +174,44 @@ TEST(CoreModel, EachSubscriptionIsGivenExactlyWhatItIsOwed) {
                            "duplicate in a tx",
                            "duplicate under a cancelled token",
                            "key used again",
-                           "key forgotten"}) {
+                           "key forgotten",
+                           "operation",
+                           "batch as operation",
+                           "begun",
+                           "begun and sealed",
+                           "member added",
+                           "member refused",
+                           "no room for an operation",
+                           "operation committed",
+                           "operation goes back",
+                           "operation rolled back",
+                           "operation rollback failed",
+                           "operation forgotten",
+                           "operation forgotten for another",
+                           "rolled back by hand",
+                           "deadline",
+                           "member dead",
+                           "member expired",
+                           "member cancelled",
+                           "members cancelled by token",
+                           "member signalled",
+                           "held",
+                           "its turn has come",
+                           "done without an answer",
+                           "begun again and undone",
+                           "undone by another of its batch",
+                           "kept for compensation",
+                           "compensation owed",
+                           "compensation",
+                           "compensation retried",
+                           "compensated",
+                           "undone in vain",
+                           "undone by nobody any more",
+                           "redriven compensation",
+                           "dead letter of what is undone stays",
+                           "compensates from now on",
+                           "compensates no more",
+                           "rewind refused for an operation"}) {
     EXPECT_GT(counts[name], 0U) << name << " never happened";
   }
 }

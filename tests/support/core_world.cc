@@ -29,6 +29,10 @@ void CoreWorld::commit(const std::function<void(CommitPlan&)>& fill) {
   facts_.clear();
   expected_settlements_.clear();
   expected_redrives_.clear();
+  expected_signalled_.clear();
+  expected_forgotten_.clear();
+  expected_ended_.clear();
+  went_back_ = false;
   CommitPlan plan(*ledger_, {epoch_, {number_ + 1}, {durable_}}, now_, [this] { return unit(); });
   // Of every key, where a runtime reads those that it needs.
   std::vector<model::IdempotencyRecord> keys;
@@ -44,6 +48,7 @@ void CoreWorld::commit(const std::function<void(CommitPlan&)>& fill) {
   const auto& made = plan.finish();
   require(made.number.value == number_ + 1 && made.epoch == epoch_, "commit has another number");
   inspect(made);
+  check_operations(plan, made);
   ++number_;
   log_.push_back(made);
   store_.apply(made);
@@ -94,6 +99,9 @@ void CoreWorld::inspect(const model::Commit& made) {
       require(dead > settings_.dead_letters_max, "a dead letter was dropped without need");
       fact([=, event = erase->event](Oracle& oracle) { oracle.find(id)->dead.erase(event); });
       ++counts["dropped dead letter"];
+      if (oracle_.subscriptions.at(id).dead_cleanups.contains(erase->event)) {
+        note_given_up(erase->event);
+      }
     }
   }
   check_erased(made);
@@ -126,7 +134,7 @@ void CoreWorld::inspect(const model::Commit& made) {
 
 // --- Publishing ---------------------------------------------------------------------------------
 
-model::EncodedEvents& CoreWorld::encode(std::size_t count) {
+model::EncodedEvents& CoreWorld::encode(std::size_t count, OperationId operation) {
   static constexpr std::array<const char*, 6> kTypes = {"a.x", "a.y", "b.x", "b.y.z", "c", "a.x.z"};
   static const std::array<std::vector<MetadataPair>, 2> kColors = {
       std::vector<MetadataPair>{{"color", "red"}},
@@ -153,7 +161,7 @@ model::EncodedEvents& CoreWorld::encode(std::size_t count) {
     event.ordering_key = key;
     const auto once = count <= 100 ? key_to_publish() : std::string();
     event.idempotency_key = once;
-    events.add(event, now_.wall);
+    events.add(event, now_.wall, operation);
     note_stored_key(events, key);
   }
   return events;
@@ -189,7 +197,8 @@ void CoreWorld::note_published(const model::EncodedEvents& events, const std::ve
                       .token = view.token,
                       .not_before = view.not_before,
                       .expires_at = view.expires_at,
-                      .key = std::string(view.ordering_key)};
+                      .key = std::string(view.ordering_key),
+                      .operation = view.operation_id};
     if (!event.key.empty()) ++counts["keyed"];
     const bool again = !key.empty() && std::any_of(oracle_.uses.begin(), oracle_.uses.end(),
                                                    [&](const auto& use) { return use.key == key; });
@@ -199,24 +208,36 @@ void CoreWorld::note_published(const model::EncodedEvents& events, const std::ve
   require(duplicate == duplicates.end(), "what was new is told as a duplicate");
 }
 
+/// Under a token that is not cancelled, and into an operation that is open and not sealed.
+bool CoreWorld::admits(const CommitPlan& plan, const model::EncodedEvents& events,
+                       OperationId begins) {
+  bool admitted = true;
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    const auto view = model::read_event(events.record(i));
+    const auto token = view.token;
+    const auto known = oracle_.tokens.find(token);
+    const auto operation = oracle_.operations.all.find(view.operation_id);
+    const bool joins = view.operation_id.value == 0 || view.operation_id == begins ||
+                       (operation != oracle_.operations.all.end() && operation->second.is_open() &&
+                        !operation->second.sealed);
+    const bool alive = known != oracle_.tokens.end() && !known->second.cancelled;
+    const bool is_duplicate = first_of(std::string(view.idempotency_key)).has_value();
+    const bool good = (joins && (token.value == 0 || alive)) || is_duplicate;
+    if (good && token.value != 0 && !alive) ++counts["duplicate under a cancelled token"];
+    require(plan.admit(events, i, begins).ok() == good,
+            "an event was let in that is to be refused");
+    admitted = admitted && good;
+  }
+  return admitted;
+}
+
 void CoreWorld::publish(CommitPlan& plan) {
   const bool crowd = profile_.crowded && counts["crowd"] < 5 && chance(10);
   const bool batch = chance(40);
   const auto& events = encode(crowd ? 2'000 + below(4'000) : batch ? 2 + below(6) : 1);
   std::vector<EventId> ids;
   std::vector<core::Duplicate> duplicates;
-  bool admitted = true;
-  for (std::size_t i = 0; i < events.size(); ++i) {
-    const auto token = model::read_event(events.record(i)).token;
-    const auto known = oracle_.tokens.find(token);
-    const std::string key(model::read_event(events.record(i)).idempotency_key);
-    const bool alive = known != oracle_.tokens.end() && !known->second.cancelled;
-    const bool good = token.value == 0 || alive || first_of(key).has_value();
-    if (good && token.value != 0 && !alive) ++counts["duplicate under a cancelled token"];
-    require(plan.admit(events, i).ok() == good, "an event was let in under a cancelled token");
-    admitted = admitted && good;
-  }
-  if (!admitted) {
+  if (!admits(plan, events)) {
     ++counts["refused by token"];
     return;
   }
@@ -362,11 +383,22 @@ void CoreWorld::note_run_again(const Held& held, const CommitPlan::Settlement& s
   owed.again = true;
   owed.again_attempts = held.lease.attempt - 1;
   owed.again_cleanup = held.lease.cleanup;
+  owed.again_started = held.lease.started_then();
   owed.again_since = now_.bus;
   owed.taken = false;
   owed.holder = 0;
   starts_over_ = {id, held.lease.event};
   ++counts["run again"];
+}
+
+/// Its handler was not to be called.
+void CoreWorld::give_instead(core::Answer& answer, const Held& held) {
+  answer.ran = false;
+  answer.kind = held.instead == core::Verdict::postpone ? Kind::postpone
+                : held.instead == core::Verdict::hold   ? Kind::hold
+                                                        : Kind::drop;
+  answer.how = held.instead == core::Verdict::expired ? Settled::expired : Settled::cancelled;
+  answer.until = model::due_at_wall(held.not_before);
 }
 
 core::Answer CoreWorld::any_answer(const Held& held, const OracleSubscription* subscription) {
@@ -382,12 +414,11 @@ core::Answer CoreWorld::any_answer(const Held& held, const OracleSubscription* s
     answer.kind = Kind::ack;
   }
   if (held.instead.has_value()) {
-    answer.ran = false;
-    answer.kind = held.instead == core::Verdict::postpone ? Kind::postpone
-                  : held.instead == core::Verdict::hold   ? Kind::hold
-                                                          : Kind::drop;
-    answer.how = held.instead == core::Verdict::expired ? Settled::expired : Settled::cancelled;
-    answer.until = model::due_at_wall(held.not_before);
+    give_instead(answer, held);
+  } else if (held.lease.is_compensation() && subscription != nullptr &&
+             !subscription->compensates) {
+    // As for want of a handler.
+    answer.kind = Kind::reject;
   }
   if (held.unread) {
     answer.ran = false;
@@ -481,12 +512,12 @@ void CoreWorld::check_effect(const Held& held, const core::Answer& answer, bool 
       expect(Effect::settled, held.lease.cleanup ? "cleaned up" : keeps_tx ? "ack with tx" : "ack");
       require(settlement.how == (held.lease.cleanup ? Settled::cancelled : Settled::acked),
               "an ack did not end as one");
-      settled(held, false);
+      settled(held, settlement.how);
       break;
     case Kind::drop:
       expect(Effect::settled, answer.how == Settled::expired ? "expired" : "no clean-up");
       require(settlement.how == answer.how, "an event ended otherwise than the gate said");
-      settled(held, false);
+      settled(held, answer.how);
       break;
     case Kind::postpone:
       expect(Effect::parked, "postponed");
@@ -499,12 +530,12 @@ void CoreWorld::check_effect(const Held& held, const core::Answer& answer, bool 
     case Kind::skip:
       expect(Effect::settled, "skip");
       require(settlement.how == Settled::skipped, "a skip did not end as one");
-      settled(held, false);
+      settled(held, Settled::skipped);
       break;
     case Kind::reject:
       expect(Effect::settled, answer.tx != nullptr ? "reject with tx" : "reject");
       require(settlement.how == Settled::dead, "a reject did not end as one");
-      settled(held, true);
+      settled(held, Settled::dead);
       break;
     case Kind::abandon:
     case Kind::retry:
@@ -516,12 +547,11 @@ void CoreWorld::check_effect(const Held& held, const core::Answer& answer, bool 
       const auto delay = std::clamp<std::int64_t>(*answer.delay, 0, kThirtyDays);
       expected_settlements_.insert({held.lease.subscription, event});
       if (held.lease.suspect) ++counts["suspect snoozed"];
-      fact_of(id, [=, attempts = held.lease.attempt - 1, suspect = held.lease.suspect,
-                   cleanup = held.lease.cleanup, now = now_](Oracle& oracle) {
-        oracle.park(
-            id, event,
-            {.attempts = attempts, .due = now.bus + delay, .suspect = suspect, .cleanup = cleanup});
-      });
+      park(held, {.attempts = held.lease.attempt - 1,
+                  .due = now_.bus + delay,
+                  .suspect = held.lease.suspect,
+                  .started = held.lease.started_then(),
+                  .cleanup = held.lease.cleanup});
       give_up_hold();
       break;
     }
@@ -533,25 +563,28 @@ void CoreWorld::check_effect(const Held& held, const core::Answer& answer, bool 
   }
 }
 
-/// It was given to nobody, and waits for its time or for a resume.
+/// It was given to nobody, and waits for its time, its turn or a resume.
 void CoreWorld::put_off(const Held& held, const core::Answer& answer) {
-  const auto id = held.lease.subscription.value;
   const auto event = held.lease.event;
   const auto view = held.lease.chunk->event(event.sequence);
-  const auto due = answer.kind == Kind::hold ? held_until(view) : answer.until;
-  if (answer.kind == Kind::hold && !model::is_paused_due(due)) ++counts["resumed meanwhile"];
+  const auto due = answer.kind == Kind::hold ? held_until(held, view) : answer.until;
   expected_settlements_.insert({held.lease.subscription, event});
-  fact_of(id, [=, lease = held.lease, type = std::string(view.type)](Oracle& oracle) {
-    oracle.park(id, event,
-                {.attempts = lease.attempt - 1,
-                 .due = due,
-                 .suspect = lease.suspect,
-                 .started = lease.started,
-                 .type = type});
-  });
-  auto& owed = oracle_.subscriptions.at(id).owed.at(event);
+  park(held, {.attempts = held.lease.attempt - 1,
+              .due = due,
+              .suspect = held.lease.suspect,
+              .started = held.lease.started,
+              .cleanup = held.lease.cleanup,
+              .type = std::string(view.type)});
+  auto& owed = oracle_.subscriptions.at(held.lease.subscription.value).owed.at(event);
   owed.taken = false;
   owed.holder = 0;
+}
+
+void CoreWorld::park(const Held& held, const Oracle::Parking& parking) {
+  fact_of(held.lease.subscription.value,
+          [id = held.lease.subscription.value, event = held.lease.event, parking](Oracle& oracle) {
+            oracle.park(id, event, parking);
+          });
 }
 
 /// What is late keeps no event in memory: the world has no handlers that would go on.
@@ -560,29 +593,37 @@ void CoreWorld::note_late(const Held& held) {
   late_.back().lease.chunk.reset();
 }
 
-void CoreWorld::settled(const Held& held, bool dead) {
-  const auto id = held.lease.subscription.value;
-  const auto event = held.lease.event;
-  if (dead) {
-    ++counts["dead"];
-    died_[{held.lease.subscription, event}] = {now_.wall, number_ + 1};
-    fact_of(id, [=, attempts = held.lease.attempt](Oracle& oracle) {
-      oracle.die(id, event, attempts);
+void CoreWorld::settled(const Held& held, Settled how) {
+  const auto& lease = held.lease;
+  if (how == Settled::dead) ++counts["dead"];
+  end(lease.subscription.value, lease.event,
+      {how, lease.attempt, lease.cleanup,
+       how == Settled::skipped ? lease.started : lease.started_then()});
+}
+
+void CoreWorld::end(Id id, EventId event, const Ending& ending) {
+  keep_for_undo(id, event, ending);
+  if (ending.how == Settled::dead) {
+    died_[{SubscriptionId{id}, event}] = {now_.wall, number_ + 1};
+    fact_of(id, [=](Oracle& oracle) {
+      oracle.die(id, event, ending.attempts,
+                 ending.cleanup ? std::optional(ending.started) : std::nullopt);
     });
   } else {
     const auto commit = oracle_.subscriptions.at(id).durable ? number_ + 1 : 0;
     fact_of(id, [=](Oracle& oracle) { oracle.settle(id, event, commit); });
   }
+  note_member_ended(id, event, ending);
 }
 
 void CoreWorld::fail(const Held& held, std::optional<std::int64_t> delay,
                      const CommitPlan::Settlement& settlement) {
   const auto id = held.lease.subscription.value;
   const auto event = held.lease.event;
-  if (held.lease.attempt >= kRetry.attempts_max) {
+  if (held.lease.attempt >= oracle_.subscriptions.at(id).attempts_max) {
     require(settlement.effect == Effect::settled && settlement.how == Settled::dead,
             "more attempts than allowed: " + name(id, event));
-    return settled(held, true);
+    return settled(held, Settled::dead);
   }
   require(settlement.effect == Effect::parked, "given up on too early: " + name(id, event));
   if (!delay.has_value()) {
@@ -592,10 +633,11 @@ void CoreWorld::fail(const Held& held, std::optional<std::int64_t> delay,
   }
   delay = std::clamp<std::int64_t>(*delay, 0, kThirtyDays);
   expected_settlements_.insert({held.lease.subscription, event});
-  fact_of(id, [=, wait = *delay, attempts = held.lease.attempt, cleanup = held.lease.cleanup,
-               now = now_](Oracle& oracle) {
-    oracle.park(id, event, {.attempts = attempts, .due = now.bus + wait, .cleanup = cleanup});
-  });
+  if (held.lease.is_compensation()) ++counts["compensation retried"];
+  park(held, {.attempts = held.lease.attempt,
+              .due = now_.bus + *delay,
+              .started = held.lease.started_then(),
+              .cleanup = held.lease.cleanup});
   auto& owed = oracle_.subscriptions.at(id).owed.at(event);
   owed.taken = false;
   owed.holder = 0;

@@ -46,6 +46,7 @@ struct Profile {
   bool crowded = false;          // thousands of events at a time, and handlers that never come back
   bool clock_jumps = false;
   bool keys = false;  // ordering keys: what had to wait for its key comes when it can, not in turn
+  bool operations = false;  // composites: events that succeed together, or are undone
   bool steady = false;  // no filter changes and no subscription is removed: claims are told exactly
   Ageing ageing = Ageing::strict();
   std::size_t resident_bytes_max = std::size_t{8} << 20U;
@@ -69,6 +70,7 @@ class CoreWorld {
     settings_.idempotency = {pick<std::uint64_t>({0, 3, 1'000, 1'000}),
                              pick<std::int64_t>({5, 60, 100'000}) * 1'000'000'000};
     if (!profile.crowded) answers_at_once_ = pick<std::uint64_t>({2, 3, 5});
+    if (profile.operations) settings_.operations_max = pick<std::size_t>({5, 20, 10'000});
     start_process();
   }
 
@@ -140,9 +142,11 @@ class CoreWorld {
   }
 
   void publish(core::CommitPlan& plan);
+  bool admits(const core::CommitPlan& plan, const model::EncodedEvents& events,
+              OperationId begins = {});
   void note_published(const model::EncodedEvents& events, const std::vector<EventId>& ids,
                       const std::vector<core::Duplicate>& duplicates, std::uint64_t commit);
-  model::EncodedEvents& encode(std::size_t count);
+  model::EncodedEvents& encode(std::size_t count, OperationId operation = {});
   std::string any_ordering_key();
   void note_stored_key(model::EncodedEvents& events, const std::string& key);
   void expect_last(const core::CommitPlan& plan);
@@ -157,6 +161,7 @@ class CoreWorld {
   void note_tx(const core::CommitPlan& plan, const model::EncodedEvents& events,
                const core::CommitPlan::Settlement& settlement,
                const std::vector<core::TxWrites::StateWrite>& writes);
+  static void give_instead(core::Answer& answer, const Held& held);
   core::Answer any_answer(const Held& held, const OracleSubscription* subscription);
   bool holds(const Held& held);
   bool is_durable(const Held& held) {
@@ -173,7 +178,16 @@ class CoreWorld {
   void put_off(const Held& held, const core::Answer& answer);
   void fail(const Held& held, std::optional<std::int64_t> delay,
             const core::CommitPlan::Settlement& settlement);
-  void settled(const Held& held, bool dead);
+  void park(const Held& held, const Oracle::Parking& parking);
+  void settled(const Held& held, Settled how);
+  /// How an event has ended with a subscription.
+  struct Ending {
+    Settled how = Settled::acked;
+    std::uint32_t attempts = 0;
+    bool cleanup = false;
+    bool started = false;
+  };
+  void end(Id id, EventId event, const Ending& ending);
   std::unique_ptr<core::TxWrites> any_tx(const Held& held, bool& conflict);
   void finish(Held& held);
   void note_late(const Held& held);
@@ -188,7 +202,9 @@ class CoreWorld {
   void change_filter(core::CommitPlan& plan, Id id);
   void remove(core::CommitPlan& plan);
   void remove(core::CommitPlan& plan, Id id);
+  void set_compensates(core::CommitPlan& plan, Id id, bool compensates);
   void redrive(core::CommitPlan& plan);
+  void redrive(core::CommitPlan& plan, const RecordStore::Name& letter);
   void pause_or_resume(core::CommitPlan& plan);
   void set_paused(core::CommitPlan& plan, Id id, bool paused);
   void flood();
@@ -197,7 +213,7 @@ class CoreWorld {
   void pause_types(core::CommitPlan& plan, const std::string& pattern);
   void resume_types(core::CommitPlan& plan, const std::string& pattern);
   void pause_or_resume_types(core::CommitPlan& plan);
-  [[nodiscard]] model::DueTime held_until(const EventView& event) const;
+  model::DueTime held_until(const Held& held, const EventView& event);
   bool put_back(core::HeldRelease& pass, model::DueTime last, bool others);
   void put_back(core::CommitPlan& plan, core::SubscriptionState& subscription,
                 const model::DueRecord& record);
@@ -278,6 +294,38 @@ class CoreWorld {
                                      const std::function<bool(const OracleSubscription&)>& which);
   std::optional<Id> any_subscription(const std::function<bool(const OracleSubscription&)>& which);
 
+  // core_world_operations.cc
+  std::optional<OperationId> any_operation(
+      const std::function<bool(const OracleOperation&)>& which);
+  std::optional<OperationId> any_operation();
+  OperationId next_operation();
+  bool make_room(core::CommitPlan& plan, std::size_t operations, std::size_t members);
+  void begin(core::CommitPlan& plan, OperationId id);
+  void publish_members(core::CommitPlan& plan);
+  void seal(core::CommitPlan& plan, OperationId id);
+  void roll_back(core::CommitPlan& plan, OperationId id);
+  void expire_operations(core::CommitPlan& plan);
+  void operate(core::CommitPlan& plan);
+  void end_operations(core::CommitPlan& plan, bool waits);
+  void keep_for_undo(Id id, EventId event, const Ending& ending);
+  void note_member_ended(Id id, EventId event, const Ending& ending);
+  void note_given_up(EventId event);
+  void set_member(EventId event, MemberState state);
+  void set_operation(OperationId id, OperationState state);
+  void move_on(OperationId id);
+  void wake(EventId event, bool also_paused = false);
+  void go_back(OperationId id);
+  bool is_begun(EventId event) const;
+  bool is_undone_in_vain(EventId event) const;
+  void undo(OperationId id);
+  std::vector<core::CommitPlan::MemberEvent> pending_members();
+  bool is_done_unanswered(EventId event);
+  void revisit_operations();
+  bool needs_for_operation(Id id) const;
+  void check_operations(const core::CommitPlan& plan, const model::Commit& made);
+  void compare_member(const OracleOperation& operation, const OracleMember& member);
+  void compare_operations();
+
   // --- The rest of the world --------------------------------------------------------------------
   void start_process();
   void crash();
@@ -354,6 +402,13 @@ class CoreWorld {
   Oracle oracle_;
   std::set<RecordStore::Name> expected_settlements_;
   std::set<RecordStore::Name> expected_redrives_;
+  std::set<RecordStore::Name> expected_signalled_;
+  std::set<OperationId> expected_forgotten_;
+  std::vector<OperationId> expected_ended_;
+  bool went_back_ = false;
+  bool revisit_due_ = false;  // a subscription has gone, or wants others
+  std::uint32_t operations_begun_ = 0;
+  std::set<std::pair<Id, EventId>> begun_;  // a handler has had it, ever, in any life
   std::map<RecordStore::Name, std::pair<WallTime, std::uint64_t>> died_;
 
   std::deque<model::EncodedEvents> encoded_;

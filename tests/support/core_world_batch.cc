@@ -105,7 +105,9 @@ void CoreWorld::answer(CommitPlan& plan, std::vector<Held> batch) {
       require(settlement.effect == Effect::stale,
               "stale in a batch had another effect: " + name(id, held.lease.event));
       ++counts["stale in a batch"];
-    } else if (cancelled[i]) {
+    } else if (cancelled[i] || oracle_.is_cancelled(held.lease.event, held.lease.token)) {
+      // One of the others may have undone its operation just now.
+      if (!cancelled[i]) ++counts["undone by another of its batch"];
       answer_cancelled(settlement, held, true);
       ++counts["cancelled in a batch"];
     } else if (!whole || tx_again) {

@@ -62,7 +62,7 @@ void CoreWorld::expect_cleanups(
     auto& subscription = oracle_.subscriptions.at(id);
     require(subscription.owed.contains(event) && subscription.owed.at(event).holder != 0,
             "signalled though nobody has it: " + name(id, event));
-    if (!subscription.durable || !subscription.on_cancel) continue;
+    if (!subscription.durable || !oracle_.cleans_up(subscription, event)) continue;
     if (subscription.owed.at(event).cleanup) continue;
     expected_settlements_.insert({subscription_id, event});
     fact([=, event = event, now = now_](Oracle& oracle) {
@@ -107,6 +107,11 @@ void CoreWorld::cancel_event(CommitPlan& plan, std::optional<EventId> id) {
   expect_cleanups(cancelled.running);
   if (receipt.outcome == CancelOutcome::too_late) return;
   fact([id = *id](Oracle& oracle) { oracle.tombstones.insert(id); });
+  const auto place = oracle_.operations.find(*id);
+  if (place.has_value() && oracle_.operations.all.at(place->id).is_open()) {
+    ++counts["member cancelled"];
+    go_back(place->id);
+  }
 }
 
 void CoreWorld::cancel_token(CommitPlan& plan, TokenId id, Command command) {
@@ -164,6 +169,15 @@ void CoreWorld::cancel_token(CommitPlan& plan, TokenId id, Command command) {
   if (already) return;
   expect_cleanups(cancelled->running);
   fact([id](Oracle& oracle) { oracle.tokens.at(id).cancelled = true; });
+  for (const auto& [operation_id, operation] : oracle_.operations.all) {
+    const auto& of_it = operation.members;
+    const bool pending = std::any_of(of_it.begin(), of_it.end(), [&](const auto& member) {
+      return member.token == id && member.state == MemberState::pending;
+    });
+    if (!operation.is_open() || !pending) continue;
+    ++counts["members cancelled by token"];
+    go_back(operation_id);
+  }
 }
 
 /// The answer of a handler whose event was cancelled meanwhile.
@@ -172,11 +186,11 @@ void CoreWorld::answer_cancelled(CommitPlan::Settlement& settlement, const Held&
   const auto event = held.lease.event;
   auto& subscription = oracle_.subscriptions.at(id);
   auto& owed = subscription.owed.at(event);
-  if (!subscription.on_cancel || !(ran || held.lease.started)) {
+  if (!oracle_.cleans_up(subscription, event) || !(ran || held.lease.started)) {
     require(settlement.effect == Effect::settled && settlement.how == Settled::cancelled,
             "a cancelled event did not end: " + name(id, event));
     ++counts["ended as cancelled"];
-    return settled(held, false);
+    return settled(held, Settled::cancelled);
   }
   require(settlement.effect == Effect::refused, "the answer was not refused: " + name(id, event));
   ++counts["refused as cancelled"];

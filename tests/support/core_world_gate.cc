@@ -15,24 +15,36 @@ void CoreWorld::pass_gate(Held& held) {
   const auto view = held.lease.chunk->event(event.sequence);
   auto& subscription = oracle_.subscriptions.at(id);
   auto& owed = subscription.owed.at(event);
-  const auto expected =
-      oracle_.is_cancelled(event, view.token)
-          ? (held.begun && subscription.on_cancel ? Verdict::clean_up : Verdict::cancelled)
-      : view.expires_at != 0 && now_.wall >= view.expires_at ? Verdict::expired
-      : now_.wall < view.not_before                          ? Verdict::postpone
-      : oracle_.is_type_paused(std::string(view.type))       ? Verdict::hold
-                                                             : Verdict::run;
+  // What was acknowledged, and is to be undone, waits for whoever can do so.
+  const bool has_handler = oracle_.cleans_up(subscription, event) || held.lease.is_compensation();
+  const auto expected = held.lease.cleanup || oracle_.is_cancelled(event, view.token)
+                            ? (!held.begun || !has_handler               ? Verdict::cancelled
+                               : oracle_.operations.may_be_undone(event) ? Verdict::clean_up
+                                                                         : Verdict::hold)
+                        : view.expires_at != 0 && now_.wall >= view.expires_at ? Verdict::expired
+                        : now_.wall < view.not_before                          ? Verdict::postpone
+                        : !oracle_.operations.may_run(event)                   ? Verdict::hold
+                        : oracle_.is_type_paused(std::string(view.type))       ? Verdict::hold
+                                                                               : Verdict::run;
   const auto verdict = core::gate(*ledger_, held.lease, view, now_.wall);
   require(verdict == expected, "let through otherwise: " + name(id, event));
   require(held.asks || verdict == Verdict::run, "the gate was passed by: " + name(id, event));
-  require(held.lease.cleanup == (verdict == Verdict::clean_up) || verdict == Verdict::cancelled,
+  require(held.lease.cleanup == (verdict == Verdict::clean_up) || verdict == Verdict::cancelled ||
+              verdict == Verdict::hold,
           "a handler was given what is for on_cancel, or the other way round: " + name(id, event));
   held.asks = owed.asks = false;
   owed.idle = verdict != Verdict::run && verdict != Verdict::clean_up;
   owed.cleaning = verdict == Verdict::clean_up;
   if (owed.idle) held.instead = verdict;
   if (verdict == Verdict::clean_up) ++counts["clean-up"];
-  if (verdict == Verdict::run) ran_.insert({id, event});
+  if (verdict == Verdict::run) {
+    ran_.insert({id, event});
+    begun_.emplace(id, event);
+  }
+  if (owed.cleaning && held.lease.is_compensation()) {
+    require(begun_.contains({id, event}), "undone though never begun: " + name(id, event));
+    ++counts["compensation"];
+  }
 }
 
 /// Those that were taken with it are asked about with it.

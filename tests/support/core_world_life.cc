@@ -101,6 +101,8 @@ void CoreWorld::end_process(Command how) {
   log_facts_.resize(kept);
   store_ = {};
   for (const auto& each : log_) store_.apply(each);
+  died_.clear();
+  for (const auto& [name, letter] : store_.dead) died_[name] = {letter.died_at, 0};
   oracle_ = {};
   for (const auto& facts : log_facts_) {
     for (const auto& fact : facts) fact(oracle_);
@@ -114,6 +116,7 @@ void CoreWorld::end_process(Command how) {
     ++counts["lost range"];
   }
   start_process();
+  revisit_due_ = false;
   compare();
   commit([&](CommitPlan& plan) {
     accuse(plan, running);
@@ -126,6 +129,7 @@ void CoreWorld::end_process(Command how) {
     });
   });
   compare();
+  revisit_operations();
 }
 
 void CoreWorld::accuse(CommitPlan& plan, const std::vector<std::pair<Held, bool>>& running) {
@@ -133,7 +137,7 @@ void CoreWorld::accuse(CommitPlan& plan, const std::vector<std::pair<Held, bool>
     const auto id = held.lease.subscription.value;
     const auto event = held.lease.event;
     auto* state = ledger_->find(held.lease.subscription);
-    if (state == nullptr) continue;
+    if (state == nullptr || held.instead == core::Verdict::hold) continue;
     CommitPlan::Suspect suspect{
         .subscription = held.lease.subscription, .event = event, .counted = counted};
     const RecordStore::Name name{held.lease.subscription, event};
@@ -141,10 +145,17 @@ void CoreWorld::accuse(CommitPlan& plan, const std::vector<std::pair<Held, bool>
     const bool owed = known != oracle_.find(id)->owed.end();
     if (const auto settlement = store_.settlements.find(name);
         settlement != store_.settlements.end()) {
+      // It was acknowledged just before the end.
+      if (!settlement->second.is_owed()) {
+        require(!owed, "recovery knows another standing: " + CoreWorld::name(id, event));
+        ++counts["suspect is kept"];
+        continue;
+      }
       suspect.parked = true;
       suspect.due = settlement->second.due;
       suspect.attempts = settlement->second.attempts;
       suspect.cleanup = settlement->second.cleanup;
+      suspect.started = settlement->second.started || !settlement->second.cleanup;
       suspect.chunk = store_.parked.at(name);
     } else {
       suspect.chunk = store_.chunk_of(event);
@@ -158,20 +169,25 @@ void CoreWorld::accuse(CommitPlan& plan, const std::vector<std::pair<Held, bool>
     const auto token = suspect.chunk->event(event.sequence).token;
     const bool cancelled = oracle_.is_cancelled(event, token);
     const bool newly = cancelled && !known->second.cleanup;
-    const bool cleanup = cancelled;
+    const bool cleanup = cancelled || known->second.cleanup;
+    const bool started = known->second.started || !known->second.cleanup;
     const auto attempts = newly ? 0U : known->second.attempts + (counted ? 1U : 0U);
     const bool dead = plan.accuse(suspect);
-    require(dead == (attempts >= kRetry.attempts_max), "a suspect has another number of attempts");
+    require(dead == (attempts >= oracle_.subscriptions.at(id).attempts_max),
+            "a suspect has another number of attempts");
     ++counts[dead ? "suspect dead" : "suspect"];
     if (dead) {
-      died_[name] = {now_.wall, number_ + 1};
-      fact([=](Oracle& oracle) { oracle.die(id, event, attempts); });
+      end(id, event, {Settled::dead, attempts, cleanup, started});
     } else {
       expected_settlements_.insert(name);
       if (cleanup) ++counts["suspect cancelled"];
       fact([=, now = now_](Oracle& oracle) {
         oracle.park(id, event,
-                    {.attempts = attempts, .due = now.bus, .suspect = true, .cleanup = cleanup});
+                    {.attempts = attempts,
+                     .due = now.bus,
+                     .suspect = true,
+                     .started = started,
+                     .cleanup = cleanup});
       });
     }
   }
@@ -206,6 +222,7 @@ void CoreWorld::step() {
       if (chance(70)) answer_some(plan);
       if (chance(5)) make_token(plan);
       if (chance(8)) cancel_some(plan);
+      if (profile_.operations && chance(40)) operate(plan);
       if (chance(45)) publish(plan);
     });
   } else if (what < 650 && ledger_->subscriptions.size() < 7) {
@@ -264,6 +281,7 @@ void CoreWorld::step() {
   } else if (profile_.refills_at_once && !profile_.crowded) {
     flood();
   }
+  if (revisit_due_) revisit_operations();
   scheduler_->advance(now_);
 }
 
@@ -277,6 +295,7 @@ void CoreWorld::drain() {
       while (!oracle_.paused_types.empty()) {
         resume_types(plan, std::string(*oracle_.paused_types.begin()));
       }
+      if (profile_.operations) expire_operations(plan);
       for (const auto& [id, subscription] : oracle_.subscriptions) {
         if (subscription.durable) set_paused(plan, id, false);
         if (subscription.durable && (!subscription.attached || idle > 0)) attach(id);
@@ -290,25 +309,21 @@ void CoreWorld::drain() {
       for (auto& each : held) {
         auto& answer = answers_.emplace_back();
         answer.lease = each.lease;
-        if (each.instead == core::Verdict::postpone) {
-          answer.kind = Kind::postpone;
-          answer.until = model::due_at_wall(each.not_before);
-        }
-        if (each.instead == core::Verdict::hold) answer.kind = Kind::hold;
-        if (each.instead.has_value()) answer.ran = false;
+        if (each.instead.has_value()) give_instead(answer, each);
         const bool cancelled = oracle_.is_cancelled(each.lease.event, each.lease.token);
         auto settlement = plan.answer(answer);
         if (cancelled && !each.lease.cleanup) {
           answer_cancelled(settlement, each, answer.ran);
         } else if (answer.kind == Kind::postpone || answer.kind == Kind::hold) {
-          put_off(each, answer);
+          check_effect(each, answer, false, settlement);
         } else {
           require(settlement.effect == Effect::settled,
                   "an ack was refused: " + name(each.lease.subscription.value, each.lease.event));
-          settled(each, false);
+          settled(each, settlement.how);
         }
         finish(each);
       }
+      if (profile_.operations) end_operations(plan, idle > 0);
     });
     put_all_back();
     offer(number_);
@@ -332,6 +347,10 @@ void CoreWorld::drain() {
             "forgotten: " +
                 name(id, subscription.owed.empty() ? EventId{} : subscription.owed.begin()->first));
   }
+  require(oracle_.operations.all_have_ended(), "an operation has not ended");
+  compare();
+  if (!profile_.operations) return;
+  commit([](CommitPlan& plan) { plan.trim(); });
   compare();
 }
 
@@ -388,6 +407,9 @@ void CoreWorld::compare() {
     }
   }
   std::size_t settlements = 0;
+  for (const auto& [id, operation] : oracle_.operations.all) {
+    for (const auto& member : operation.members) settlements += member.kept.size();
+  }
   std::size_t dead = 0;
   for (const auto& [id, subscription] : oracle_.subscriptions) {
     if (!subscription.durable) continue;
@@ -414,6 +436,7 @@ void CoreWorld::compare() {
                 ", not " + std::to_string(never_claimed));
   }
   compare_cancellations();
+  compare_operations();
   compare_keys();
   compare_paused();
   for (const auto& [id, subscription] : oracle_.subscriptions) {

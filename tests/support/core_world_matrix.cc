@@ -48,6 +48,7 @@ std::optional<EventState> CoreWorld::state_of(const OracleSubscription& subscrip
     return begun ? EventState::cleanup_owed : EventState::cancelled;
   }
   if (owed.is_held_by_pause()) return EventState::held;
+  if (owed.parked && owed.due == model::kTurnDue) return EventState::turn_wait;
   if (owed.parked && !Oracle::is_due(owed, now_)) {
     const bool wall = model::clock_of(owed.due) == model::DueClock::wall;
     return wall ? EventState::scheduled : EventState::retry_wait;

@@ -51,7 +51,9 @@ std::vector<EventId> CoreWorld::heads(const OracleSubscription& subscription, Pr
   if (profile_.keys && (suspect_running_ || may_stand_still())) return heads;
   const auto ready = this->ready(subscription, lane);
   if (ready.waits_for_key && may_stand_still()) return heads;
-  if (ready.out_of_turn.has_value() && suspects_fill_memory()) return heads;
+  if (ready.out_of_turn.has_value() && (suspects_fill_memory() || overflows(subscription, lane))) {
+    return heads;
+  }
   if (ready.maybe_hidden && profile_.clock_jumps) return heads;
   if (suspect_may_run(subscription, ready.out_of_turn)) heads.push_back(*ready.out_of_turn);
   // Behind a suspect that has to wait nothing is sure.
@@ -131,7 +133,8 @@ void CoreWorld::check_turns(const core::Lease& lease, Priority worker_class) {
       require(++passed_over_[lane] < core::Scheduler::kTakesPerTurn,
               "lane " + std::string(to_string(lane)) + " starves");
     }
-    least = least && !waits;
+    // Of what is taken here nobody knows whether it was its turn.
+    least = least && !waits && !(lane == lease.event.priority && unknown);
   }
 }
 

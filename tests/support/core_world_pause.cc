@@ -69,9 +69,18 @@ void CoreWorld::pause_or_resume_types(CommitPlan& plan) {
 }
 
 /// What its answer makes of an event that the gate wanted to be held: looked at again.
-model::DueTime CoreWorld::held_until(const EventView& event) const {
-  return oracle_.is_type_paused(std::string(event.type)) ? model::paused_due(event.expires_at)
-                                                         : model::due_at_bus(now_.bus);
+model::DueTime CoreWorld::held_until(const Held& held, const EventView& event) {
+  const bool is_turn = held.lease.cleanup ? oracle_.operations.may_be_undone(held.lease.event)
+                                          : oracle_.operations.may_run(held.lease.event);
+  if (!is_turn) {
+    ++counts["held for its turn"];
+    return model::kTurnDue;
+  }
+  if (!held.lease.cleanup && oracle_.is_type_paused(std::string(event.type))) {
+    return model::paused_due(event.expires_at);
+  }
+  ++counts["free meanwhile"];
+  return model::due_at_bus(now_.bus);
 }
 
 // --- Putting back -------------------------------------------------------------------------------

@@ -355,7 +355,7 @@ bool CoreWorld::can_meet(Command command, Id id, EventId event) {
     case Command::remove: return !subscription.durable || !profile_.steady;
     case Command::attach: return subscription.durable;
     case Command::rewind:
-      return subscription.durable &&
+      return subscription.durable && !needs_for_operation(id) &&
              std::none_of(subscription.owed.begin(), subscription.owed.end(),
                           [](const auto& each) { return each.second.cleanup; });
     case Command::pause: return subscription.durable && !subscription.paused;

@@ -65,8 +65,10 @@ void CoreWorld::attach(Id id) {
   const bool on_cancel = chance(60);
   const auto batch_size = chance(50) ? 1U : 2 + static_cast<std::uint32_t>(below(12));
   const auto linger = batch_size == 1 ? 0 : pick<base::BusTime>({0, 0, kSecond / 2, 3 * kSecond});
+  auto retry = kRetry;
+  retry.attempts_max = oracle_.subscriptions.at(id).attempts_max;
   core::attach(*ledger_, *scheduler_, state_of(id),
-               {concurrency, kRetry, on_cancel, batch_size, linger}, now_);
+               {concurrency, retry, on_cancel, batch_size, linger}, now_);
   oracle_.attach(id, concurrency, on_cancel, now_.bus);
   oracle_.subscriptions.at(id).batch_size = batch_size;
   oracle_.subscriptions.at(id).batch_linger = linger;
@@ -91,7 +93,8 @@ void CoreWorld::subscribe(CommitPlan& plan) {
   record.name = "s" + std::to_string(++names_);
   const auto wish = any_wish();
   record.filter = filter_of(wish);
-  record.attempts_max = kRetry.attempts_max;
+  record.attempts_max = profile_.operations && chance(25) ? 1 : kRetry.attempts_max;
+  record.compensates = profile_.operations && chance(65);
   const auto from = below(3);
   for (const auto lane : kAllPriorities) {
     const auto& bus_lane = ledger_->lanes[lane];
@@ -118,11 +121,16 @@ void CoreWorld::subscribe(CommitPlan& plan) {
   }
   const auto id = record.id.value;
   const auto start = record.start;
+  const auto attempts_max = record.attempts_max;
+  const bool compensates = record.compensates;
   core::TokenChange tokens(*ledger_, {{}, std::make_shared<const core::Interest>(record)});
   show_tokens(tokens);
   plan.shift_ended(tokens.ended());
   plan.create(std::move(record), backlog);
-  fact([=](Oracle& oracle) { oracle.create(id, wish, true, kRetry.attempts_max, start); });
+  fact([=](Oracle& oracle) {
+    oracle.create(id, wish, true, attempts_max, start);
+    oracle.subscriptions.at(id).compensates = compensates;
+  });
   attach(id);
   ++counts["subscribe"];
 }
@@ -147,8 +155,25 @@ void CoreWorld::reattach(CommitPlan& plan) {
   auto& state = state_of(*id);
   if (state.attached && chance(80)) detach(*id);
   if (!profile_.steady && chance(40)) change_filter(plan, *id);
+  if (profile_.operations && chance(20)) {
+    set_compensates(plan, *id, !oracle_.subscriptions.at(*id).compensates);
+  }
   attach(*id);
   ++counts["attach again"];
+}
+
+/// Whoever comes next has a handler that undoes, or has none any more.
+void CoreWorld::set_compensates(CommitPlan& plan, Id id, bool compensates) {
+  auto& state = state_of(id);
+  auto record = state.record;
+  record.compensates = compensates;
+  PerLane<std::uint64_t> owed;
+  for (const auto lane : kAllPriorities) {
+    owed[lane] = state.lanes[lane].owed - state.lanes[lane].parked;
+  }
+  plan.change(state, record, owed);
+  fact([=](Oracle& oracle) { oracle.subscriptions.at(id).compensates = compensates; });
+  ++counts[compensates ? "compensates from now on" : "compensates no more"];
 }
 
 void CoreWorld::change_filter(CommitPlan& plan, Id id) {
@@ -162,7 +187,8 @@ void CoreWorld::change_filter(CommitPlan& plan, Id id) {
     next[lane] = bus_lane.next;
   }
   const auto wish = any_wish();
-  const auto record = core::with_filter(state.record, filter_of(wish), floor, next);
+  const auto record = core::with_filter(state.record, filter_of(wish),
+                                        ledger_->operations.oldest_pending(floor), next);
   const core::Interest interest(record);
   PerLane<std::uint64_t> owed;
   for (const auto lane : kAllPriorities) {
@@ -180,8 +206,11 @@ void CoreWorld::change_filter(CommitPlan& plan, Id id) {
   show_tokens(tokens);
   plan.shift_ended(tokens.ended());
   plan.change(state, record, owed);
-  fact([=](Oracle& oracle) { oracle.change(id, wish, kRetry.attempts_max); });
+  fact([=, attempts_max = record.attempts_max](Oracle& oracle) {
+    oracle.change(id, wish, attempts_max);
+  });
   claims_forgotten_ = true;
+  revisit_due_ = true;
   ++counts["change filter"];
 }
 
@@ -206,6 +235,7 @@ void CoreWorld::remove(CommitPlan& plan, Id id) {
   plan.remove(SubscriptionId{id});
   fact([=](Oracle& oracle) { oracle.remove(id); });
   claims_forgotten_ = true;
+  revisit_due_ = true;
   ++counts["remove"];
 }
 
@@ -215,14 +245,33 @@ void CoreWorld::redrive(CommitPlan& plan) {
   const auto& dead = oracle_.subscriptions.at(*id).dead;
   const auto event =
       std::next(dead.begin(), static_cast<std::ptrdiff_t>(below(dead.size())))->first;
-  const RecordStore::Name letter{SubscriptionId{*id}, event};
-  require(store_.dead.contains(letter), "a dead letter is missing: " + name(*id, event));
-  meet(Command::redrive, *id, event);
-  plan.redrive(store_.dead.at(letter));
+  redrive(plan, {SubscriptionId{*id}, event});
+}
+
+void CoreWorld::redrive(CommitPlan& plan, const RecordStore::Name& letter) {
+  const auto id = letter.first.value;
+  const auto event = letter.second;
+  require(store_.dead.contains(letter), "a dead letter is missing: " + name(id, event));
+  const auto& record = store_.dead.at(letter);
+  const bool cleanup = oracle_.subscriptions.at(id).dead_cleanups.contains(event);
+  require(record.cleanup == cleanup, "a dead letter is of something else: " + name(id, event));
+  // Of what is undone, or was, its compensation has taken care.
+  const bool stays = oracle_.operations.was_member(event) && !cleanup &&
+                     oracle_.is_cancelled(event, record.chunk->event(event.sequence).token);
+  require(plan.redrive(record) == !stays, "redriven, or not: " + name(id, event));
+  if (stays) {
+    ++counts["dead letter of what is undone stays"];
+    return;
+  }
+  meet(Command::redrive, EventState::dead);
   expected_redrives_.insert(letter);
   expected_settlements_.insert(letter);
-  fact([=, id = *id, now = now_](Oracle& oracle) { oracle.redrive(id, event, now); });
+  fact([=, now = now_](Oracle& oracle) { oracle.redrive(id, event, now); });
   ++counts["redrive"];
+  const auto place = oracle_.operations.find(event);
+  if (!place.has_value() || !cleanup || !oracle_.operations.all.at(place->id).goes_back()) return;
+  ++counts["redriven compensation"];
+  undo(place->id);
 }
 
 void CoreWorld::set_paused(CommitPlan& plan, Id id, bool paused) {
@@ -285,6 +334,13 @@ void CoreWorld::rewind(CommitPlan& plan, Id id) {
   for (const auto& [event, owed] : oracle_.subscriptions.at(id).owed) {
     if (owed.cleanup) return;
   }
+  const bool is_needed = needs_for_operation(id);
+  require(ledger_->operations.of(SubscriptionId{id}).has_value() == is_needed,
+          "it may be rewound, or not: subscription " + std::to_string(id));
+  if (is_needed) {
+    ++counts["rewind refused for an operation"];
+    return;
+  }
   meet(Command::rewind, states_of(id));
   make_late(id);
   detach(id);
@@ -343,6 +399,7 @@ void CoreWorld::rewind(CommitPlan& plan, Id id) {
   plan.rewind(state, to);
   ++oracle_.subscriptions.at(id).generation;
   fact([id, from = to.from, keeps](Oracle& oracle) { oracle.rewind(id, from, keeps); });
+  revisit_due_ = true;
   ++counts["rewind"];
 }
 

@@ -61,6 +61,7 @@ bool CoreWorld::take(Priority worker_class) {
     owed.again = true;
     owed.again_attempts = others[i].attempt - 1;
     owed.again_cleanup = others[i].cleanup;
+    owed.again_started = others[i].started;
     owed.again_since = now_.bus;
     ++counts["given back"];
   }

@@ -21,6 +21,7 @@
 #include "holdfast/types.h"
 #include "model/due_time.h"
 #include "model/ids.h"
+#include "support/oracle_operations.h"
 
 namespace holdfast::testing {
 
@@ -41,6 +42,7 @@ struct OracleEvent {
   WallTime not_before = 0;
   WallTime expires_at = 0;
   std::string key;
+  OperationId operation;  // it is a member of it
 };
 
 /// An event with an ordering key; known for ever.
@@ -82,7 +84,7 @@ struct Owed {
   bool suspect = false;
   bool started = false;
   bool cleanup = false;
-  std::string type;  // of what is held because that is paused
+  std::string type;       // of what is held because that is paused
   bool had_turn = false;  // of its key, before what comes earlier was owed again
 
   std::uint64_t holder = 0;          // the lease that may answer
@@ -94,6 +96,7 @@ struct Owed {
   bool again = false;                // starts over
   std::uint32_t again_attempts = 0;  // then: a clean-up has its own
   bool again_cleanup = false;
+  bool again_started = false;
   base::BusTime again_since = 0;
 
   /// Taken, and not given back until the next attachment: somebody has it.
@@ -110,6 +113,13 @@ struct OracleSubscription {
   EventId last_dead;
   std::map<EventId, std::uint64_t> settled;  // of what is kept, in which commit; 0 = in none
   EventId last_settled;
+  /// Of the dead ones, those of which the clean-up was given up, with whether a handler had begun
+  /// them, or had acknowledged them.
+  std::map<EventId, bool> dead_cleanups;
+  bool compensates = false;
+  /// From here on what it wants it has claimed; what came before a change of its filter it may not.
+  model::PerLane<model::Sequence> sure_from{};
+  bool was_rewound = false;
   bool paused = false;
 
   bool attached = false;
@@ -162,6 +172,7 @@ class Oracle {
     if (event.token.value != 0 || event.not_before != 0 || event.expires_at != 0) {
       limits[id] = {event.token, event.not_before, event.expires_at};
     }
+    if (event.operation.value != 0) operations.join(event.operation, id, event.token);
     events[id] = std::move(event);
   }
   /// Another of its key is with a handler, or comes before it and is not settled.
@@ -217,6 +228,7 @@ class Oracle {
     subscription.wish = std::move(wish);
     subscription.durable = durable;
     subscription.attempts_max = attempts_max;
+    subscription.sure_from = start;
     if (!durable) return;
     for (auto& [event_id, event] : events) {
       if (event_id.sequence < start[event_id.priority] ||
@@ -231,6 +243,7 @@ class Oracle {
     auto& subscription = subscriptions.at(id);
     subscription.wish = std::move(wish);
     subscription.attempts_max = attempts_max;
+    subscription.sure_from = next;
     std::erase_if(subscription.owed, [&](const auto& each) {
       return !each.second.parked && !wants(subscription.wish, each.first, events.at(each.first));
     });
@@ -240,6 +253,10 @@ class Oracle {
   void rewind(Id id, const model::PerLane<model::Sequence>& from,
               const model::PerLane<bool>& keeps) {
     auto& subscription = subscriptions.at(id);
+    for (const auto lane : kAllPriorities) {
+      subscription.sure_from[lane] = std::min(subscription.sure_from[lane], from[lane]);
+    }
+    subscription.was_rewound = true;
     std::erase_if(subscription.owed, [&](const auto& each) {
       const auto lane = each.first.priority;
       return !each.second.parked || !keeps[lane] || each.first.sequence >= from[lane];
@@ -259,7 +276,10 @@ class Oracle {
       event.ever_claimed = true;
     }
   }
-  void remove(Id id) { subscriptions.erase(id); }
+  void remove(Id id) {
+    subscriptions.erase(id);
+    operations.forget_subscription(id);
+  }
   void settle(Id id, EventId event, std::uint64_t commit) {
     auto* subscription = find(id);
     if (subscription == nullptr) return;
@@ -267,11 +287,15 @@ class Oracle {
     subscription->settled[event] = commit;
     subscription->last_settled = event;
   }
-  void die(Id id, EventId event, std::uint32_t attempts) {
+  /// `cleanup`: what was given up is its clean-up; of what a handler had begun, if it says so.
+  void die(Id id, EventId event, std::uint32_t attempts, std::optional<bool> cleanup = {}) {
     auto* subscription = find(id);
     if (subscription == nullptr) return;
     subscription->owed.erase(event);
-    if (subscription->durable) subscription->dead[event] = attempts;
+    if (!subscription->durable) return;
+    subscription->dead[event] = attempts;
+    subscription->dead_cleanups.erase(event);
+    if (cleanup.has_value()) subscription->dead_cleanups[event] = *cleanup;
     subscription->last_dead = event;
   }
   struct Parking {
@@ -297,9 +321,12 @@ class Oracle {
   }
   void redrive(Id id, EventId event, base::Now now) {
     auto* subscription = find(id);
+    const bool cleanup =
+        subscription->dead_cleanups.contains(event) && operations.was_member(event);
+    const bool started = !cleanup || subscription->dead_cleanups.at(event);
     subscription->dead.erase(event);
     subscription->owed[event] = {.had_turn = true};
-    park(id, event, {.due = now.bus});
+    park(id, event, {.due = now.bus, .started = started, .cleanup = cleanup});
   }
   void write_state(const StateKey& key, std::optional<std::string> value, std::uint64_t commit) {
     if (value.has_value()) {
@@ -410,9 +437,17 @@ class Oracle {
     return found == limits.end() ? OracleLimits{} : found->second;
   }
   [[nodiscard]] bool is_type_paused(const std::string& type) const;
+  /// It has a handler that looks after an event which is cancelled when it has begun it.
+  [[nodiscard]] bool cleans_up(const OracleSubscription& subscription, EventId event) const {
+    return subscription.on_cancel ||
+           (subscription.compensates && operations.find(event).has_value());
+  }
+  /// As an event: what is to be undone after it was acknowledged is not.
   [[nodiscard]] bool is_owed(EventId event) const {
     return std::any_of(subscriptions.begin(), subscriptions.end(), [&](const auto& each) {
-      return each.second.durable && each.second.owed.contains(event);
+      const auto found = each.second.owed.find(event);
+      return each.second.durable && found != each.second.owed.end() &&
+             !(found->second.parked && found->second.cleanup && !found->second.started);
     });
   }
   [[nodiscard]] bool is_dead(EventId event) const {
@@ -487,6 +522,7 @@ class Oracle {
   std::set<std::string> paused_types;
   bool releasing = false;  // what was held is being put back
   std::map<EventId, OracleLimits> limits;
+  OracleOperations operations;
   std::map<EventId, OracleKeyed> keyed;
   std::map<std::string, std::vector<EventId>> by_key;
   std::map<std::string, model::PerLane<model::Sequence>> last_of_key;

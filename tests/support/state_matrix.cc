@@ -32,6 +32,7 @@ constexpr auto kStateNames = std::to_array<StateName>({
     {"due", "tried before, its time has come"},
     {"clean-up", "cancelled, and on_cancel is owed"},
     {"held", "its type is paused, or was until just now"},
+    {"turn", "waits for its turn in its operation"},
     {"suspect", "its handler may have ended the last process"},
     {"answered", "settled, and not durable yet"},
     {"settled", "settled for good"},
@@ -82,7 +83,7 @@ const std::vector<Unreachable>& unreachable() {
        "who answers late had been given it, so it was offered"},
       {{Command::due},
        kWithHandler | StateSet{ready, expired, key_wait, released, starts_over, retry_due, held,
-                               not_durable, settled, dead},
+                               turn_wait, not_durable, settled, dead},
        "it waits for no time"},
       {{Command::expiry}, {expired}, "it is over already"},
   };

@@ -33,6 +33,7 @@ enum class EventState : std::uint8_t {
   retry_due,
   cleanup_owed,
   held,
+  turn_wait,
   suspect,
   not_durable,
   settled,
