@@ -204,7 +204,7 @@ void CoreWorld::step() {
   if (chance(20)) pass_some_gate();
   if (chance(20)) put_some_back();
   meet_what_starts_over();
-  if (chance(3)) bring_about();
+  if (chance(4)) bring_about();
   if (chance(4)) meet_what_is_rare();
   scheduler_->advance(now_);
   const auto what = below(1'000);
@@ -330,6 +330,8 @@ void CoreWorld::drain() {
     // Some were put off until a time that has come meanwhile; some wait for others.
     advance(4 * kSecond);
     refill_all();
+    // What is ready only now may wait for more of its batch.
+    advance(4 * kSecond);
     bool found = false;
     for (int missed = 0; missed < 20;) {
       if (profile_.resident_bytes_max < 10'000) refill_all();

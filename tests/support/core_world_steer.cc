@@ -204,7 +204,8 @@ std::optional<CoreWorld::Held> CoreWorld::any_running() {
     if (each.asks || each.instead.has_value() || each.lease.cleanup || !holds(each)) continue;
     if (oracle_.is_cancelled(each.lease.event, each.lease.token)) continue;
     const bool more = can_meet_more(each.lease.event) || is_late_as_well(each.lease);
-    running.insert(running.end(), more ? 10 : 1, i);
+    const bool on_cancel = oracle_.subscriptions.at(each.lease.subscription.value).on_cancel;
+    running.insert(running.end(), (more ? 20 : 1) * (on_cancel ? 3 : 1), i);
   }
   if (running.empty()) return std::nullopt;
   return held_[running[below(running.size())]];
@@ -224,7 +225,7 @@ void CoreWorld::bring_about() {
   const auto id = held.lease.subscription.value;
   const auto event = held.lease.event;
   ++counts["brought about"];
-  if (chance(10)) {
+  if (chance(12)) {
     end_process(Command::crash);
     return meet_rare(id, event);
   }
@@ -232,8 +233,8 @@ void CoreWorld::bring_about() {
     std::erase_if(held_, [&](const Held& each) { return each.serial == held.serial; });
     answer(plan, held);
   };
-  if (chance(25)) {
-    next_kind_ = pick({Kind::reject, Kind::reject, Kind::release, Kind::retry});
+  if (chance(30)) {
+    next_kind_ = pick({Kind::reject, Kind::release});
     commit(give_answer);
     return meet_rare(id, event);
   }
@@ -243,8 +244,11 @@ void CoreWorld::bring_about() {
   if (chance(30)) return meet_rare(id, event);
   scheduler_->advance(now_);
   for (int tries = 0; tries < 10 && take(Priority::low); ++tries) {
+    pass_gates(held_.back());
     const auto lease = held_.back().lease;
-    if (lease.cleanup) return meet_rare(lease.subscription.value, lease.event);
+    if (!lease.cleanup) continue;
+    ++counts["brought to its clean-up"];
+    return meet_rare(lease.subscription.value, lease.event);
   }
 }
 
@@ -264,8 +268,10 @@ void CoreWorld::cancel_between_tries() {
 bool CoreWorld::can_meet_more(EventId event) const {
   const auto limits = oracle_.limits_of(event);
   const auto token = oracle_.tokens.find(limits.token);
-  return limits.expires_at > now_.wall ||
-         (token != oracle_.tokens.end() && !token->second.cancelled);
+  const auto soon = [](std::int64_t wait) { return wait > 0 && wait <= kWaitMost; };
+  return soon(limits.expires_at - now_.wall) ||
+         (token != oracle_.tokens.end() && !token->second.cancelled &&
+          soon(token->second.deadline - now_.bus));
 }
 
 bool CoreWorld::is_late_as_well(const core::Lease& lease) const {
@@ -283,7 +289,7 @@ std::optional<std::pair<CoreWorld::Id, EventId>> CoreWorld::rare_one() {
     const bool rare = (kRare | kRarest).contains(state) || subscription.paused;
     if (!rare && !more) return;
     auto& these = found[static_cast<std::size_t>(state)];
-    these.insert(these.end(), more ? 4 : 1, {id, event});
+    these.insert(these.end(), more ? 6 : 1, {id, event});
   };
   for (const auto& [id, subscription] : oracle_.subscriptions) {
     auto left = kLookedAt;
@@ -302,11 +308,14 @@ std::optional<std::pair<CoreWorld::Id, EventId>> CoreWorld::rare_one() {
       look(id, subscription, std::next(subscription.dead.begin(), index)->first);
     }
   }
-  const auto empty =
-      std::remove_if(found.begin(), found.end(), [](const auto& each) { return each.empty(); });
-  if (empty == found.begin()) return std::nullopt;
-  const auto& state = found[below(static_cast<std::uint64_t>(empty - found.begin()))];
-  return state[below(state.size())];
+  std::vector<EventState> states;
+  for (std::size_t i = 0; i < kStateCount; ++i) {
+    const auto state = static_cast<EventState>(i);
+    if (!found[i].empty()) states.insert(states.end(), kRarest.contains(state) ? 3 : 1, state);
+  }
+  if (states.empty()) return std::nullopt;
+  const auto& these = found[static_cast<std::size_t>(states[below(states.size())])];
+  return these[below(these.size())];
 }
 
 /// Until it is due, it expires or its token times out; 0 = not soon.
@@ -379,7 +388,7 @@ void CoreWorld::meet_what_is_rare() {
 /// Before somebody takes it again.
 void CoreWorld::meet_what_starts_over() {
   const auto one = std::exchange(starts_over_, std::nullopt);
-  if (one.has_value() && !profile_.crowded && chance(60)) meet_rare(one->first, one->second);
+  if (one.has_value() && !profile_.crowded) meet_rare(one->first, one->second);
 }
 
 /// Does to it what has not been done yet to one in its state.
@@ -396,9 +405,10 @@ void CoreWorld::meet_rare(Id id, EventId event) {
 
 std::optional<Command> CoreWorld::least_known(Id id, EventId event) {
   // What few can meet goes before what all can.
-  static constexpr std::array<Command, 8> kForFew = {
-      Command::token_timeout, Command::expiry, Command::stale_answer, Command::due,
-      Command::rewind,        Command::resume, Command::cancel_token, Command::publish_again};
+  static constexpr std::array<Command, 9> kForFew = {
+      Command::token_timeout, Command::expiry,        Command::stale_answer,
+      Command::due,           Command::rewind,        Command::resume,
+      Command::cancel_token,  Command::publish_again, Command::clean_end};
   const auto* subscription = oracle_.find(id);
   const auto state = subscription == nullptr ? std::nullopt : state_of(*subscription, event);
   if (!state.has_value()) return std::nullopt;
@@ -415,7 +425,7 @@ std::optional<Command> CoreWorld::least_known(Id id, EventId event) {
     if ((!rare && rank == kForFew.size()) || !can_meet(command, id, event)) continue;
     const bool ends = command == Command::crash || command == Command::power_loss ||
                       command == Command::clean_end;
-    if (ends && !may_end) continue;
+    if (ends && !(may_end && rare)) continue;
     const auto known = 16 * matrix.at(command, *state) + rank;
     if (known >= least) continue;
     best = command;
