@@ -26,6 +26,9 @@ constexpr std::int64_t kWaitMost = std::int64_t{600} * 1'000'000'000;
 /// The less the better. A world is too short to find out by itself what is rare.
 std::uint64_t CoreWorld::known_of(Command command, EventState state) const {
   if (StateMatrix::why_not(command, state) != nullptr) return kNothingNew;
+  if (command == Command::stale_answer && state == EventState::key_wait) {
+    return matrix.at(command, state);
+  }
   const std::uint64_t common = kRarest.contains(state) ? 0 : kSeldom.contains(state) ? 1 : 4;
   return matrix.at(command, state) + common;
 }
@@ -474,9 +477,11 @@ void CoreWorld::give(Command command, Id id, EventId event) {
       default: attach(id);
     }
     // Whoever had something of it may answer before somebody has it again.
-    if (late_.empty() || chance(50)) return;
-    const auto& lease = late_[late_to_answer()].lease;
-    answer_late(plan, lease.subscription.value, EventId(lease.event));
+    for (auto left = below(command == Command::rewind ? 6 : 2); left > 0 && !late_.empty();
+         --left) {
+      const auto& lease = late_[late_to_answer()].lease;
+      answer_late(plan, lease.subscription.value, EventId(lease.event));
+    }
   });
 }
 

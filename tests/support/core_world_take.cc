@@ -63,6 +63,7 @@ bool CoreWorld::take(Priority worker_class) {
     owed.again_cleanup = others[i].cleanup;
     owed.again_started = others[i].started;
     owed.again_since = now_.bus;
+    starts_over_ = {first.subscription.value, others[i].event};
     ++counts["given back"];
   }
   return true;
