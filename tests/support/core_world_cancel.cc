@@ -28,7 +28,7 @@ std::optional<TokenId> CoreWorld::any_token() {
 void CoreWorld::make_token(CommitPlan& plan) {
   const auto id = core::made_token(epoch_, ++tokens_made_);
   const auto timeout =
-      chance(70) ? static_cast<std::int64_t>(1 + below(pick({100, 600}))) * kSecond : 0;
+      chance(70) ? static_cast<std::int64_t>(1 + below(pick({100, 300}))) * kSecond : 0;
   const bool room = oracle_.tokens.size() < settings_.tokens_max;
   require(plan.make_token(id, timeout).ok() == room, "the limit of tokens is another");
   if (!room) return;

@@ -220,7 +220,7 @@ void CoreWorld::step() {
       if (chance(3)) pause_or_resume(plan);
       if (chance(3)) pause_or_resume_types(plan);
       if (chance(70)) answer_some(plan);
-      if (chance(5)) make_token(plan);
+      if (chance(8)) make_token(plan);
       if (chance(8)) cancel_some(plan);
       if (profile_.operations && chance(40)) operate(plan);
       if (chance(45)) publish(plan);

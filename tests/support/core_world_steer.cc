@@ -19,7 +19,7 @@ constexpr StateSet kRarest{EventState::signalled, EventState::cleaning_up, Event
 constexpr StateSet kSeldom = kRare | StateSet{EventState::key_wait, EventState::dead};
 constexpr auto kNothingNew = std::numeric_limits<std::uint64_t>::max();
 constexpr std::size_t kLookedAt = 64;
-constexpr std::int64_t kWaitMost = std::int64_t{600} * 1'000'000'000;
+constexpr std::int64_t kWaitMost = std::int64_t{300} * 1'000'000'000;
 
 }  // namespace
 
@@ -102,11 +102,12 @@ std::optional<TokenId> CoreWorld::token_to_cancel() {
   return any_token();
 }
 
-/// Mostly one that lets it in.
+/// Mostly one that lets it in, and times out some day.
 TokenId CoreWorld::token_to_publish_under() {
   auto token = any_token();
   for (int tries = 4; tries > 0 && token.has_value(); --tries) {
-    if (!oracle_.tokens.at(*token).cancelled) break;
+    const auto& known = oracle_.tokens.at(*token);
+    if (!known.cancelled && known.deadline != 0) break;
     token = any_token();
   }
   return token.value_or(TokenId{});
@@ -408,10 +409,10 @@ void CoreWorld::meet_rare(Id id, EventId event) {
 
 std::optional<Command> CoreWorld::least_known(Id id, EventId event) {
   // What few can meet goes before what all can.
-  static constexpr std::array<Command, 9> kForFew = {
-      Command::token_timeout, Command::expiry,        Command::stale_answer,
-      Command::due,           Command::rewind,        Command::resume,
-      Command::cancel_token,  Command::publish_again, Command::clean_end};
+  static constexpr std::array<Command, 10> kForFew = {
+      Command::token_timeout, Command::expiry,    Command::stale_answer, Command::due,
+      Command::rewind,        Command::resume,    Command::cancel_token, Command::publish_again,
+      Command::clean_end,     Command::power_loss};
   const auto* subscription = oracle_.find(id);
   const auto state = subscription == nullptr ? std::nullopt : state_of(*subscription, event);
   if (!state.has_value()) return std::nullopt;
