@@ -150,12 +150,12 @@ model::EncodedEvents& CoreWorld::encode(std::size_t count, OperationId operation
     const std::string payload(below(40), 'p');
     event.payload = payload;
     if (chance(8)) event.not_before = now_.wall + static_cast<std::int64_t>(below(60)) * kSecond;
-    if (chance(profile_.crowded ? 8 : 12)) {
+    if (chance(profile_.crowded ? 8 : 25)) {
       event.expires_at = std::max(event.not_before, now_.wall) +
-                         static_cast<std::int64_t>(1 + below(pick({60, 60, 600}))) * kSecond;
+                         static_cast<std::int64_t>(1 + below(pick({60, 600, 600}))) * kSecond;
     }
     // One that is cancelled refuses all of them.
-    if (chance(count > 100 ? 0 : 25)) event.token = token_to_publish_under();
+    if (chance(count > 100 ? 0 : 35)) event.token = token_to_publish_under();
     const bool has_key = profile_.keys && chance(count > 100 ? 1 : 20);
     const auto key = has_key ? any_ordering_key() : std::string();
     event.ordering_key = key;
@@ -449,6 +449,7 @@ void CoreWorld::answer(CommitPlan& plan, Held held) {
   const bool keeps_tx = tx != nullptr && answer.kind == Kind::ack;
   const auto writes = tx == nullptr ? std::vector<core::TxWrites::StateWrite>() : tx->state;
 
+  note_returned(held);
   const auto before = plan.event_count();
   units_.clear();
   const auto settlement = plan.answer(answer);

@@ -238,6 +238,7 @@ class CoreWorld {
   void pass_gate(Held& held);
   void pass_gates(const Held& one);
   void pass_some_gate();
+  void note_returned(const Held& held);
   void ask_too_late(Held held);
   void expect_cleanups(const std::vector<std::pair<model::SubscriptionId, EventId>>& running);
   void answer_cancelled(core::CommitPlan::Settlement& settlement, const Held& held, bool ran);
@@ -415,7 +416,7 @@ class CoreWorld {
   std::deque<core::Answer> answers_;
   std::deque<core::BatchAnswer> batch_answers_;
   std::vector<Held> held_;
-  std::set<std::pair<Id, EventId>> ran_;  // ever, in this life of the process
+  std::set<std::pair<Id, EventId>> ran_;  // and may be at it still, of whatever attachment
   std::vector<Held> late_;  // of earlier attachments, removed subscriptions, and answered before
   std::vector<core::Scheduler::Refill> refills_;
   std::vector<ParkedRead> parked_reads_;

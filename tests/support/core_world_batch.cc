@@ -74,6 +74,7 @@ void CoreWorld::answer(CommitPlan& plan, std::vector<Held> batch) {
   if (chance(35)) answer.tx = any_tx(batch.front(), conflict);
   for (std::size_t i = 0; i < batch.size(); ++i) {
     meet(answer.members[i], valid[i], answer.tx != nullptr);
+    note_returned(batch[i]);
   }
   // It lives until the commit is made.
   auto& kept = batch_answers_.emplace_back(std::move(answer));

@@ -122,19 +122,18 @@ void CoreWorld::cancel_token(CommitPlan& plan, TokenId id, Command command) {
   const auto ended = oracle_.ended_of(token);
   std::vector<core::Span> members;
   for (const auto event : token.events) {
-    // One that waits to be asked about by the gate is not with a handler yet.
     if (oracle_.is_leased(event)) {
-      const auto any = [&](const auto& which) {
-        return std::any_of(held_.begin(), held_.end(), [&](const Held& each) {
-          return each.lease.event == event && !each.instead.has_value() && !each.lease.cleanup &&
-                 which(each);
-        });
-      };
-      if (any([](const Held& each) { return !each.asks; })) {
+      bool runs = false;
+      bool may_run = false;
+      for (const auto& each : held_) {
+        if (each.lease.event != event) continue;
+        // One that waits to be asked about by the gate is not with a handler yet.
+        runs = runs || !(each.instead.has_value() || each.lease.cleanup || each.asks);
+        may_run = may_run || ran_.contains({each.lease.subscription.value, event});
+      }
+      if (runs) {
         ++signalled;
-      } else if (any([this](const Held& each) {
-                   return ran_.contains({each.lease.subscription.value, each.lease.event});
-                 })) {
+      } else if (may_run) {
         ++perhaps;
       }
     }

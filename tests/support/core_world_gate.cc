@@ -47,6 +47,17 @@ void CoreWorld::pass_gate(Held& held) {
   }
 }
 
+/// Its handler has answered; that of another attachment may have it as well.
+void CoreWorld::note_returned(const Held& held) {
+  const auto id = held.lease.subscription.value;
+  const auto* subscription = oracle_.find(id);
+  if (held.lease.token.value == 0 || subscription == nullptr) return;
+  const auto owed = subscription->owed.find(held.lease.event);
+  const bool another = owed != subscription->owed.end() && owed->second.holder != 0 &&
+                       owed->second.holder != held.serial && !owed->second.idle;
+  if (!another) ran_.erase({id, held.lease.event});
+}
+
 /// Those that were taken with it are asked about with it.
 void CoreWorld::pass_gates(const Held& one) {
   const auto serial = one.serial;

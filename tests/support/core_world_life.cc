@@ -204,8 +204,8 @@ void CoreWorld::step() {
   if (chance(20)) pass_some_gate();
   if (chance(20)) put_some_back();
   meet_what_starts_over();
-  if (chance(4)) bring_about();
-  if (chance(4)) meet_what_is_rare();
+  if (chance(5)) bring_about();
+  if (chance(5)) meet_what_is_rare();
   scheduler_->advance(now_);
   const auto what = below(1'000);
   if (what < 330) {

@@ -19,7 +19,7 @@ constexpr StateSet kRarest{EventState::signalled, EventState::cleaning_up, Event
 constexpr StateSet kSeldom = kRare | StateSet{EventState::key_wait, EventState::dead};
 constexpr auto kNothingNew = std::numeric_limits<std::uint64_t>::max();
 constexpr std::size_t kLookedAt = 64;
-constexpr std::int64_t kWaitMost = std::int64_t{300} * 1'000'000'000;
+constexpr std::int64_t kWaitMost = std::int64_t{200} * 1'000'000'000;
 
 }  // namespace
 
@@ -409,10 +409,10 @@ void CoreWorld::meet_rare(Id id, EventId event) {
 
 std::optional<Command> CoreWorld::least_known(Id id, EventId event) {
   // What few can meet goes before what all can.
-  static constexpr std::array<Command, 10> kForFew = {
-      Command::token_timeout, Command::expiry,    Command::stale_answer, Command::due,
-      Command::rewind,        Command::resume,    Command::cancel_token, Command::publish_again,
-      Command::clean_end,     Command::power_loss};
+  static constexpr std::array<Command, 11> kForFew = {
+      Command::token_timeout, Command::expiry,     Command::stale_answer, Command::due,
+      Command::rewind,        Command::resume,     Command::cancel_token, Command::publish_again,
+      Command::clean_end,     Command::power_loss, Command::crash};
   const auto* subscription = oracle_.find(id);
   const auto state = subscription == nullptr ? std::nullopt : state_of(*subscription, event);
   if (!state.has_value()) return std::nullopt;
