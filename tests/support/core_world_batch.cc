@@ -19,6 +19,10 @@ bool CoreWorld::lingers(const OracleSubscription& subscription) const {
       // What had to wait for its key was not ready before.
       if (event.has_value() && oracle_.keyed.contains(*event)) continue;
       if (!event.has_value() || Oracle::waits_for_wall_clock(subscription, *event)) continue;
+      // What is on disk alone does not let others go, however long it has been due.
+      const auto& owed = subscription.owed.at(*event);
+      const bool may_be_on_disk = has_little_memory() || overflows(subscription, lane);
+      if (owed.parked && !owed.again && may_be_on_disk) continue;
       const auto since =
           oracle_.ready_since(subscription, *event) + rule_.max_wait(event->priority) / 8;
       if (since + subscription.batch_linger <= now_.bus) return false;
