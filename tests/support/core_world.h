@@ -276,8 +276,12 @@ class CoreWorld {
   std::size_t late_to_answer();
   bool takes_its_time(const Held& held);
   Kind rarest_kind(const Held& held, Kind kind);
+
+  // core_world_rare.cc
+  void load_the_dice();
   std::optional<Held> any_running();
   void bring_about();
+  void bring_to_clean_up();
   void cancel_between_tries();
   bool can_meet_more(EventId event) const;
   bool is_late_as_well(const core::Lease& lease) const;
@@ -290,6 +294,7 @@ class CoreWorld {
   void meet_rare(Id id, EventId event);
   void give(Command command, Id id, EventId event);
   void answer_late(core::CommitPlan& plan, Id id, EventId event);
+  void answer_late(core::CommitPlan& plan, std::uint64_t count);
   /// Often the one with what `command` has met least.
   std::optional<Id> any_subscription(Command command,
                                      const std::function<bool(const OracleSubscription&)>& which);

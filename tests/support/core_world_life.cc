@@ -201,12 +201,8 @@ void CoreWorld::step() {
       parked_reads_.push_back(read_due_times(*refill));
     }
   }
-  if (chance(20)) pass_some_gate();
   if (chance(20)) put_some_back();
-  meet_what_starts_over();
-  if (chance(5)) bring_about();
-  if (chance(5)) meet_what_is_rare();
-  scheduler_->advance(now_);
+  load_the_dice();
   const auto what = below(1'000);
   if (what < 330) {
     for (auto left = profile_.crowded ? below(200) : 1; left > 0; --left) take();
@@ -272,6 +268,7 @@ void CoreWorld::step() {
     if (profile_.crowded && !chance(10)) return;
     commit([this](CommitPlan& plan) {
       rewind(plan);
+      answer_late(plan, below(4));
       if (chance(70)) answer_some(plan);
       if (chance(45)) publish(plan);
     });

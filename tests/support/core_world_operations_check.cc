@@ -70,10 +70,9 @@ bool CoreWorld::needs_for_operation(Id id) const {
     if (operation.has_ended()) continue;
     for (const auto& member : operation.members) {
       const auto owed = subscription.owed.find(member.event);
-      const bool parked =
-          owed != subscription.owed.end() && owed->second.parked &&
-          (owed->second.started || owed->second.cleanup || owed->second.due == model::kTurnDue ||
-           owed->second.is_held_by_pause());
+      const bool parked = owed != subscription.owed.end() && owed->second.parked &&
+                          (owed->second.started || owed->second.cleanup ||
+                           owed->second.due == model::kTurnDue || owed->second.is_held_by_pause());
       const bool given_up = subscription.dead.contains(member.event) &&
                             subscription.dead_cleanups.contains(member.event);
       if (parked || given_up || member.kept.contains(id)) return true;

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -117,6 +118,13 @@ class StateSet {
   }
   std::uint64_t bits_ = 0;
 };
+
+/// Events are in these for a moment, or come to be in them seldom.
+inline constexpr StateSet kRareStates{EventState::taken, EventState::turned_away,
+                                      EventState::released};
+inline constexpr StateSet kRarestStates{EventState::signalled, EventState::cleaning_up,
+                                        EventState::starts_over, EventState::cleanup_owed,
+                                        EventState::suspect};
 
 class StateMatrix {
  public:
