@@ -70,7 +70,10 @@ class CoreWorld {
     settings_.idempotency = {pick<std::uint64_t>({0, 3, 1'000, 1'000}),
                              pick<std::int64_t>({5, 60, 100'000}) * 1'000'000'000};
     if (!profile.crowded) answers_at_once_ = pick<std::uint64_t>({2, 3, 5});
-    if (profile.operations) settings_.operations_max = pick<std::size_t>({5, 20, 10'000});
+    if (profile.operations) {
+      settings_.operations_max = pick<std::size_t>({5, 20, 10'000});
+      settings_.operation_members_max = pick<std::size_t>({15, 60, 10'000});
+    }
     start_process();
   }
 
@@ -329,6 +332,7 @@ class CoreWorld {
   void revisit_operations();
   bool needs_for_operation(Id id) const;
   void check_operations(const core::CommitPlan& plan, const model::Commit& made);
+  void compare_standing(const OracleMember& member, const core::Operations::Member& core);
   void compare_member(const OracleOperation& operation, const OracleMember& member);
   void compare_operations();
 

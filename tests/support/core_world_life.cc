@@ -94,6 +94,18 @@ void CoreWorld::end_process(Command how) {
     if (each.finished || each.asks || clean || power) continue;
     if (chance(90)) running.emplace_back(each, chance(80));
   }
+  // And some that have answered had still to return.
+  for (const auto& each : late_) {
+    const auto is_it = [&](const auto& other) {
+      return other.first.lease.subscription == each.lease.subscription &&
+             other.first.lease.event == each.lease.event;
+    };
+    if (!profile_.operations || clean || power || each.instead.has_value() || !chance(60) ||
+        std::any_of(running.begin(), running.end(), is_it)) {
+      continue;
+    }
+    running.emplace_back(each, chance(80));
+  }
 
   log_.resize(kept);
   now_.bus = now_.boot +
@@ -137,7 +149,8 @@ void CoreWorld::accuse(CommitPlan& plan, const std::vector<std::pair<Held, bool>
     const auto id = held.lease.subscription.value;
     const auto event = held.lease.event;
     auto* state = ledger_->find(held.lease.subscription);
-    if (state == nullptr || held.instead == core::Verdict::hold) continue;
+    // Only what a handler has is in a slot.
+    if (state == nullptr || held.instead.has_value()) continue;
     CommitPlan::Suspect suspect{
         .subscription = held.lease.subscription, .event = event, .counted = counted};
     const RecordStore::Name name{held.lease.subscription, event};

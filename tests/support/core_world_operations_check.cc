@@ -151,8 +151,37 @@ void CoreWorld::compare_member(const OracleOperation& operation, const OracleMem
             what + " is not kept as one that may be undone");
     require(store_.parked.contains(name), what + " is kept without its copy");
   }
-  if (operation.has_ended())
+  if (operation.has_ended()) {
     require(kept.empty(), what + " is kept though its operation has ended");
+  } else {
+    compare_standing(member, *at.member);
+  }
+}
+
+/// With whom it waits for its turn, who has begun it and left it for later, or is to undo it, and
+/// who has given that up.
+void CoreWorld::compare_standing(const OracleMember& member, const core::Operations::Member& core) {
+  const auto what = "member " + to_string(member.event);
+  std::set<SubscriptionId> held;
+  std::set<SubscriptionId> begun;
+  std::set<SubscriptionId> failed;
+  for (const auto& [id, subscription] : oracle_.subscriptions) {
+    const SubscriptionId each{id};
+    if (subscription.dead.contains(member.event) &&
+        subscription.dead_cleanups.contains(member.event)) {
+      failed.insert(each);
+    }
+    const auto found = subscription.owed.find(member.event);
+    if (found == subscription.owed.end() || !found->second.parked) continue;
+    const auto& owed = found->second;
+    if (owed.due == model::kTurnDue) held.insert(each);
+    if (subscription.durable && (owed.started || owed.cleanup)) begun.insert(each);
+  }
+  std::set<SubscriptionId> core_held;
+  for (const auto& [id, entry] : core.held) core_held.insert(id);
+  require(core_held == held, what + " is held for others");
+  require(core.begun == begun, what + " was begun by others");
+  require(core.failed == failed, what + " was undone in vain by others");
 }
 
 void CoreWorld::compare_operations() {
