@@ -281,7 +281,7 @@ void CoreWorld::step() {
     if (profile_.crowded && !chance(10)) return;
     commit([this](CommitPlan& plan) {
       rewind(plan);
-      answer_late(plan, below(4));
+      answer_late(plan, below(profile_.keys ? 12 : 4));
       if (chance(70)) answer_some(plan);
       if (chance(45)) publish(plan);
     });

@@ -313,7 +313,7 @@ void CoreWorld::give(Command command, Id id, EventId event) {
       default: attach(id);
     }
     // Whoever had something of it may answer before somebody has it again.
-    answer_late(plan, below(command == Command::rewind ? 6 : 2));
+    answer_late(plan, below(command == Command::rewind ? 12 : 2));
   });
 }
 
