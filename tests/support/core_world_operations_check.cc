@@ -174,7 +174,7 @@ void CoreWorld::compare_standing(const OracleMember& member, const core::Operati
     const auto found = subscription.owed.find(member.event);
     if (found == subscription.owed.end() || !found->second.parked) continue;
     const auto& owed = found->second;
-    if (owed.due == model::kTurnDue) held.insert(each);
+    if (owed.due == model::kTurnDue || owed.is_held_by_pause()) held.insert(each);
     if (subscription.durable && (owed.started || owed.cleanup)) begun.insert(each);
   }
   std::set<SubscriptionId> core_held;
