@@ -141,11 +141,14 @@ model::EncodedEvents& CoreWorld::encode(std::size_t count, OperationId operation
       std::vector<MetadataPair>{{"other", "1"}, {"color", "blue"}}};
   auto& events = encoded_.emplace_back();
   const auto lane = chance(80) ? Priority::normal : any_lane();
+  // Those of an operation are of one kind often, so that they go to one handler together.
+  const bool alike = operation.value != 0 && chance(50);
+  const auto* type = kTypes[alike ? below(kTypes.size()) : 0];
   for (std::size_t i = 0; i < count; ++i) {
     const auto& color = kColors[below(2)];
-    Event event{.type = kTypes[below(kTypes.size())],
+    Event event{.type = alike ? type : kTypes[below(kTypes.size())],
                 .payload = {},
-                .priority = count > 100 ? lane : any_lane(),
+                .priority = count > 100 || alike ? lane : any_lane(),
                 .metadata = color};
     const std::string payload(below(40), 'p');
     event.payload = payload;

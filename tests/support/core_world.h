@@ -71,8 +71,8 @@ class CoreWorld {
                              pick<std::int64_t>({5, 60, 100'000}) * 1'000'000'000};
     if (!profile.crowded) answers_at_once_ = pick<std::uint64_t>({2, 3, 5});
     if (profile.operations) {
-      settings_.operations_max = pick<std::size_t>({5, 20, 10'000});
-      settings_.operation_members_max = pick<std::size_t>({15, 60, 10'000});
+      settings_.operations_max = pick<std::size_t>({8, 30, 10'000});
+      settings_.operation_members_max = pick<std::size_t>({40, 200, 10'000});
     }
     start_process();
   }

@@ -62,7 +62,7 @@ bool CoreWorld::make_room(CommitPlan& plan, std::size_t operations, std::size_t 
 
 void CoreWorld::begin(CommitPlan& plan, OperationId id) {
   OperationOptions options;
-  options.sequential = chance(70);
+  options.sequential = chance(60);
   options.deadline = std::chrono::seconds(chance(50) ? 0 : 1 + below(400));
   plan.begin_operation(id, options);
   const auto deadline = options.deadline.count() == 0 ? 0 : now_.bus + options.deadline.count();
@@ -154,15 +154,22 @@ void CoreWorld::operate(CommitPlan& plan) {
     ++counts["begun"];
     return;
   }
-  const auto id = any_operation();
+  auto id = any_operation();
   if (!id.has_value()) return;
-  if (what < 95) {
+  if (what < 90) {
     const auto before = counts["sealed"];
     seal(plan, *id);
     counts["begun and sealed"] += counts["sealed"] - before;
-  } else {
-    roll_back(plan, *id);
+    return;
   }
+  // Rather one that leaves something to undo.
+  const auto some = any_operation([](const auto& operation) {
+    return operation.is_open() &&
+           std::any_of(operation.members.begin(), operation.members.end(),
+                       [](const auto& member) { return !member.kept.empty(); });
+  });
+  if (some.has_value() && chance(80)) id = some;
+  roll_back(plan, *id);
 }
 
 /// So that a run can end: what nobody has sealed is, and what will never be done goes back.
