@@ -70,6 +70,10 @@ bool CommitPlan::accuse(const Suspect& suspect) {
     subscription->keys.add(suspect.event, reached_place(*suspect.chunk, suspect.event));
   }
   touch(*subscription, suspect.event.priority);
+  // One that answered and had still to return may have been held since: it is due now instead.
+  if (const auto at = ledger_.operations.find(suspect.event)) {
+    at.member->held.erase(suspect.subscription);
+  }
   if (attempts >= subscription->record.attempts_max) {
     Lease lease;
     lease.subscription = suspect.subscription;

@@ -326,5 +326,26 @@ TEST_F(OperationRule, WhatDiesWithTheProcessInItsOnlyAttemptIsKeptWithItsCopy) {
   EXPECT_EQ(state(), OperationState::rolled_back);
 }
 
+TEST_F(OperationRule, WhatIsAccusedIsNotHeldAnyMore) {
+  subscribe();
+  begin(2);
+  ASSERT_TRUE(take().has_value());
+  EXPECT_FALSE(take().has_value());
+  const EventId second{Priority::normal, 2};
+  start();
+  commit([&](CommitPlan& plan) {
+    EXPECT_FALSE(plan.accuse({.subscription = state_->record.id,
+                              .event = second,
+                              .parked = true,
+                              .due = model::kTurnDue,
+                              .chunk = store_.parked.at({state_->record.id, second})}));
+  });
+  attach(*ledger_, *scheduler_, *state_, {8, {}, false}, now_);
+  EXPECT_EQ(next(), 1U);
+  EXPECT_EQ(next(), 2U);
+  EXPECT_EQ(state(), OperationState::committed);
+  EXPECT_TRUE(store_.due_times.empty());
+}
+
 }  // namespace
 }  // namespace holdfast::core
