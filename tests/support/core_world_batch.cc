@@ -13,6 +13,12 @@ using core::CommitPlan;
 /// eighth of the wait of its lane.
 bool CoreWorld::lingers(const OracleSubscription& subscription) const {
   if (subscription.batch_linger == 0) return false;
+  // What starts over may be all that is in memory, and what is due longer on disk behind it.
+  if (has_little_memory() &&
+      std::any_of(subscription.owed.begin(), subscription.owed.end(),
+                  [](const auto& each) { return each.second.parked && each.second.again; })) {
+    return true;
+  }
   for (const auto lane : kAllPriorities) {
     const auto ready = this->ready(subscription, lane);
     for (const auto& event : {ready.out_of_turn, ready.in_turn}) {

@@ -182,8 +182,6 @@ void CoreWorld::check_nothing_to_take(Priority worker_class) {
   ++counts["idle check"];
   for (const auto& [id, subscription] : oracle_.subscriptions) {
     if (!subscription.is_served() || gets_no_more(subscription) || lingers(subscription)) continue;
-    // What starts over may wait for its batch, and all that is due longer be on disk behind it.
-    if (has_little_memory() && subscription.batch_linger > 0) continue;
     for (const auto lane : kAllPriorities) {
       if (lane > worker_class) break;
       if (!Oracle::has_slot(subscription, lane)) continue;
