@@ -74,6 +74,7 @@ bool CommitPlan::accuse(const Suspect& suspect) {
   if (const auto at = ledger_.operations.find(suspect.event)) {
     at.member->held.erase(suspect.subscription);
   }
+  if (suspect.parked && model::is_paused_due(suspect.due)) --lane.paused;
   if (attempts >= subscription->record.attempts_max) {
     Lease lease;
     lease.subscription = suspect.subscription;

@@ -258,7 +258,7 @@ TEST_F(OperationRule, WhoIsNotWaitedForIsNotHeldForEver) {
   model::SubscriptionRecord record;
   record.id = ledger_->next_id();
   auto& ephemeral = ledger_->add(record, false);
-  attach(*ledger_, *scheduler_, ephemeral, {8, {}, true}, now_);
+  core::attach(*ledger_, *scheduler_, ephemeral, {8, {}, true}, now_);
   begin(1, {.sequential = false});
   auto first = take();
   auto second = take();
@@ -340,7 +340,7 @@ TEST_F(OperationRule, WhatIsAccusedIsNotHeldAnyMore) {
                               .due = model::kTurnDue,
                               .chunk = store_.parked.at({state_->record.id, second})}));
   });
-  attach(*ledger_, *scheduler_, *state_, {8, {}, false}, now_);
+  attach();
   EXPECT_EQ(next(), 1U);
   EXPECT_EQ(next(), 2U);
   EXPECT_EQ(state(), OperationState::committed);

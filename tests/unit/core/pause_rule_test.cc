@@ -342,6 +342,27 @@ TEST_F(PauseRule, ASuspectThatWasHeldStaysOne) {
   EXPECT_EQ(lease->attempt, 2U);
 }
 
+TEST_F(PauseRule, WhatIsAccusedIsNotHeldAnyMore) {
+  subscribe();
+  pause("a");
+  publish("a");
+  EXPECT_EQ(next(), 0U);
+  core::detach(*ledger_, *state_);
+  // It had been answered before, and its handler had still to return.
+  commit([&](CommitPlan& plan) {
+    plan.accuse({.subscription = state_->record.id,
+                 .event = {Priority::normal, 1},
+                 .parked = true,
+                 .due = model::paused_due(0),
+                 .chunk = store_.chunks[Priority::normal].begin()->second});
+  });
+  EXPECT_EQ(held(), 0U);
+  start();
+  EXPECT_EQ(held(), 0U);
+  EXPECT_EQ(next(), 0U);
+  EXPECT_EQ(held(), 1U);
+}
+
 TEST_F(PauseRule, WithAKeyItKeepsBackWhatComesAfterIt) {
   subscribe();
   pause("a");
