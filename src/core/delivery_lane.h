@@ -153,8 +153,8 @@ class DeliveryLane {
   [[nodiscard]] bool is_taken(Ticket ticket) const noexcept;
   /// Of the row: where `sequence`, which must be in it, stands.
   [[nodiscard]] Taken taken(Sequence sequence) const noexcept;
-  /// Whoever holds it is no handler: only its answer is on its way.
-  void set_idle(Ticket ticket) { taken_[ticket - first_ticket_].idle = true; }
+  /// Whoever holds it is no handler: it has still to ask the gate, or its answer is on its way.
+  void set_idle(Ticket ticket, bool idle) { taken_[ticket - first_ticket_].idle = idle; }
   /// Says which lease holds it now; 0 = none. It must be taken.
   void set_lease(Ticket ticket, LeaseNumber lease);
   [[nodiscard]] bool is_held(Ticket ticket, LeaseNumber lease) const noexcept;

@@ -33,24 +33,24 @@ Verdict verdict_of(Ledger& ledger, Lease& lease, const EventView& event, WallTim
   return Verdict::run;
 }
 
-/// So that a cancel meanwhile does not take it for one that a handler holds.
-void set_idle(SubscriptionState& subscription, const Lease& lease) {
+}  // namespace
+
+void set_idle(SubscriptionState& subscription, const Lease& lease, bool idle) {
   auto& lane = subscription.lanes[lease.event.priority];
-  if (!lease.parked && lane.is_held(lease.ticket, lease.number)) return lane.set_idle(lease.ticket);
+  if (!lease.parked && lane.is_held(lease.ticket, lease.number)) {
+    return lane.set_idle(lease.ticket, idle);
+  }
   const auto parked = subscription.parked_in_flight.find(lease.event);
   if (parked != subscription.parked_in_flight.end() && parked->second.lease == lease.number) {
-    parked->second.idle = true;
+    parked->second.idle = idle;
   }
 }
-
-}  // namespace
 
 Verdict gate(Ledger& ledger, Lease& lease, const EventView& event, WallTime now) {
   const auto verdict = verdict_of(ledger, lease, event, now);
   auto* subscription = ledger.find(lease.subscription);
-  if (verdict != Verdict::run && verdict != Verdict::clean_up && subscription != nullptr &&
-      subscription->generation == lease.generation) {
-    set_idle(*subscription, lease);
+  if (subscription != nullptr && subscription->generation == lease.generation) {
+    set_idle(*subscription, lease, verdict != Verdict::run && verdict != Verdict::clean_up);
   }
   return verdict;
 }

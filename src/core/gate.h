@@ -21,6 +21,10 @@ enum class Verdict : std::uint8_t {
 /// no moment in between: either the cancel is seen here, or the delivery is seen by the cancel.
 Verdict gate(Ledger& ledger, Lease& lease, const EventView& event, WallTime now);
 
+/// Who has taken it is a handler, or is none. Until the gate was asked, what no handler has seen is
+/// with none: then a cancel in between prevents it.
+void set_idle(SubscriptionState& subscription, const Lease& lease, bool idle);
+
 /// Whether `gate` would say anything but `run`, told without reading the event.
 [[nodiscard]] inline bool needs_gate(const Ledger& ledger, const Lease& lease) {
   return lease.chunk == nullptr || lease.chunk->conditional() || lease.cleanup ||

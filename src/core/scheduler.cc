@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "core/gate.h"
 
 namespace holdfast::core {
 
@@ -267,6 +268,9 @@ Lease Scheduler::take_from(SubscriptionState& subscription, const Place& place) 
     lease.ticket = taken.ticket;
     state.set_lease(lease.ticket, lease.number);
   }
+  lease.asks = needs_gate(ledger_, lease);
+  const bool seen = lease.started || lease.cleanup;
+  if (lease.asks && !seen) set_idle(subscription, lease, true);
   note_running(subscription, lease);
   ++state.leased;
   ++subscription.in_flight;

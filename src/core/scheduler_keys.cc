@@ -21,7 +21,7 @@ void Scheduler::hold_back(SubscriptionState& subscription, Priority lane) {
   const auto frontier = ledger_.frontier(subscription);
   bool moved = false;
   const auto hold = [&](EventId event, DeliveryLane::Due due) {
-    if (!due.parked) state.set_idle(due.ticket);
+    if (!due.parked) state.set_idle(due.ticket, true);
     keys.hold(event, std::move(due));
     waits_for_answers_ = true;
     moved = true;

@@ -88,7 +88,7 @@ struct SubscriptionState {
     bool released = false;
     bool cleanup = false;   // it was cancelled meanwhile: as its record says
     LeaseNumber lease = 0;  // that holds it
-    bool idle = false;      // no handler has it: only its answer is on its way
+    bool idle = false;      // no handler has it: see DeliveryLane::set_idle
   };
   std::map<EventId, ParkedInFlight> parked_in_flight;
   [[nodiscard]] bool is_parked_with_handler(EventId event) const {

@@ -31,7 +31,6 @@ struct DeliveryState : std::enable_shared_from_this<DeliveryState> {
   EventView view;
   std::unique_ptr<core::TxWrites> tx;
   bool deferred = false;
-  bool gated = false;  // whether its handler may run is still to be asked
   /// By whoever answers first: the handler's return, its `Deferred`, or the clock, which abandons
   /// it.
   std::atomic<bool> answered{false};

@@ -159,7 +159,6 @@ void WorkerPool::begin(Worker& worker, std::shared_ptr<internal::DeliveryState>&
 void WorkerPool::enlist(internal::DeliveryState& delivery, core::Lease&& lease) {
   delivery.handle = state_.handles.at(lease.subscription);
   delivery.lease = std::move(lease);
-  delivery.gated = core::needs_gate(state_.ledger, delivery.lease);
   delivery.place.on_worker = true;
   delivery.place.since = clock_.now().boot;
   state_.outstanding.add(delivery);
@@ -222,7 +221,7 @@ bool WorkerPool::load(internal::DeliveryState& delivery) {
 
 bool WorkerPool::may_run(internal::DeliveryState& delivery, core::Answer& answer) {
   using Kind = core::Answer::Kind;
-  if (!delivery.gated) return true;
+  if (!delivery.lease.asks) return true;
   const std::lock_guard lock(state_.mutex);
   switch (core::gate(state_.ledger, delivery.lease, delivery.view, clock_.now().wall)) {
     case core::Verdict::run:

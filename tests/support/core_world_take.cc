@@ -103,8 +103,9 @@ void CoreWorld::hold(core::Lease lease, std::uint64_t batch, bool asks_later) {
   }
   const bool begun = owed.cleanup || owed.started || lease.started;
   owed.together = batch != 0;
-  owed.asks = core::needs_gate(*ledger_, lease);
-  owed.idle = owed.cleaning = false;
+  owed.asks = lease.asks;
+  owed.idle = lease.asks && !begun;
+  owed.cleaning = false;
   held_.push_back({.lease = lease,
                    .serial = serial_,
                    .visible = number_,
