@@ -220,7 +220,7 @@ class CoreWorld {
   bool put_back(core::HeldRelease& pass, model::DueTime last, bool others);
   void put_back(core::CommitPlan& plan, core::SubscriptionState& subscription,
                 const model::DueRecord& record);
-  void put_some_back();
+  void put_some_back(bool others);
   void put_expired_back();
   void put_all_back();
   void compare_paused();

@@ -214,7 +214,8 @@ void CoreWorld::step() {
       parked_reads_.push_back(read_due_times(*refill));
     }
   }
-  if (chance(20)) put_some_back();
+  if (chance(20)) put_some_back(true);
+  if (revisit_due_) revisit_operations();
   load_the_dice();
   const auto what = below(1'000);
   if (what < 330) {
@@ -296,6 +297,7 @@ void CoreWorld::step() {
 }
 
 void CoreWorld::drain() {
+  if (revisit_due_) revisit_operations();
   compare();
   durable_ = number_;
   offer(number_);
@@ -359,7 +361,14 @@ void CoreWorld::drain() {
             "forgotten: " +
                 name(id, subscription.owed.empty() ? EventId{} : subscription.owed.begin()->first));
   }
-  require(oracle_.operations.all_have_ended(), "an operation has not ended");
+  for (const auto& [id, operation] : oracle_.operations.all) {
+    std::string members;
+    for (const auto& member : operation.members) {
+      members += " " + to_string(member.event) + " " + std::string(to_string(member.state));
+    }
+    require(operation.has_ended(), to_string(id) + " has not ended but is " +
+                                       std::string(to_string(operation.state)) + ":" + members);
+  }
   compare();
   if (!profile_.operations) return;
   commit([](CommitPlan& plan) { plan.trim(); });

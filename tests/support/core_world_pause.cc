@@ -141,9 +141,9 @@ void CoreWorld::put_back(CommitPlan& plan, core::SubscriptionState& subscription
   plan.release(subscription, record);
 }
 
-void CoreWorld::put_some_back() {
+void CoreWorld::put_some_back(bool others) {
   if (!ledger_->paused_types.record().releasing) return;
-  if (put_back(held_release_, model::kWallDueBegin - 1, true)) return;
+  if (put_back(held_release_, model::kWallDueBegin - 1, others)) return;
   commit([&](CommitPlan& plan) {
     plan.end_release();
     fact([](Oracle& oracle) { oracle.releasing = false; });
@@ -159,7 +159,7 @@ void CoreWorld::put_expired_back() {
 }
 
 void CoreWorld::put_all_back() {
-  while (ledger_->paused_types.record().releasing) put_some_back();
+  while (ledger_->paused_types.record().releasing) put_some_back(false);
 }
 
 void CoreWorld::compare_paused() {

@@ -98,6 +98,7 @@ class CancelRace : public ::testing::Test, protected BusBench {
       ++seen[delivery.event().id].cleanups;
       return Outcome::ack();
     };
+    wanted.compensate = wanted.on_cancel;
     wanted.on_settled = [this](EventId id, Settled how) {
       const std::lock_guard lock(mutex);
       seen[id].how = how;
@@ -398,6 +399,43 @@ TEST_F(CancelRace, InABatchUnderOneToken) {
 }
 
 /// The handler has said all it has to say, and nothing of it is written.
+/// The second of two waits for its turn, which comes with the ack of the first when the cancel
+/// does.
+TEST_F(CancelRace, InAnOperation) {
+  Delay delay(nanoseconds(0), std::chrono::microseconds(5));
+  subscribe([&](Delivery& delivery) {
+    if (delivery.event().type == "first") {
+      spin_until(begun);
+      spin_until(steady_clock::now() + delay.theirs());
+    } else {
+      spin_until(may_return);
+    }
+    return Outcome::ack();
+  });
+  const std::vector<OwnedEvent> events{{.type = "first"}, {.type = "second"}};
+  for (std::uint64_t i = 0; i < races(); ++i) {
+    reset();
+    const auto batch = must(bus->publish_batch(events, {.operation = OperationOptions{}}));
+    const auto first = batch.receipts[0].id;
+    const auto second = batch.receipts[1].id;
+    while (started == 0) std::this_thread::yield();
+    begun = true;
+    spin_until(steady_clock::now() + delay.mine());
+    const auto receipt = cancel(second);
+    must(bus->wait_settled(batch.operation_id, std::chrono::seconds(60)));
+    wait_settled(2);
+    EXPECT_EQ(must(bus->operation(batch.operation_id)).state, OperationState::rolled_back);
+    ASSERT_NO_FATAL_FAILURE(check(second, receipt.outcome));
+    {
+      const std::lock_guard lock(mutex);
+      EXPECT_EQ(seen[first].cleanups, 1) << "what the first did is not undone, or twice";
+    }
+    delay.was(receipt.outcome == kPrevented);
+    if (HasFailure()) return;
+  }
+  judge({kPrevented, kSignalled});
+}
+
 TEST_F(CancelRace, AckedAndNotDurableYet) {
   Delay delay(nanoseconds(0), std::chrono::microseconds(2));
   // The handler of the round before may still be about to leave when this one begins.
