@@ -216,6 +216,8 @@ void CoreWorld::step() {
   }
   if (chance(20)) put_some_back(true);
   if (revisit_due_) revisit_operations();
+  // What that has made due is ready before anything is taken.
+  scheduler_->advance(now_);
   load_the_dice();
   const auto what = below(1'000);
   if (what < 330) {

@@ -132,7 +132,8 @@ std::optional<std::pair<CoreWorld::Id, EventId>> CoreWorld::rare_one() {
     for (auto at = subscription.owed.begin(); at != subscription.owed.end() && left > 0;
          ++at, --left) {
       const auto& owed = at->second;
-      if (owed.taken || owed.again || owed.suspect || owed.started) {
+      const bool waits = owed.parked && owed.due == model::kTurnDue;
+      if (owed.taken || owed.again || owed.suspect || owed.started || waits) {
         look(id, subscription, at->first);
       }
     }

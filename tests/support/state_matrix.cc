@@ -77,6 +77,7 @@ const std::vector<Unreachable>& unreachable() {
       {{Command::put_back},
        ~StateSet{held, cancelled, cleanup_owed, suspect},
        "only what is held is put back"},
+      {{Command::rewind}, {turn_wait}, "its operation needs it, and keeps it from being set back"},
       {{Command::redrive}, ~StateSet{dead}, "only a dead letter is redriven"},
       {{Command::stale_answer},
        {unoffered},

@@ -121,7 +121,7 @@ class StateSet {
 
 /// Events are in these for a moment, or come to be in them seldom.
 inline constexpr StateSet kRareStates{EventState::taken, EventState::turned_away,
-                                      EventState::released};
+                                      EventState::released, EventState::turn_wait};
 inline constexpr StateSet kRarestStates{EventState::signalled, EventState::cleaning_up,
                                         EventState::starts_over, EventState::cleanup_owed,
                                         EventState::suspect};

@@ -152,8 +152,8 @@ TEST_F(Viewing, IdsAndFiltersThatNothingCanHaveAreRefused) {
   const auto visit = [](const EventView&, EventState) { return true; };
   EXPECT_TRUE(fails(view->scan({.priorities = {static_cast<Priority>(4)}}, visit),
                     StatusCode::invalid_argument, {"priority is 4", "0 to 3"}));
-  EXPECT_TRUE(fails(view->scan({.states = {static_cast<EventState>(8)}}, visit),
-                    StatusCode::invalid_argument, {"state is 8", "0 to 7"}));
+  EXPECT_TRUE(fails(view->scan({.states = {static_cast<EventState>(9)}}, visit),
+                    StatusCode::invalid_argument, {"state is 9", "0 to 8"}));
   for (const EventId bad : {EventId{Priority::normal, 0}, EventId{static_cast<Priority>(7), 1}}) {
     EXPECT_TRUE(fails(view->get(bad), StatusCode::invalid_argument, {"event id"}));
     EXPECT_TRUE(fails(view->dead_letters({.id = bad}), StatusCode::invalid_argument, {"event id"}));
