@@ -201,6 +201,7 @@ void CoreWorld::accuse(CommitPlan& plan, const std::vector<std::pair<Held, bool>
                      .suspect = true,
                      .started = started,
                      .cleanup = cleanup});
+        oracle.subscriptions.at(id).owed.at(event).had_turn = true;
       });
     }
   }
