@@ -157,9 +157,7 @@ void CommitPlan::park(SubscriptionState& subscription, const Lease& lease, Parki
     subscription.parked_in_flight.erase(lease.event);
     lane.delayed[model::clock_of(lease.due)].remove({lease.due, lease.event.sequence});
   } else {
-    lane.settle(lease.ticket);
-    ++lane.parked;
-    lane.parked_events.add(lease.event.sequence);
+    leave_row(subscription, lease.event, lease.ticket);
   }
   if (model::is_paused_due(due)) ++lane.paused;
   // Of an ephemeral one it is all there is; its neighbours in the chunk need not stay for it.
@@ -172,6 +170,15 @@ void CommitPlan::park(SubscriptionState& subscription, const Lease& lease, Parki
   touch(subscription, lease.event.priority);
   subscription.keys.set_waiting(lease.event);
   note_key_change(subscription);
+}
+
+void CommitPlan::leave_row(SubscriptionState& subscription, EventId event,
+                           DeliveryLane::Ticket ticket) {
+  auto& lane = subscription.lanes[event.priority];
+  lane.settle(ticket);
+  ++lane.parked;
+  lane.parked_events.add(event.sequence);
+  touch(subscription, event.priority);
 }
 
 void CommitPlan::wait_until(model::DueTime due, SubscriptionState& subscription, EventId event,
@@ -354,9 +361,7 @@ void CommitPlan::park_overdue(SubscriptionState& subscription, Priority lane) {
                                oldest->chunk->extract(oldest->sequence)});
     }
     if (!unseen) note_begun(subscription, event);
-    state.settle(oldest->ticket);
-    ++state.parked;
-    state.parked_events.add(oldest->sequence);
+    leave_row(subscription, event, oldest->ticket);
     if (!state.mark_due_parked(oldest->sequence, in(0)) &&
         !subscription.keys.mark_parked(event, in(0), subscription.durable)) {
       subscription.parked_in_flight.insert_or_assign(

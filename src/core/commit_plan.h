@@ -255,6 +255,8 @@ class CommitPlan {
     bool suspect = false;
   };
   void park(SubscriptionState& subscription, const Lease& lease, Parking parking);
+  /// It leaves the row of its lane, and is owed apart from the cursor.
+  void leave_row(SubscriptionState& subscription, EventId event, DeliveryLane::Ticket ticket);
   void wait_until(model::DueTime due, SubscriptionState& subscription, EventId event,
                   ParkedWindow::Entry entry);
   [[nodiscard]] model::DueTime in(std::int64_t delay) const {
@@ -266,6 +268,8 @@ class CommitPlan {
                   std::optional<std::int64_t> delay, const std::string& reason);
   Settlement refuse_cancelled(SubscriptionState& subscription, const Answer& answer);
   Settlement end(SubscriptionState& subscription, const Lease& lease, Settled how);
+  [[nodiscard]] model::SettlementRecord begun_cleanup(const SubscriptionState& subscription,
+                                                      EventId event) const;
   void keep_for_cleanup(SubscriptionState& subscription, EventId event);
   /// Where `event` of `chunk`, in which it is alone or not, stands in the order of its key, once
   /// all that it comes after has been taken.

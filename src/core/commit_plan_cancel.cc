@@ -100,21 +100,27 @@ void CommitPlan::shift_ended(const std::map<TokenId, std::int64_t>& ended) {
 
 // --- Cancelling ---------------------------------------------------------------------------------
 
+/// How it stands in the journal from the cancellation on.
+model::SettlementRecord CommitPlan::begun_cleanup(const SubscriptionState& subscription,
+                                                  EventId event) const {
+  return {.subscription = subscription.record.id,
+          .event = event,
+          .attempts = 0,
+          .due = in(0),
+          .suspect = false,
+          .last_error = {},
+          .started = true,
+          .cleanup = true,
+          .place = subscription.keys.place(event)};
+}
+
 /// A handler has begun something that `on_cancel` will have to clean up, whatever happens to this
 /// process: written down with the cancellation itself.
 void CommitPlan::keep_for_cleanup(SubscriptionState& subscription, EventId event) {
   if (!subscription.durable || !ledger_.cleans_up(subscription, event)) return;
   note_begun(subscription, event);
   auto& lane = subscription.lanes[event.priority];
-  model::SettlementRecord record{.subscription = subscription.record.id,
-                                 .event = event,
-                                 .attempts = 0,
-                                 .due = in(0),
-                                 .suspect = false,
-                                 .last_error = {},
-                                 .started = true,
-                                 .cleanup = true,
-                                 .place = subscription.keys.place(event)};
+  const auto record = begun_cleanup(subscription, event);
   LeaseNumber lease = 0;
   const auto parked = subscription.parked_in_flight.find(event);
   if (parked != subscription.parked_in_flight.end()) {
@@ -126,10 +132,7 @@ void CommitPlan::keep_for_cleanup(SubscriptionState& subscription, EventId event
     const auto taken = lane.taken(event.sequence);
     lease = taken.lease;
     add(model::PutSettlement{record, taken.chunk->extract(event.sequence)});
-    lane.settle(taken.ticket);
-    ++lane.parked;
-    lane.parked_events.add(event.sequence);
-    touch(subscription, event.priority);
+    leave_row(subscription, event, taken.ticket);
   }
   subscription.parked_in_flight.insert_or_assign(
       event, SubscriptionState::ParkedInFlight{record.due, false, true, lease});

@@ -303,20 +303,9 @@ void CommitPlan::keep_begun_again(SubscriptionState& subscription, EventId event
                                : keys.is_held(event) && !keys.is_unseen(event);
   if (!starts_over) return;
   const auto taken = lane.taken(event.sequence);
-  add(model::PutSettlement{{.subscription = subscription.record.id,
-                            .event = event,
-                            .attempts = 0,
-                            .due = in(0),
-                            .suspect = false,
-                            .last_error = {},
-                            .started = true,
-                            .cleanup = true,
-                            .place = subscription.keys.place(event)},
+  add(model::PutSettlement{begun_cleanup(subscription, event),
                            taken.chunk->extract(event.sequence)});
-  lane.settle(taken.ticket);
-  ++lane.parked;
-  lane.parked_events.add(event.sequence);
-  touch(subscription, event.priority);
+  leave_row(subscription, event, taken.ticket);
   if (!lane.mark_due_parked(event.sequence, in(0), true)) {
     subscription.keys.mark_parked(event, in(0), true, true);
   }

@@ -112,6 +112,18 @@ class CancelRace : public ::testing::Test, protected BusBench {
       return outcome;
     }));
   }
+  /// What is of type "first" makes way for the raced one, which has begun until `cancel` returns.
+  std::function<Outcome(Delivery&)> first_makes_way(const Delay& delay) {
+    return [this, &delay](Delivery& delivery) {
+      if (delivery.event().type == "first") {
+        spin_until(begun);
+        spin_until(steady_clock::now() + delay.theirs());
+      } else {
+        spin_until(may_return);
+      }
+      return Outcome::ack();
+    };
+  }
   void note_start(const Delivery& delivery) {
     const std::lock_guard lock(mutex);
     auto& mine = seen[delivery.event().id];
@@ -228,17 +240,7 @@ constexpr auto kTooLate = CancelOutcome::too_late;
 /// It waits for the one slot there is, and becomes free to be taken when the cancel comes.
 TEST_F(CancelRace, Ready) {
   Delay delay(nanoseconds(0), std::chrono::microseconds(5));
-  subscribe(
-      [&](Delivery& delivery) {
-        if (delivery.event().type == "first") {
-          spin_until(begun);
-          spin_until(steady_clock::now() + delay.theirs());
-        } else {
-          spin_until(may_return);
-        }
-        return Outcome::ack();
-      },
-      {}, 1);
+  subscribe(first_makes_way(delay), {}, 1);
   for (std::uint64_t i = 0; i < races(); ++i) {
     reset();
     publish("first");
@@ -403,15 +405,7 @@ TEST_F(CancelRace, InABatchUnderOneToken) {
 /// does.
 TEST_F(CancelRace, InAnOperation) {
   Delay delay(nanoseconds(0), std::chrono::microseconds(5));
-  subscribe([&](Delivery& delivery) {
-    if (delivery.event().type == "first") {
-      spin_until(begun);
-      spin_until(steady_clock::now() + delay.theirs());
-    } else {
-      spin_until(may_return);
-    }
-    return Outcome::ack();
-  });
+  subscribe(first_makes_way(delay));
   const std::vector<OwnedEvent> events{{.type = "first"}, {.type = "second"}};
   for (std::uint64_t i = 0; i < races(); ++i) {
     reset();
