@@ -171,10 +171,11 @@ struct SubscribeOptions {
   /// member that everyone has acknowledged a copy is kept until its operation ends. Only of a
   /// durable subscription.
   Handler compensate{};
-  /// Told once the commit that carries an outcome is durable. Runs on a thread that others wait
-  /// for, of the bus or of a publisher that waits: be quick, take no lock that is held around a
-  /// call to the bus, and call nothing that waits for a commit (such calls answer `conflict`). Not
-  /// called for pending events that a changed filter skips.
+  /// Told once the commit that carries an outcome is durable: in the order of commits, and one at a
+  /// time, so that what is told of an event last is how it stands. Runs on a thread that others
+  /// wait for, of the bus or of a publisher that waits: be quick, take no lock that is held
+  /// around a call to the bus, and call nothing that waits for a commit (such calls answer
+  /// `conflict`). Not called for pending events that a changed filter skips.
   std::function<void(EventId, Settled)> on_settled{};
 };
 

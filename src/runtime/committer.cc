@@ -302,14 +302,17 @@ void Committer::complete(Group& group, CommitNumber number, bool caller_syncs) {
           group.operations.capacity() * sizeof(OperationId));
     }
     if (!group.settled.empty()) {
+      const auto bytes = group.settled.capacity() * sizeof(SettledNote);
+      settled_.push_back({number, std::move(group.settled)});
       // Of an ephemeral subscription nothing is written, so there may be nothing to wait for.
-      auto tell = [this, notes = std::move(group.settled)](const Status& status) {
-        if (status.ok()) tell_settled(notes);
-      };
       if (durable_already) {
-        now.emplace_back([tell = std::move(tell)] { tell(Status()); });
+        now.emplace_back([this] { tell_settled(); });
       } else {
-        promise(std::move(tell), group.settled.capacity() * sizeof(SettledNote));
+        promise(
+            [this](const Status& status) {
+              if (status.ok()) tell_settled();
+            },
+            bytes);
       }
     }
     sync_now = sync_now && !durable_already;
@@ -330,6 +333,7 @@ void Committer::fail(const Status& cause) {
                                                    "journal and compare: " +
                                                        cause.message());
     lost.swap(notices_);
+    while (!settled_.empty() && settled_.back().commit > durable()) settled_.pop_back();
     notice_bytes_ = 0;
     limit_backlog();
   }
@@ -368,7 +372,7 @@ void Committer::sync_loop() {
   while (true) {
     {
       std::unique_lock lock(mutex_);
-      const auto wanted = [this] { return sync_now_ || stopping_; };
+      const auto wanted = [this] { return sync_now_ || tell_now_ || stopping_; };
       while (!wanted()) {
         if (failed_.ok() && written_ > durable_) {
           if (!sync_wanted_.wait_for(lock, kBackgroundSync, wanted)) break;
@@ -377,6 +381,12 @@ void Committer::sync_loop() {
           sync_wanted_.wait(lock);
           sync_idle_ = false;
         }
+      }
+      if (tell_now_) {
+        tell_now_ = false;
+        lock.unlock();
+        tell_settled();
+        continue;
       }
       if (stopping_ && (written_ == durable_ || !failed_.ok())) return;
     }
@@ -456,6 +466,25 @@ void Committer::tell_ended(const std::vector<OperationId>& operations) {
     const auto [first, last] = state_.operation_waiters.equal_range(id);
     for (auto it = first; it != last; ++it) it->second->tell(SettleWaiter::End::settled);
   }
+}
+
+/// What is durable, in the order of commits whichever thread comes first: an event can be settled
+/// more than once, and what is told of it last is how it stands.
+void Committer::tell_settled() {
+  std::unique_lock lock(mutex_);
+  if (std::exchange(telling_settled_, true)) return;
+  const auto upto = durable();
+  while (!settled_.empty() && settled_.front().commit <= upto) {
+    const auto notes = std::move(settled_.front().notes);
+    settled_.pop_front();
+    lock.unlock();
+    tell_settled(notes);
+    lock.lock();
+  }
+  telling_settled_ = false;
+  // Left to this thread, which may be a publisher's, by others that came meanwhile.
+  tell_now_ = !settled_.empty() && settled_.front().commit <= durable();
+  if (tell_now_) sync_wanted_.notify_one();
 }
 
 void Committer::tell_settled(const std::vector<SettledNote>& notes) {

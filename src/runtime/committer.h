@@ -101,6 +101,10 @@ class Committer {
     Settled how;
     bool durable;  // the subscription
   };
+  struct SettledNotes {
+    CommitNumber commit;
+    std::vector<SettledNote> notes;
+  };
   struct Group {
     std::vector<Request> requests;
     std::vector<Status> prepared;
@@ -139,6 +143,7 @@ class Committer {
   void sync_once();
   void want_sync(bool now, bool caller_syncs);
   void offer();
+  void tell_settled();
   void tell_settled(const std::vector<SettledNote>& notes);
   void fail(const Status& cause);
   /// Under `mutex_`: keeps what is written and not synced within what the intake may hold.
@@ -169,6 +174,9 @@ class Committer {
   bool stopping_ = false;
   std::deque<Notice> notices_;  // by commit
   std::size_t notice_bytes_ = 0;
+  std::deque<SettledNotes> settled_;          // by commit
+  bool telling_settled_ = false;              // some thread does
+  bool tell_now_ = false;                     // the thread that syncs goes on with it
   std::deque<CommitNumber> unsynced_offers_;  // commits whose events wait for their sync
   Status failed_;
 

@@ -163,6 +163,13 @@ class CancelRace : public ::testing::Test, protected BusBench {
   void wait_settled(int count) {
     while (settled < count) std::this_thread::yield();
   }
+  void wait_cancelled(EventId id) {
+    const auto is_cancelled = [&] {
+      const std::lock_guard lock(mutex);
+      return seen[id].how == Settled::cancelled;
+    };
+    while (!is_cancelled()) std::this_thread::yield();
+  }
 
   /// `before`: how often it had run, to its end, before it was raced for.
   void check(EventId id, CancelOutcome outcome, int before = 0) {
@@ -400,7 +407,6 @@ TEST_F(CancelRace, InABatchUnderOneToken) {
   judge({kPrevented, kSignalled, kTooLate});
 }
 
-/// The handler has said all it has to say, and nothing of it is written.
 /// The second of two waits for its turn, which comes with the ack of the first when the cancel
 /// does.
 TEST_F(CancelRace, InAnOperation) {
@@ -417,7 +423,10 @@ TEST_F(CancelRace, InAnOperation) {
     spin_until(steady_clock::now() + delay.mine());
     const auto receipt = cancel(second);
     must(bus->wait_settled(batch.operation_id, std::chrono::seconds(60)));
-    wait_settled(2);
+    // Of what has ended, each is told a little later. The first may have been acked before, and is
+    // told twice then.
+    wait_cancelled(first);
+    wait_cancelled(second);
     EXPECT_EQ(must(bus->operation(batch.operation_id)).state, OperationState::rolled_back);
     ASSERT_NO_FATAL_FAILURE(check(second, receipt.outcome));
     {
@@ -430,6 +439,7 @@ TEST_F(CancelRace, InAnOperation) {
   judge({kPrevented, kSignalled});
 }
 
+/// The handler has said all it has to say, and nothing of it is written.
 TEST_F(CancelRace, AckedAndNotDurableYet) {
   Delay delay(nanoseconds(0), std::chrono::microseconds(2));
   // The handler of the round before may still be about to leave when this one begins.
