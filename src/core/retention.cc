@@ -59,29 +59,30 @@ std::vector<model::RetentionMark> LaneRetention::note(Sequence sequence, std::ui
 
 void LaneRetention::note_again(Sequence sequence, std::uint64_t bytes, WallTime published_at,
                                bool claimed) {
-  Published then{published_at, 0};
-  bool is_counted = false;
-  if (!marks_.empty()) {
-    const auto& mark = marks_.back();
-    then.bus = mark.published_bus + std::max<std::int64_t>(published_at - mark.published_at, 0);
-    is_counted = sequence < mark.counted_to;
+  if (marks_.empty()) {
+    (void)note(sequence, bytes, {published_at, 0}, claimed);
+    return;
   }
-  // Marks that became due were stored with the events. Those of other rules than before are not,
-  // and must not begin among events that are counted already.
-  if (is_counted) {
-    bytes_ += bytes;
-    next_ = sequence + 1;
-  } else {
-    (void)note(sequence, bytes, then, claimed);
-  }
+  // Marks that became due were stored with the events. One that begins only now, by other rules
+  // than then, would be stored without the count of the one before it.
+  bytes_ += bytes;
+  next_ = sequence + 1;
+  auto& mark = marks_.back();
+  if (!claimed && sequence >= mark.counted_to) ++mark.unclaimed;
+}
+
+std::optional<model::RetentionMark> LaneRetention::keep_count() {
+  if (marks_.empty() || marks_.back().counted_to >= next_) return std::nullopt;
+  marks_.back().counted_to = next_;
+  return marks_.back();
 }
 
 std::vector<model::RetentionMark> LaneRetention::forget_claims() {
+  const bool kept = keep_count().has_value();
   std::vector<model::RetentionMark> changed;
   for (auto& mark : marks_) {
-    if (std::exchange(mark.claims_forgotten, true)) continue;
-    if (&mark == &marks_.back()) mark.counted_to = next_;
-    changed.push_back(mark);
+    const bool known = std::exchange(mark.claims_forgotten, true);
+    if (!known || (kept && &mark == &marks_.back())) changed.push_back(mark);
   }
   return changed;
 }

@@ -59,6 +59,9 @@ class LaneRetention {
   /// been claimed by somebody who is forgotten stays counted as unclaimed: it is kept for longer
   /// than it need be, and never for less.
   std::optional<model::RetentionMark> claim(Sequence sequence, std::uint64_t count = 1);
+  /// Who claims what is about to change: a recount would go by who does by then. Returns the mark
+  /// to store again, when there is anything that only a recount would count.
+  std::optional<model::RetentionMark> keep_count();
   /// From now on nobody knows who had claimed what is in the lane. Returns the marks to store
   /// again.
   std::vector<model::RetentionMark> forget_claims();

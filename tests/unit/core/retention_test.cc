@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -179,6 +181,54 @@ TEST(Retention, WhatAClaimHasCountedIsNotCountedAgain) {
   }
   EXPECT_EQ(before.unclaimed(), 3U);
   EXPECT_EQ(after.unclaimed(), 3U);
+}
+
+/// The open mark of a process is stored when it ends, with its count; so is whatever another
+/// process, with other rules, makes of the same events.
+TEST(Retention, OtherRulesForgetNoCountOfWhatNobodyHasClaimed) {
+  std::map<model::Sequence, model::RetentionMark> stored;
+  const auto open = [&](std::uint64_t bytes, model::Sequence end) {
+    LaneRetention lane(kLane, rules({hours(24), bytes}, {hours(24), bytes}));
+    for (const auto& [sequence, mark] : stored) lane.restore(mark);
+    for (auto i = lane.recount_from(1); i < end; ++i) {
+      lane.note_again(i, kMega, static_cast<std::int64_t>(i) * kSecond, i > 3);
+    }
+    return lane;
+  };
+  const auto add = [&](LaneRetention& lane, model::Sequence from, model::Sequence end) {
+    for (auto i = from; i < end; ++i) {
+      const auto now = at(static_cast<std::int64_t>(i) * kSecond);
+      for (const auto& mark : lane.note(i, kMega, now, i > 3)) stored[mark.sequence] = mark;
+    }
+  };
+  auto first = open(1'024 * kMega, 1);
+  add(first, 1, 10);
+  auto second = open(3 * kMega, 10);
+  EXPECT_EQ(second.unclaimed(), 3U);
+  add(second, 10, 20);
+  EXPECT_EQ(open(3 * kMega, 20).unclaimed(), 3U);
+}
+
+/// Somebody who comes later, and begins behind them, wants the same: a recount cannot tell.
+TEST(Retention, WhatNobodyHadClaimedIsCountedBeforeSomebodyCouldSeemToHave) {
+  LaneRetention before(kLane, rules({}));
+  note(before, 1, 3, 100, false);
+  const auto mark = before.keep_count();
+  ASSERT_TRUE(mark.has_value());
+  EXPECT_FALSE(before.keep_count().has_value()) << "it is stored once";
+  note(before, 4, 1, 100, false);
+  const auto forgotten = before.forget_claims();
+  ASSERT_EQ(forgotten.size(), 1U);
+  note(before, 5, 1, 100, false);
+  EXPECT_EQ(before.forget_claims().size(), 1U) << "one more has come";
+  for (const auto& [stored, count] : {std::pair(*mark, 3U), std::pair(forgotten[0], 4U)}) {
+    LaneRetention after(kLane, rules({}));
+    after.restore(stored);
+    for (model::Sequence i = 1; i <= 5; ++i) {
+      after.note_again(i, 100, static_cast<std::int64_t>(i) * kSecond, true);
+    }
+    EXPECT_EQ(after.unclaimed(), count);
+  }
 }
 
 TEST(Retention, ARecountWithoutMarksBeginsAtTheTrimPoint) {
