@@ -100,7 +100,7 @@ struct Event {
   /// rest of the event may differ, its token may be cancelled, and what was published first may be
   /// settled, cancelled or gone. A key holds for `Options::idempotency_window` from its first use,
   /// which trying again does not prolong, and as long as it is among the last
-  /// `Limits::idempotency_keys_max`; across restarts. After that it is new.
+  /// `Limits::idempotency_keys_max`, as a batch finds it; across restarts. After that it is new.
   std::string_view idempotency_key{};
 };
 

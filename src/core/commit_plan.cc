@@ -36,8 +36,9 @@ void CommitPlan::publish(const model::EncodedEvents& events, bool atomic_batch,
                          std::vector<EventId>& ids, std::vector<Duplicate>* duplicates) {
   const auto batch = atomic_batch ? model::make_batch_id(commit_.number, index_) : BatchId{};
   if (atomic_batch) last_batch_ = batch;
+  const auto next_use = ledger_.idempotency.range().next;
   for (std::size_t i = 0; i < events.size(); ++i) {
-    if (const auto* first = first_of(events, i); first != nullptr) {
+    if (const auto* first = first_of(events, i, next_use); first != nullptr) {
       ids.push_back(first->event);
       if (duplicates != nullptr) {
         duplicates->push_back({i, first->commit, first->batch, first->token});
@@ -166,7 +167,7 @@ void CommitPlan::park(SubscriptionState& subscription, const Lease& lease, Parki
   wait_until(
       due, subscription, lease.event,
       {parking.attempts, parking.suspect, parking.started, parking.cleanup, std::move(copy)});
-  if (parking.started || parking.cleanup) note_begun(subscription, lease.event);
+  note_begun(subscription, lease.event, parking.started || parking.cleanup);
   touch(subscription, lease.event.priority);
   subscription.keys.set_waiting(lease.event);
   note_key_change(subscription);
@@ -346,7 +347,6 @@ void CommitPlan::park_overdue(SubscriptionState& subscription, Priority lane) {
     const EventId event{lane, oldest->sequence};
     const bool released = !state.is_in_row(oldest->sequence);
     const bool idle = !state.is_with_handler(oldest->sequence);
-    const bool unseen = state.is_unseen(oldest->sequence) || subscription.keys.is_unseen(event);
     // Due at once if this run ends here; while it goes on the handler's answer still counts.
     if (subscription.durable) {
       add(model::PutSettlement{{.subscription = subscription.record.id,
@@ -355,12 +355,12 @@ void CommitPlan::park_overdue(SubscriptionState& subscription, Priority lane) {
                                 .due = in(0),
                                 .suspect = false,
                                 .last_error = {},
-                                .started = !unseen,
+                                .started = oldest->begun,
                                 .cleanup = false,
                                 .place = subscription.keys.place(event)},
                                oldest->chunk->extract(oldest->sequence)});
     }
-    if (!unseen) note_begun(subscription, event);
+    note_begun(subscription, event, oldest->begun);
     leave_row(subscription, event, oldest->ticket);
     if (!state.mark_due_parked(oldest->sequence, in(0)) &&
         !subscription.keys.mark_parked(event, in(0), subscription.durable)) {
@@ -387,6 +387,9 @@ SubscriptionState& CommitPlan::create(model::SubscriptionRecord record,
 
 void CommitPlan::claim(Priority lane, const Backlog& backlog) {
   std::map<Sequence, model::RetentionMark> changed;
+  if (const auto mark = ledger_.lanes[lane].retention->keep_count()) {
+    changed[mark->sequence] = *mark;
+  }
   for (const auto& [sequence, count] : backlog.claimed) {
     const auto mark = ledger_.lanes[lane].retention->claim(sequence, count);
     if (mark.has_value()) changed[mark->sequence] = *mark;

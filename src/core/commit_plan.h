@@ -58,7 +58,7 @@ class CommitPlan {
   /// up to the first that does.
   void forget_keys(const std::vector<model::IdempotencyUse>& oldest, std::uint64_t to);
   [[nodiscard]] bool is_duplicate(const model::EncodedEvents& events, std::size_t index) const {
-    return first_of(events, index) != nullptr;
+    return first_of(events, index, ledger_.idempotency.range().next) != nullptr;
   }
 
   // --- Answers ----------------------------------------------------------------------------------
@@ -226,7 +226,8 @@ class CommitPlan {
 
  private:
   [[nodiscard]] const model::IdempotencyRecord* first_of(const model::EncodedEvents& events,
-                                                         std::size_t index) const;
+                                                         std::size_t index,
+                                                         std::uint64_t next_use) const;
   void note_key(const model::EncodedEvents& events, std::size_t index, EventId event,
                 BatchId batch);
   void append(std::string_view record, const model::EncodedEvents::Entry& entry, BatchId batch,
@@ -287,7 +288,7 @@ class CommitPlan {
   [[nodiscard]] Status admit_member(OperationId id) const;
   void cancel_members(TokenId token, const std::string& reason);
   void note_member(const model::EncodedEvents::Admission& admission, EventId event);
-  void note_begun(const SubscriptionState& subscription, EventId event);
+  void note_begun(const SubscriptionState& subscription, EventId event, bool begun = true);
   [[nodiscard]] bool is_kept(const SubscriptionState& subscription, const Lease& lease);
   void keep_for_undo(const SubscriptionState& subscription, const Lease& lease);
   void note_member_ended(const SubscriptionState& subscription, const Lease& lease, Settled how,
@@ -303,7 +304,8 @@ class CommitPlan {
   void undo(Composite& operation);
   void undo_kept(Operations::Member& member);
   void keep_begun_again(SubscriptionState& subscription, EventId event);
-  [[nodiscard]] bool is_with_handler(EventId event) const;
+  [[nodiscard]] bool is_begun(const Operations::Member& member) const;
+  [[nodiscard]] bool decides(const Operations::Member& member) const;
   void end(Composite& operation, OperationState state);
   void note_dropped(const DeadLetterIndex::Name& letter);
   void forget_operation(OperationId id);

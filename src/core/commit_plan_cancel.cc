@@ -23,7 +23,7 @@ constexpr std::size_t kReclaimedAtOnce = 10'000;
 Status CommitPlan::admit(const model::EncodedEvents& events, std::size_t index,
                          OperationId begins) const {
   const auto* admission = events.admission(index);
-  if (admission == nullptr || first_of(events, index) != nullptr) return {};
+  if (admission == nullptr || is_duplicate(events, index)) return {};
   if (admission->operation.value != 0 && admission->operation != begins) {
     auto status = admit_member(admission->operation);
     if (!status.ok()) return status;
@@ -161,7 +161,8 @@ CommitPlan::Cancelled CommitPlan::cancel(const EventView& event, const std::stri
   } else if (receipt.outcome != CancelOutcome::too_late) {
     ledger_.cancellations.tombstones[event.id.priority].add(event.id.sequence);
     add(model::PutTombstone{{event.id, now_.wall, reason}});
-    if (const auto at = ledger_.operations.find(event.id); at && at.operation->is_open()) {
+    if (const auto at = ledger_.operations.find(event.id);
+        at && at.operation->is_open() && decides(*at.member)) {
       go_back(*at.operation, with_reason(to_string(event.id) + " was cancelled", reason));
     }
   }

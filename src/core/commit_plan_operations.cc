@@ -126,12 +126,16 @@ void CommitPlan::put_member(Operations::Member& member, MemberState state) {
 
 // --- Forward ------------------------------------------------------------------------------------
 
-/// It stands in the journal as begun: whether its operation is undone, this is to be cleaned up
-/// before.
-void CommitPlan::note_begun(const SubscriptionState& subscription, EventId event) {
+/// Whether it stands in the journal as begun: before its operation is undone, that is to be cleaned
+/// up.
+void CommitPlan::note_begun(const SubscriptionState& subscription, EventId event, bool begun) {
   if (!subscription.durable) return;
-  if (const auto at = ledger_.operations.find(event)) {
+  const auto at = ledger_.operations.find(event);
+  if (!at) return;
+  if (begun) {
     at.member->begun.insert(subscription.record.id);
+  } else {
+    at.member->begun.erase(subscription.record.id);
   }
 }
 
@@ -172,9 +176,10 @@ void CommitPlan::note_member_ended(const SubscriptionState& subscription, const 
         to_string(lease.event) + std::string(what) + "\"" + subscription.record.name + "\"",
         reason);
   };
+  const bool failed = how == Settled::dead && lease.cleanup;
+  if (failed) member->failed.insert(lease.subscription);
   if (operation->goes_back()) {
-    if (how == Settled::dead && lease.cleanup) {
-      member->failed.insert(lease.subscription);
+    if (failed) {
       operation->record.reason =
           (operation->record.reason + "; " + told(" could not be undone by "))
               .substr(0, kReasonBytesMax);
@@ -249,10 +254,9 @@ void CommitPlan::cancel_members(TokenId token, const std::string& reason) {
   if (ledger_.operations.empty()) return;
   for (auto& [id, operation] : ledger_.operations.all()) {
     if (!operation.is_open()) continue;
-    const auto found =
-        std::find_if(operation.members.begin(), operation.members.end(), [&](const auto& member) {
-          return member.record.token == token && member.record.state == MemberState::pending;
-        });
+    const auto found = std::find_if(
+        operation.members.begin(), operation.members.end(),
+        [&](const auto& member) { return member.record.token == token && decides(member); });
     if (found == operation.members.end()) continue;
     go_back(operation,
             with_reason(to_string(found->record.event) + " was cancelled with " + to_string(token),
@@ -297,12 +301,9 @@ void CommitPlan::keep_begun_again(SubscriptionState& subscription, EventId event
       !lane.is_in_row(event.sequence)) {
     return;
   }
-  const auto& keys = subscription.keys;
-  const bool starts_over = lane.is_due(event.sequence)
-                               ? !lane.is_unseen(event.sequence)
-                               : keys.is_held(event) && !keys.is_unseen(event);
-  if (!starts_over) return;
   const auto taken = lane.taken(event.sequence);
+  const bool waits = lane.is_due(event.sequence) || subscription.keys.is_held(event);
+  if (!waits || !taken.begun) return;
   add(model::PutSettlement{begun_cleanup(subscription, event),
                            taken.chunk->extract(event.sequence)});
   leave_row(subscription, event, taken.ticket);
@@ -312,10 +313,18 @@ void CommitPlan::keep_begun_again(SubscriptionState& subscription, EventId event
   note_begun(subscription, event);
 }
 
-bool CommitPlan::is_with_handler(EventId event) const {
-  return std::any_of(
-      ledger_.subscriptions.begin(), ledger_.subscriptions.end(),
-      [&](const auto& each) { return each.second->durable && each.second->is_leased(event); });
+/// By somebody durable, who is not through with it.
+bool CommitPlan::is_begun(const Operations::Member& member) const {
+  const auto& all = ledger_.subscriptions;
+  return !member.begun.empty() || std::any_of(all.begin(), all.end(), [&](const auto& each) {
+    return each.second->durable && each.second->is_leased(member.record.event);
+  });
+}
+
+/// What becomes of it matters to its operation: it is not done, or somebody who came later, or was
+/// set back, is at it again. Of others that are done, ephemeral subscriptions alone may be owed it.
+bool CommitPlan::decides(const Operations::Member& member) const {
+  return member.record.state == MemberState::pending || is_begun(member);
 }
 
 /// As far as it can be undone now, from the last member to the first.
@@ -324,7 +333,7 @@ void CommitPlan::undo(Composite& operation) {
     auto& member = operation.members[operation.turn - 1];
     wake(member);
     undo_kept(member);
-    const bool waits = !member.begun.empty() || is_with_handler(member.record.event);
+    const bool waits = is_begun(member);
     if (waits || !member.failed.empty()) {
       put_member(member, MemberState::compensating);
       const auto state = waits ? OperationState::rolling_back : OperationState::rollback_failed;

@@ -100,6 +100,17 @@ void DeliveryLane::set_lease(Ticket ticket, LeaseNumber lease) {
   row.idle = false;
 }
 
+void DeliveryLane::set_idle(Ticket ticket, bool idle) {
+  auto& row = taken_[ticket - first_ticket_];
+  row.idle = idle;
+  if (!idle) row.begun = true;
+}
+
+void DeliveryLane::give_up(Ticket ticket, bool begun) {
+  set_lease(ticket, 0);
+  taken_[ticket - first_ticket_].begun = begun;
+}
+
 bool DeliveryLane::is_held(Ticket ticket, LeaseNumber lease) const noexcept {
   return is_taken(ticket) && taken_[ticket - first_ticket_].lease == lease;
 }
@@ -119,6 +130,7 @@ void DeliveryLane::release(Ticket ticket) {
   HOLDFAST_ASSERT(is_taken(ticket));
   auto& row = taken_[ticket - first_ticket_];
   row.released = true;
+  row.begun = false;
   row.lease = 0;
 }
 
@@ -139,7 +151,7 @@ bool DeliveryLane::mark_due_parked(Sequence sequence, model::DueTime due, bool c
 std::optional<DeliveryLane::Taken> DeliveryLane::overdue() const {
   if (taken_.size() <= kTakenSoftMax) return std::nullopt;
   const auto& oldest = taken_.front();
-  return Taken{oldest.sequence, oldest.chunk, first_ticket_, oldest.lease};
+  return Taken{oldest.sequence, oldest.chunk, first_ticket_, oldest.lease, oldest.begun};
 }
 
 Sequence DeliveryLane::floor(Sequence offered) const noexcept {
@@ -184,7 +196,7 @@ DeliveryLane::Taken DeliveryLane::taken(Sequence sequence) const noexcept {
   const auto row = find_row(sequence);
   HOLDFAST_ASSERT(row != taken_.end());
   return {row->sequence, row->chunk, first_ticket_ + static_cast<Ticket>(row - taken_.begin()),
-          row->lease};
+          row->lease, row->begun};
 }
 
 std::deque<DeliveryLane::Row>::const_iterator DeliveryLane::find_row(

@@ -53,6 +53,7 @@ class DeliveryLane {
     ChunkPtr chunk;
     Ticket ticket = 0;
     LeaseNumber lease = 0;  // that holds it; 0 = none
+    bool begun = false;     // some handler has it, or has had it
   };
   /// Waiting to be taken out of turn: a retry that is due, a suspect, or a run that starts over.
   struct Due {
@@ -124,11 +125,6 @@ class DeliveryLane {
 
   void put_due(Sequence sequence, Due due) { due_.insert_or_assign(sequence, std::move(due)); }
   [[nodiscard]] bool is_due(Sequence sequence) const { return due_.contains(sequence); }
-  /// It waits there, and no handler has seen it: it was taken and given back.
-  [[nodiscard]] bool is_unseen(Sequence sequence) const {
-    const auto found = due_.find(sequence);
-    return found != due_.end() && !found->second.started;
-  }
   [[nodiscard]] std::size_t due_count() const noexcept { return due_.size(); }
   /// Must have one.
   [[nodiscard]] const Due& first_due() const { return due_.begin()->second; }
@@ -153,8 +149,11 @@ class DeliveryLane {
   [[nodiscard]] bool is_taken(Ticket ticket) const noexcept;
   /// Of the row: where `sequence`, which must be in it, stands.
   [[nodiscard]] Taken taken(Sequence sequence) const noexcept;
-  /// Whoever holds it is no handler: it has still to ask the gate, or its answer is on its way.
-  void set_idle(Ticket ticket, bool idle) { taken_[ticket - first_ticket_].idle = idle; }
+  /// Whether whoever holds it is no handler: it has still to ask the gate, or its answer is on its
+  /// way.
+  void set_idle(Ticket ticket, bool idle);
+  /// Nobody holds it any more; it waits to be taken again. `begun`: some handler has had it.
+  void give_up(Ticket ticket, bool begun);
   /// Says which lease holds it now; 0 = none. It must be taken.
   void set_lease(Ticket ticket, LeaseNumber lease);
   [[nodiscard]] bool is_held(Ticket ticket, LeaseNumber lease) const noexcept;
@@ -178,6 +177,7 @@ class DeliveryLane {
     bool settled = false;
     bool released = false;
     bool idle = false;
+    bool begun = false;
     ChunkPtr chunk;
     LeaseNumber lease = 0;
   };

@@ -25,15 +25,17 @@ void CommitPlan::know_keys(std::vector<model::IdempotencyRecord> found) {
   for (auto& record : found) keys_.know(std::move(record));
 }
 
-/// The event that `events[index]` is a duplicate of; null = it is none.
+/// The event that `events[index]` is a duplicate of; null = it is none. `next_use` is what the
+/// first of `events` would be.
 const model::IdempotencyRecord* CommitPlan::first_of(const model::EncodedEvents& events,
-                                                     std::size_t index) const {
+                                                     std::size_t index,
+                                                     std::uint64_t next_use) const {
   const auto* admission = events.admission(index);
   if (admission == nullptr || admission->idempotency_key == 0) return nullptr;
   const auto* known = keys_.find(model::read_event(events.record(index)).idempotency_key);
-  return known != nullptr && ledger_.idempotency.holds(known->use, known->used_at, now_.bus)
-             ? known
-             : nullptr;
+  const auto& window = ledger_.idempotency;
+  return known != nullptr && window.holds(known->use, known->used_at, now_.bus, next_use) ? known
+                                                                                          : nullptr;
 }
 
 void CommitPlan::note_key(const model::EncodedEvents& events, std::size_t index, EventId event,

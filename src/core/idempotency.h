@@ -33,7 +33,14 @@ class IdempotencyWindow {
   /// Whether publishing under its key at `now` would be a duplicate.
   [[nodiscard]] bool holds(std::uint64_t use, base::BusTime used_at,
                            base::BusTime now) const noexcept {
-    return use < range_.next && range_.next - use <= rule_.keys_max && now - used_at < rule_.window;
+    return holds(use, used_at, now, range_.next);
+  }
+  /// The same for one of several that are published together, of which the first would have been
+  /// use `next`: what was let in as a duplicate is not made new by others of them.
+  [[nodiscard]] bool holds(std::uint64_t use, base::BusTime used_at, base::BusTime now,
+                           std::uint64_t next) const noexcept {
+    const auto used_since = use < next ? next - use : 1;
+    return use < range_.next && used_since <= rule_.keys_max && now - used_at < rule_.window;
   }
   /// Uses that are stored, at most.
   [[nodiscard]] std::uint64_t stored() const noexcept { return range_.next - range_.first; }

@@ -10,11 +10,6 @@ bool KeyOrder::is_held(EventId event) const {
   return found != entries_.end() && found->second.held.has_value();
 }
 
-bool KeyOrder::is_unseen(EventId event) const {
-  const auto found = entries_.find(event);
-  return found != entries_.end() && found->second.held.has_value() && !found->second.held->started;
-}
-
 void KeyOrder::add(EventId event, const model::KeyPlace& place) {
   if (place.key.hash == 0) return;
   const auto [at, inserted] = entries_.try_emplace(event);

@@ -52,8 +52,6 @@ class KeyOrder {
   void set_waiting(EventId event);
   /// It is put aside until its turn comes; `due` is what is then due.
   void hold(EventId event, Due due);
-  /// Held, and no handler has seen it.
-  [[nodiscard]] bool is_unseen(EventId event) const;
   /// It was parked while it is held; false when it is not held. `stored`: with a copy on disk.
   bool mark_parked(EventId event, model::DueTime due, bool stored, bool cleanup = false);
   /// It is settled.

@@ -270,7 +270,7 @@ Lease Scheduler::take_from(SubscriptionState& subscription, const Place& place) 
   }
   lease.asks = needs_gate(ledger_, lease);
   const bool seen = lease.started || lease.cleanup;
-  if (lease.asks && !seen) set_idle(subscription, lease, true);
+  set_idle(subscription, lease, lease.asks && !seen);
   note_running(subscription, lease);
   ++state.leased;
   ++subscription.in_flight;
@@ -393,7 +393,7 @@ void Scheduler::put_back(const Lease& lease, bool started) {
   // It may have been parked meanwhile, for having held up the floor.
   const auto parked = subscription->parked_in_flight.extract(lease.event);
   if (parked.empty() && !state.is_taken(lease.ticket)) return;
-  if (parked.empty()) state.set_lease(lease.ticket, 0);
+  if (parked.empty()) state.give_up(lease.ticket, started);
   state.put_due(lease.event.sequence, {.parked = !parked.empty(),
                                        .suspect = lease.suspect,
                                        .started = started,

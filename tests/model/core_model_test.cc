@@ -2,12 +2,17 @@
 // Goal: whatever happens in whatever order, each subscription is given exactly what it is owed.
 // Method: seeded random steps in a CoreWorld, each held against the oracle; at the end of each run
 // everything is drained. HOLDFAST_MODEL_SEED runs one seed, HOLDFAST_MODEL_STEPS sets the steps of
-// all runs together.
+// all runs together, HOLDFAST_MODEL_THREADS how many of them go on at the same time.
 
+#include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <iostream>
 #include <map>
+#include <mutex>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -40,35 +45,90 @@ Profile profile_of(std::uint64_t seed) {
   return profile;
 }
 
+struct SeedRun {
+  std::uint64_t seed;
+  std::uint64_t steps;
+};
+
+/// A short run has met each cell of the matrix at least once; a long one often, for which it goes
+/// on for up to so many times the steps that were asked for.
+constexpr std::uint64_t kLongRun = 1'000'000;
+constexpr std::uint64_t kLongRunMost = 10;
+
+std::vector<SeedRun> runs_of(std::uint64_t& seed, std::uint64_t steps) {
+  std::vector<SeedRun> runs;
+  for (; steps > 0; ++seed) {
+    runs.push_back({seed, std::min<std::uint64_t>(1'000 + 500 * (seed % 5), steps)});
+    steps -= runs.back().steps;
+  }
+  return runs;
+}
+
+/// What all runs have met together.
+class Met {
+ public:
+  /// All of them, `at_once` at the same time, until one fails.
+  void run(const std::vector<SeedRun>& runs, std::uint64_t at_once) {
+    std::atomic<std::size_t> next = 0;
+    std::vector<std::thread> threads;
+    for (; at_once > 0; --at_once) {
+      threads.emplace_back([&] {
+        while (!failed) {
+          const auto index = next++;
+          if (index >= runs.size()) return;
+          run(runs[index]);
+        }
+      });
+    }
+    for (auto& each : threads) each.join();
+  }
+
+  std::map<std::string, std::uint64_t> counts;
+  StateMatrix matrix;
+  std::atomic<bool> failed = false;
+
+ private:
+  void run(const SeedRun& run) {
+    std::uint64_t step = 0;
+    CoreWorld world(run.seed, profile_of(run.seed));
+    try {
+      for (; step < run.steps; ++step) world.step();
+      world.drain();
+    } catch (const Violation& violation) {
+      const std::lock_guard lock(mutex_);
+      ADD_FAILURE() << violation.what() << "\nHOLDFAST_MODEL_SEED=" << run.seed << " at step "
+                    << step;
+      failed = true;
+    }
+    const std::lock_guard lock(mutex_);
+    for (const auto& [name, count] : world.counts) counts[name] += count;
+    matrix.add(world.matrix);
+  }
+
+  std::mutex mutex_;
+};
+
 TEST(CoreModel, EachSubscriptionIsGivenExactlyWhatItIsOwed) {
   const auto only = from_environment("HOLDFAST_MODEL_SEED", 0);
   const auto steps = from_environment("HOLDFAST_MODEL_STEPS", only == 0 ? 120'000 : 3'000);
-  std::map<std::string, std::uint64_t> counts;
-  StateMatrix matrix;
-  std::uint64_t done = 0;
-  const auto first = from_environment("HOLDFAST_MODEL_FIRST_SEED", 1);
-  for (auto seed = only == 0 ? first : only; done < steps; ++seed) {
-    std::uint64_t step = 0;
-    CoreWorld world(seed, profile_of(seed));
-    try {
-      for (const auto end = std::min<std::uint64_t>(1'000 + 500 * (seed % 5), steps - done);
-           step < end; ++step) {
-        world.step();
-      }
-      world.drain();
-    } catch (const Violation& violation) {
-      FAIL() << violation.what() << "\nHOLDFAST_MODEL_SEED=" << seed << " at step " << step;
-    }
-    done += step;
-    for (const auto& [name, count] : world.counts) counts[name] += count;
-    matrix.add(world.matrix);
-    if (only != 0) break;
+  auto seed = from_environment("HOLDFAST_MODEL_FIRST_SEED", 1);
+  const auto at_once = from_environment("HOLDFAST_MODEL_THREADS", 1);
+  const std::uint64_t often = steps < kLongRun ? 1 : 100;
+  Met met;
+  met.run(only == 0 ? runs_of(seed, steps) : std::vector<SeedRun>{{only, steps}}, at_once);
+  auto done = steps;
+  while (only == 0 && steps >= kLongRun && done < kLongRunMost * steps && !met.failed &&
+         !met.matrix.faults(often).empty()) {
+    const auto more = steps / 4;
+    met.run(runs_of(seed, more), at_once);
+    done += more;
   }
-  for (const auto& [name, count] : counts) std::cout << name << ": " << count << '\n';
-  matrix.print(std::cout);
+  std::cout << done << " steps\n";
+  for (const auto& [name, count] : met.counts) std::cout << name << ": " << count << '\n';
+  met.matrix.print(std::cout);
+  if (met.failed) return;
   if (only != 0 || steps < 100'000) return;
-  // In a short run every cell is met at least once; a long one has to meet it often.
-  for (const auto& fault : matrix.faults(steps < 1'000'000 ? 1 : 100)) ADD_FAILURE() << fault;
+  for (const auto& fault : met.matrix.faults(often)) ADD_FAILURE() << fault;
   for (const auto* name : {"publish",
                            "batch",
                            "crowd",
@@ -212,7 +272,7 @@ TEST(CoreModel, EachSubscriptionIsGivenExactlyWhatItIsOwed) {
                            "compensates from now on",
                            "compensates no more",
                            "rewind refused for an operation"}) {
-    EXPECT_GT(counts[name], 0U) << name << " never happened";
+    EXPECT_GT(met.counts[name], 0U) << name << " never happened";
   }
 }
 

@@ -77,8 +77,12 @@ void CoreWorld::inspect(const model::Commit& made) {
                   put->record.attempts == 0 && put->copy != nullptr &&
                   made.next[event.priority] - event.sequence > core::DeliveryLane::kTakenSoftMax,
               "parked unasked: " + name(id, event));
-      require(put->record.started || owed.again || oracle_.keyed.contains(event),
-              "no handler has seen it: " + name(id, event));
+      const bool runs = std::any_of(held_.begin(), held_.end(), [&](const Held& each) {
+        return each.lease.subscription == put->record.subscription && each.lease.event == event &&
+               holds(each) && !each.asks && !each.instead.has_value();
+      });
+      require(put->record.started ? begun_.contains({id, event}) : !runs,
+              "a handler has seen it, or none has: " + name(id, event));
       fact([=, now = now_, started = put->record.started](Oracle& oracle) {
         oracle.park(id, event, {.due = now.bus, .started = started});
       });
@@ -143,6 +147,8 @@ model::EncodedEvents& CoreWorld::encode(std::size_t count, OperationId operation
   const auto lane = chance(80) ? Priority::normal : any_lane();
   // Those of an operation are of one kind often, so that they go to one handler together.
   const bool alike = operation.value != 0 && chance(50);
+  // With much that can end one of them, hardly an operation would get far.
+  const bool calm = operation.value != 0 && chance(60);
   const auto* type = kTypes[alike ? below(kTypes.size()) : 0];
   for (std::size_t i = 0; i < count; ++i) {
     const auto& color = kColors[below(2)];
@@ -153,12 +159,12 @@ model::EncodedEvents& CoreWorld::encode(std::size_t count, OperationId operation
     const std::string payload(below(40), 'p');
     event.payload = payload;
     if (chance(8)) event.not_before = now_.wall + static_cast<std::int64_t>(below(60)) * kSecond;
-    if (chance(profile_.crowded ? 8 : 25)) {
+    if (chance(profile_.crowded ? 8 : calm ? 18 : 25)) {
       event.expires_at = std::max(event.not_before, now_.wall) +
                          static_cast<std::int64_t>(1 + below(pick({60, 600, 600}))) * kSecond;
     }
     // One that is cancelled refuses all of them.
-    if (chance(count > 100 ? 0 : 35)) event.token = token_to_publish_under();
+    if (chance(count > 100 ? 0 : calm ? 20 : 35)) event.token = token_to_publish_under();
     const bool has_key = profile_.keys && chance(count > 100 ? 1 : 20);
     const auto key = has_key ? any_ordering_key() : std::string();
     event.ordering_key = key;
@@ -175,10 +181,11 @@ void CoreWorld::note_published(const model::EncodedEvents& events, const std::ve
                                std::uint64_t commit) {
   require(ids.size() == events.size(), "not every event got its id");
   auto duplicate = duplicates.begin();
+  const auto uses = oracle_.uses.size();
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const auto id = ids[i];
     const std::string key(model::read_event(events.record(i)).idempotency_key);
-    if (const auto first = first_of(key); first.has_value()) {
+    if (const auto first = first_of(key, oracle_.uses.size() - uses); first.has_value()) {
       require(duplicate != duplicates.end() && duplicate->index == i && id == first->event &&
                   duplicate->commit.value == first->commit && duplicate->token == first->token,
               "a duplicate is not told as one: " + to_string(first->event));
@@ -399,6 +406,9 @@ core::Answer CoreWorld::any_answer(const Held& held, const OracleSubscription* s
     answer.delay =
         pick<std::int64_t>({0, 50 * kMillisecond, 2 * kSecond, 40 * kSecond, 2 * kThirtyDays, -5});
     if (*answer.delay > kThirtyDays && !chance(10)) answer.delay = kSecond;
+  }
+  if (const auto delay = std::exchange(next_delay_, std::nullopt); answer.kind == Kind::retry) {
+    if (delay.has_value()) answer.delay = delay;
   }
   return answer;
 }

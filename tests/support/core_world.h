@@ -227,7 +227,7 @@ class CoreWorld {
 
   // core_world_keys.cc
   std::string any_key();
-  std::optional<OracleUse> first_of(const std::string& key) const;
+  std::optional<OracleUse> first_of(const std::string& key, std::size_t together = 0) const;
   void forget_keys(core::CommitPlan& plan);
   void check_forgotten(const model::Commit& commit);
   void compare_keys();
@@ -254,6 +254,9 @@ class CoreWorld {
 
   // core_world_matrix.cc
   std::optional<EventState> state_of(const OracleSubscription& subscription, EventId event) const;
+  /// Acked, or given up on, and kept until its operation has ended.
+  bool is_kept(const OracleSubscription& subscription, EventId event) const;
+  std::optional<EventId> any_kept(Id id);
   StateSet states_of(EventId event) const;
   StateSet states_of(Id id);
   StateSet all_states();
@@ -261,6 +264,7 @@ class CoreWorld {
   void meet(Command command, StateSet states);
   void meet(Command command, Id id, EventId event);
   void meet(Command command, EventId event);
+  void meet(Command command, OperationId operation);
   void meet(const core::Answer& answer, bool valid, bool with_tx);
   void meet_token(Command command, const OracleToken& token);
   void meet_time(std::int64_t nanoseconds);
@@ -287,6 +291,7 @@ class CoreWorld {
   void bring_to_clean_up();
   void cancel_between_tries();
   bool can_meet_more(EventId event) const;
+  std::int64_t deadline_of(EventId event) const;
   bool is_late_as_well(const core::Lease& lease) const;
   std::optional<std::pair<Id, EventId>> rare_one();
   std::optional<Command> least_known(Id id, EventId event);
@@ -302,6 +307,14 @@ class CoreWorld {
   std::optional<Id> any_subscription(Command command,
                                      const std::function<bool(const OracleSubscription&)>& which);
   std::optional<Id> any_subscription(const std::function<bool(const OracleSubscription&)>& which);
+
+  // core_world_seldom.cc
+  std::uint64_t known_seldom(Command command, EventState state) const;
+  void meet_a_member();
+  void bring_a_member_underway();
+  void meet_member(Id id, EventId event);
+  void put_back_what_was_held();
+  void hold_a_suspect(Id id, EventId event);
 
   // core_world_operations.cc
   std::optional<OperationId> any_operation(
@@ -325,6 +338,9 @@ class CoreWorld {
   void wake(EventId event, bool also_paused = false);
   void go_back(OperationId id);
   bool is_begun(EventId event) const;
+  bool decides(const OracleMember& member) const {
+    return member.state == MemberState::pending || is_begun(member.event);
+  }
   bool is_undone_in_vain(EventId event) const;
   void undo(OperationId id);
   std::vector<core::CommitPlan::MemberEvent> pending_members();
@@ -436,6 +452,7 @@ class CoreWorld {
   std::uint64_t names_ = 0;
   std::uint64_t answers_at_once_ = 5;                  // at most, in a commit
   std::optional<Kind> next_kind_;                      // of the next answer
+  std::optional<std::int64_t> next_delay_;             // of the next retry
   std::string next_key_;                               // under which the next event is published
   std::optional<std::pair<Id, EventId>> starts_over_;  // the last that does
   std::uint32_t tokens_made_ = 0;

@@ -108,7 +108,9 @@ void CoreWorld::cancel_event(CommitPlan& plan, std::optional<EventId> id) {
   if (receipt.outcome == CancelOutcome::too_late) return;
   fact([id = *id](Oracle& oracle) { oracle.tombstones.insert(id); });
   const auto place = oracle_.operations.find(*id);
-  if (place.has_value() && oracle_.operations.all.at(place->id).is_open()) {
+  if (!place.has_value()) return;
+  const auto& operation = oracle_.operations.all.at(place->id);
+  if (operation.is_open() && decides(operation.members[place->index])) {
     ++counts["member cancelled"];
     go_back(place->id);
   }
@@ -171,7 +173,7 @@ void CoreWorld::cancel_token(CommitPlan& plan, TokenId id, Command command) {
   for (const auto& [operation_id, operation] : oracle_.operations.all) {
     const auto& of_it = operation.members;
     const bool pending = std::any_of(of_it.begin(), of_it.end(), [&](const auto& member) {
-      return member.token == id && member.state == MemberState::pending;
+      return member.token == id && decides(member);
     });
     if (!operation.is_open() || !pending) continue;
     ++counts["members cancelled by token"];

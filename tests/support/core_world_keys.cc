@@ -34,9 +34,9 @@ std::string CoreWorld::any_key() {
   return chance(30) ? "k" + std::to_string(below(chance(50) ? 12 : 300)) : "";
 }
 
-std::optional<OracleUse> CoreWorld::first_of(const std::string& key) const {
+std::optional<OracleUse> CoreWorld::first_of(const std::string& key, std::size_t together) const {
   if (key.empty()) return std::nullopt;
-  return oracle_.first_of(key, settings_.idempotency, now_.bus);
+  return oracle_.first_of(key, settings_.idempotency, now_.bus, together);
 }
 
 /// As the upkeep does it: some of the oldest are read and shown.

@@ -100,8 +100,8 @@ void CoreWorld::end_process(Command how) {
       return other.first.lease.subscription == each.lease.subscription &&
              other.first.lease.event == each.lease.event;
     };
-    if (!profile_.operations || clean || power || each.instead.has_value() || !chance(60) ||
-        std::any_of(running.begin(), running.end(), is_it)) {
+    if (!profile_.operations || clean || power || each.instead.has_value() || each.asks ||
+        !chance(60) || std::any_of(running.begin(), running.end(), is_it)) {
       continue;
     }
     running.emplace_back(each, chance(80));
@@ -160,7 +160,9 @@ void CoreWorld::accuse(CommitPlan& plan, const std::vector<std::pair<Held, bool>
         settlement != store_.settlements.end()) {
       // It was acknowledged just before the end.
       if (!settlement->second.is_owed()) {
-        require(!owed, "recovery knows another standing: " + CoreWorld::name(id, event));
+        // Another suspect may have sent back the operation for which it is kept.
+        require(!owed || (went_back_ && known->second.cleanup),
+                "recovery knows another standing: " + CoreWorld::name(id, event));
         ++counts["suspect is kept"];
         continue;
       }

@@ -32,6 +32,7 @@ std::optional<EventState> CoreWorld::state_of(const OracleSubscription& subscrip
   const auto found = subscription.owed.find(event);
   if (found == subscription.owed.end()) {
     if (subscription.dead.contains(event)) return EventState::dead;
+    if (subscription.compensates && is_kept(subscription, event)) return EventState::kept;
     const auto settled = subscription.settled.find(event);
     if (settled == subscription.settled.end()) return std::nullopt;
     return settled->second > durable_ ? EventState::not_durable : EventState::settled;
@@ -42,11 +43,13 @@ std::optional<EventState> CoreWorld::state_of(const OracleSubscription& subscrip
   if (owed.taken) return state_of_taken(owed, cancelled);
   if (owed.again) return EventState::starts_over;
   if (owed.suspect) return EventState::suspect;
-  if (owed.cleanup) return EventState::cleanup_owed;
-  if (cancelled) {
-    const bool begun = owed.parked && owed.started && subscription.on_cancel;
-    return begun ? EventState::cleanup_owed : EventState::cancelled;
+  if (owed.cleanup || (cancelled && owed.parked && owed.started && subscription.on_cancel)) {
+    const auto place = oracle_.operations.find(event);
+    const bool undo = subscription.durable && place.has_value() &&
+                      oracle_.operations.all.at(place->id).goes_back();
+    return undo ? EventState::undo_owed : EventState::cleanup_owed;
   }
+  if (cancelled) return EventState::cancelled;
   if (owed.is_held_by_pause()) return EventState::held;
   if (owed.parked && owed.due == model::kTurnDue) return EventState::turn_wait;
   if (owed.parked && !Oracle::is_due(owed, now_)) {
@@ -58,6 +61,14 @@ std::optional<EventState> CoreWorld::state_of(const OracleSubscription& subscrip
   if (limits.expires_at != 0 && now_.wall >= limits.expires_at) return EventState::expired;
   if (oracle_.waits_for_key(subscription, event)) return EventState::key_wait;
   return owed.parked ? EventState::retry_due : EventState::ready;
+}
+
+bool CoreWorld::is_kept(const OracleSubscription& subscription, EventId event) const {
+  const auto place = oracle_.operations.find(event);
+  if (!place.has_value()) return false;
+  const auto& kept = oracle_.operations.all.at(place->id).members[place->index].kept;
+  return std::any_of(kept.begin(), kept.end(),
+                     [&](Id id) { return &oracle_.subscriptions.at(id) == &subscription; });
 }
 
 StateSet CoreWorld::states_of(EventId event) const {
@@ -94,6 +105,7 @@ StateSet CoreWorld::states_of(Id id) {
     look(subscription.settled.begin()->first);
     look(subscription.last_settled);
   }
+  if (const auto event = any_kept(id)) look(*event);
   return states;
 }
 
@@ -127,6 +139,21 @@ void CoreWorld::meet(Command command, Id id, EventId event) {
 
 void CoreWorld::meet(Command command, EventId event) {
   for (const auto& [id, subscription] : oracle_.subscriptions) meet(command, id, event);
+}
+
+/// Of each of its members, with those who decide about it: who is owed a member that is done does
+/// not, as one that was set back.
+void CoreWorld::meet(Command command, OperationId operation) {
+  StateSet states;
+  for (const auto& member : oracle_.operations.all.at(operation).members) {
+    for (const auto& [id, subscription] : oracle_.subscriptions) {
+      const bool again =
+          member.state == MemberState::done && subscription.owed.contains(member.event);
+      if (!subscription.durable || again) continue;
+      if (const auto state = state_of(subscription, member.event)) states.add(*state);
+    }
+  }
+  meet(command, states);
 }
 
 void CoreWorld::meet(const core::Answer& answer, bool valid, bool with_tx) {

@@ -63,7 +63,7 @@ bool CoreWorld::make_room(CommitPlan& plan, std::size_t operations, std::size_t 
 void CoreWorld::begin(CommitPlan& plan, OperationId id) {
   OperationOptions options;
   options.sequential = chance(60);
-  options.deadline = std::chrono::seconds(chance(50) ? 0 : 1 + below(400));
+  options.deadline = std::chrono::seconds(chance(30) ? 0 : 1 + below(300));
   plan.begin_operation(id, options);
   const auto deadline = options.deadline.count() == 0 ? 0 : now_.bus + options.deadline.count();
   fact([=, sequential = options.sequential](Oracle& oracle) {
@@ -98,8 +98,9 @@ void CoreWorld::publish_members(CommitPlan& plan) {
 }
 
 void CoreWorld::seal(CommitPlan& plan, OperationId id) {
-  const auto status = plan.seal(id);
   const auto found = oracle_.operations.all.find(id);
+  if (found != oracle_.operations.all.end()) meet(Command::seal, id);
+  const auto status = plan.seal(id);
   if (found == oracle_.operations.all.end()) {
     return require(status == StatusCode::not_found, "an operation nobody knows was sealed");
   }
@@ -114,8 +115,9 @@ void CoreWorld::seal(CommitPlan& plan, OperationId id) {
 }
 
 void CoreWorld::roll_back(CommitPlan& plan, OperationId id) {
-  const auto status = plan.roll_back(id, "no more");
   const auto found = oracle_.operations.all.find(id);
+  if (found != oracle_.operations.all.end()) meet(Command::roll_back, id);
+  const auto status = plan.roll_back(id, "no more");
   if (found == oracle_.operations.all.end()) {
     return require(status == StatusCode::not_found, "an operation nobody knows was rolled back");
   }
@@ -138,6 +140,7 @@ void CoreWorld::expire_operations(CommitPlan& plan) {
   require(std::set<OperationId>(expired.begin(), expired.end()) == expected,
           "other operations than these are over their deadline");
   for (const auto id : expired) {
+    meet(Command::deadline, id);
     require(plan.roll_back(id, "deadline passed").ok(), "an open operation cannot be rolled back");
     ++counts["deadline"];
     go_back(id);

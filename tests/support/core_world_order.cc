@@ -133,8 +133,8 @@ void CoreWorld::check_turns(const core::Lease& lease, Priority worker_class) {
       require(++passed_over_[lane] < core::Scheduler::kTakesPerTurn,
               "lane " + std::string(to_string(lane)) + " starves");
     }
-    // Of what is taken here nobody knows whether it was its turn.
-    least = least && !waits && !(lane == lease.event.priority && unknown);
+    // Of what is taken here nobody knows whether it was its turn; or it was, and had just aged.
+    least = least && !waits && !(lane == lease.event.priority && (unknown || aged));
   }
 }
 

@@ -23,7 +23,11 @@ void CoreWorld::load_the_dice() {
   if (chance(20)) pass_some_gate();
   meet_what_starts_over();
   if (chance(5)) bring_about();
-  if (chance(5)) meet_what_is_rare();
+  if (chance(6)) meet_what_is_rare();
+  if (profile_.operations && !profile_.crowded) {
+    if (chance(8)) meet_a_member();
+    if (chance(10)) bring_a_member_underway();
+  }
   scheduler_->advance(now_);
 }
 
@@ -58,6 +62,7 @@ void CoreWorld::bring_about() {
   const auto event = held.lease.event;
   ++counts["brought about"];
   if (chance(12)) {
+    if (chance(40)) return hold_a_suspect(id, event);
     end_process(Command::crash);
     return meet_rare(id, event);
   }
@@ -97,6 +102,7 @@ void CoreWorld::cancel_between_tries() {
     if (held && !owed.is_held_by_pause()) continue;
     if (!owed.parked || !owed.started || owed.taken || owed.cleanup || owed.suspect) continue;
     commit([&, event = event](CommitPlan& plan) { cancel_event(plan, event); });
+    if (held && chance(50)) return put_back_what_was_held();
     return chance(50) ? meet_rare(*id, event) : bring_to_clean_up();
   }
 }
@@ -105,9 +111,17 @@ bool CoreWorld::can_meet_more(EventId event) const {
   const auto limits = oracle_.limits_of(event);
   const auto token = oracle_.tokens.find(limits.token);
   const auto soon = [](std::int64_t wait) { return wait > 0 && wait <= kWaitMost; };
-  return soon(limits.expires_at - now_.wall) ||
+  return soon(limits.expires_at - now_.wall) || soon(deadline_of(event) - now_.bus) ||
          (token != oracle_.tokens.end() && !token->second.cancelled &&
           soon(token->second.deadline - now_.bus));
+}
+
+/// Of the operation it is a member of, which is open; 0 = there is none.
+std::int64_t CoreWorld::deadline_of(EventId event) const {
+  const auto place = oracle_.operations.find(event);
+  if (!place.has_value()) return 0;
+  const auto& operation = oracle_.operations.all.at(place->id);
+  return operation.is_open() ? operation.deadline : 0;
 }
 
 bool CoreWorld::is_late_as_well(const core::Lease& lease) const {
@@ -133,10 +147,11 @@ std::optional<std::pair<CoreWorld::Id, EventId>> CoreWorld::rare_one() {
          ++at, --left) {
       const auto& owed = at->second;
       const bool waits = owed.parked && owed.due == model::kTurnDue;
-      if (owed.taken || owed.again || owed.suspect || owed.started || waits) {
+      if (owed.taken || owed.again || owed.suspect || owed.started || owed.cleanup || waits) {
         look(id, subscription, at->first);
       }
     }
+    if (const auto event = any_kept(id)) look(id, subscription, *event);
     if (subscription.dead.contains(subscription.last_dead)) {
       look(id, subscription, subscription.last_dead);
     }
@@ -162,6 +177,8 @@ std::int64_t CoreWorld::wait_for(Command command, Id id, EventId event) {
   std::int64_t wait = 0;
   if (command == Command::expiry) {
     wait = limits.expires_at - now_.wall;
+  } else if (command == Command::deadline) {
+    wait = deadline_of(event) - now_.bus;
   } else if (command == Command::token_timeout) {
     const auto token = oracle_.tokens.find(limits.token);
     if (token == oracle_.tokens.end() || token->second.cancelled) return 0;
@@ -190,7 +207,10 @@ bool CoreWorld::can_meet(Command command, Id id, EventId event) {
     case Command::cancel_token: return oracle_.tokens.contains(oracle_.limits_of(event).token);
     case Command::token_timeout:
     case Command::due:
+    case Command::deadline:
     case Command::expiry: return wait_for(command, id, event) > 0;
+    case Command::seal:
+    case Command::roll_back: return oracle_.operations.find(event).has_value();
     case Command::stale_answer: {
       core::Lease lease;
       lease.subscription.value = id;
@@ -243,18 +263,18 @@ void CoreWorld::meet_rare(Id id, EventId event) {
 
 std::optional<Command> CoreWorld::least_known(Id id, EventId event) {
   // What few can meet goes before what all can, and there what is seldom done.
-  static constexpr std::size_t kFew = 8;
-  static constexpr std::array<Command, 13> kFirst = {
-      Command::token_timeout, Command::expiry, Command::stale_answer, Command::due,
-      Command::rewind,        Command::resume, Command::cancel_token, Command::publish_again,
-      Command::change_filter, Command::pause,  Command::clean_end,    Command::power_loss,
-      Command::crash};
+  static constexpr std::size_t kFew = 11;
+  static constexpr std::array<Command, 16> kFirst = {
+      Command::token_timeout, Command::expiry,    Command::deadline,   Command::stale_answer,
+      Command::due,           Command::rewind,    Command::resume,     Command::cancel_token,
+      Command::publish_again, Command::seal,      Command::roll_back,  Command::change_filter,
+      Command::pause,         Command::clean_end, Command::power_loss, Command::crash};
   const auto* subscription = oracle_.find(id);
   const auto state = subscription == nullptr ? std::nullopt : state_of(*subscription, event);
   if (!state.has_value()) return std::nullopt;
   const bool rare = (kRareStates | kRarestStates).contains(*state);
   // That is the end of all that is rare, and costs time; so not often.
-  const bool may_end = chance(*state == EventState::starts_over ? 60 : 12);
+  const bool may_end = chance(*state == EventState::starts_over ? 90 : 12);
   std::optional<Command> best;
   auto least = kNothingNew;
   const auto first = below(kCommandCount);
@@ -281,12 +301,16 @@ void CoreWorld::give(Command command, Id id, EventId event) {
     case Command::clean_end: return end_process(command);
     case Command::due:
     case Command::expiry:
+    case Command::deadline:
     case Command::token_timeout: {
       const auto wait = wait_for(command, id, event);
       meet_time(wait);
       advance(wait);
-      if (command != Command::token_timeout) return;
-      return commit([this](CommitPlan& plan) { cancel_timed_out(plan); });
+      if (command == Command::due || command == Command::expiry) return;
+      return commit([&](CommitPlan& plan) {
+        if (command == Command::token_timeout) return cancel_timed_out(plan);
+        expire_operations(plan);
+      });
     }
     default: break;
   }
@@ -299,6 +323,8 @@ void CoreWorld::give(Command command, Id id, EventId event) {
       case Command::cancel_token:
         return cancel_token(plan, oracle_.limits_of(event).token, command);
       case Command::stale_answer: return answer_late(plan, id, event);
+      case Command::seal: return seal(plan, oracle_.operations.find(event)->id);
+      case Command::roll_back: return roll_back(plan, oracle_.operations.find(event)->id);
       case Command::detach: return detach(id);
       case Command::remove: return remove(plan, id);
       case Command::pause: return set_paused(plan, id, true);

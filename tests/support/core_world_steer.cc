@@ -45,6 +45,17 @@ std::optional<EventId> CoreWorld::any_event() {
   return std::next(oracle_.events.begin(), at)->first;
 }
 
+std::optional<EventId> CoreWorld::any_kept(Id id) {
+  std::vector<EventId> kept;
+  for (const auto& [operation_id, operation] : oracle_.operations.all) {
+    for (const auto& member : operation.members) {
+      if (member.kept.contains(id)) kept.push_back(member.event);
+    }
+  }
+  if (kept.empty()) return std::nullopt;
+  return kept[below(kept.size())];
+}
+
 std::optional<EventId> CoreWorld::rarest_event(Command command,
                                                const std::function<bool(EventId)>& fits) {
   std::optional<EventId> best;
@@ -75,6 +86,7 @@ std::optional<EventId> CoreWorld::rarest_event(Command command,
     const auto index = static_cast<std::ptrdiff_t>(below(subscription.dead.size()));
     look(subscription, std::next(subscription.dead.begin(), index)->first);
   }
+  if (const auto event = any_kept(*id)) look(subscription, *event);
   return best;
 }
 

@@ -150,7 +150,8 @@ void CoreWorld::check_taken(const core::Lease& lease, Priority worker_class) {
   const bool was_due =
       profile_.clock_jumps && owed.parked && model::clock_of(owed.due) == model::DueClock::wall;
   const auto ready = this->ready(*subscription, event.priority, /*without_cleanups=*/lease.beside);
-  const bool little_memory = has_little_memory() || overflows(*subscription, event.priority);
+  const bool overflow = overflows(*subscription, event.priority);
+  const bool little_memory = has_little_memory() || overflow;
   // Where some have a key, those that had to wait for it come in between.
   const bool in_turn = !profile_.keys;
   if (suspect_may_run(*subscription, ready.out_of_turn)) {
@@ -162,10 +163,12 @@ void CoreWorld::check_taken(const core::Lease& lease, Priority worker_class) {
         ready.in_turn == event &&
         level > (little_memory ? 0 : level_of(*subscription, *ready.out_of_turn, 1));
     if (aged_more) ++counts["aged before due"];
+    const auto& passed = subscription->owed.at(*ready.out_of_turn);
+    // Until it is read: handlers have all that memory had room for.
+    const bool unread = overflow && !is_due && passed.parked && !passed.again;
     require(!in_turn || ready.out_of_turn == event || aged_more || suspects_fill_memory() ||
-                was_due || (ready.maybe_hidden && profile_.clock_jumps) ||
-                (little_memory && is_due &&
-                 may_be_on_disk(subscription->owed.at(*ready.out_of_turn), owed)),
+                was_due || (ready.maybe_hidden && profile_.clock_jumps) || unread ||
+                (little_memory && is_due && may_be_on_disk(passed, owed)),
             "passed over " + to_string(*ready.out_of_turn) + ": " + what);
   } else {
     require(!in_turn || ready.in_turn == event || was_due || (little_memory && is_due),
@@ -187,6 +190,8 @@ void CoreWorld::check_nothing_to_take(Priority worker_class) {
       if (lane > worker_class) break;
       if (!Oracle::has_slot(subscription, lane)) continue;
       const auto ready = this->ready(subscription, lane);
+      // In front of what is in memory there may be a suspect that waits for another.
+      if (suspect_running_ && overflows(subscription, lane)) continue;
       // A lane may stand still at one where memory is short.
       if (ready.waits_for_key && may_stand_still()) continue;
       const bool due = suspect_may_run(subscription, ready.out_of_turn);

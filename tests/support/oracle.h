@@ -468,11 +468,13 @@ class Oracle {
   }
 
   /// What was published under this key, if that still counts: not too long ago, and not too many
-  /// others since.
+  /// others since. Of those published with it, as which the last `together` were, none counts.
   [[nodiscard]] std::optional<OracleUse> first_of(const std::string& key,
                                                   const core::IdempotencyRule& rule,
-                                                  base::BusTime now) const {
-    for (std::size_t back = 1; back <= uses.size() && back <= rule.keys_max; ++back) {
+                                                  base::BusTime now, std::size_t together) const {
+    if (rule.keys_max == 0) return std::nullopt;
+    const auto most = rule.keys_max + together;
+    for (std::size_t back = 1; back <= uses.size() && back <= most; ++back) {
       const auto& use = uses[uses.size() - back];
       if (use.key != key) continue;
       if (now - use.used_at < rule.window) return use;

@@ -33,10 +33,12 @@ enum class EventState : std::uint8_t {
   retry_wait,
   retry_due,
   cleanup_owed,
+  undo_owed,
   held,
   turn_wait,
   suspect,
   not_durable,
+  kept,
   settled,
   dead,
   count
@@ -74,6 +76,9 @@ enum class Command : std::uint8_t {
   remove,
   rewind,
   redrive,
+  seal,
+  roll_back,
+  deadline,
   crash,
   power_loss,
   clean_end,
@@ -121,10 +126,11 @@ class StateSet {
 
 /// Events are in these for a moment, or come to be in them seldom.
 inline constexpr StateSet kRareStates{EventState::taken, EventState::turned_away,
-                                      EventState::released, EventState::turn_wait};
-inline constexpr StateSet kRarestStates{EventState::signalled, EventState::cleaning_up,
+                                      EventState::released, EventState::turn_wait,
+                                      EventState::kept};
+inline constexpr StateSet kRarestStates{EventState::signalled,   EventState::cleaning_up,
                                         EventState::starts_over, EventState::cleanup_owed,
-                                        EventState::suspect};
+                                        EventState::undo_owed,   EventState::suspect};
 
 class StateMatrix {
  public:

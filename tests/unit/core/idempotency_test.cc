@@ -308,5 +308,17 @@ TEST_F(Idempotency, InATxADuplicateIsNotPublishedAndTheAckGoesOn) {
   EXPECT_EQ(made<model::PutState>(), 1U);
 }
 
+/// Whoever let it in took it for a duplicate, and did not ask what else it needs.
+TEST_F(Idempotency, WhatWasLetInAsADuplicateIsNotMadeNewByOthersOfItsBatch) {
+  rule_.keys_max = 3;
+  open();
+  const auto first = publish({"a"});
+  const auto batch = publish({"b", "c", "d", "a", "b"});
+  ASSERT_EQ(batch.duplicates.size(), 2U);
+  EXPECT_EQ(batch.ids[3], first.ids[0]);
+  EXPECT_EQ(batch.ids[4], batch.ids[0]);
+  EXPECT_FALSE(is_duplicate("a")) << "three others have been used since";
+}
+
 }  // namespace
 }  // namespace holdfast::core

@@ -160,6 +160,25 @@ TEST_F(OperationRule, ThoseThatRanTogetherAreUndoneFromTheLastToTheFirst) {
   EXPECT_EQ(state(), OperationState::rolled_back);
 }
 
+/// What an ephemeral subscription is still owed of it decides nothing.
+TEST_F(OperationRule, CancelOfWhatIsDoneSendsNothingBack) {
+  subscribe();
+  const auto durable = state_->record.id;
+  subscribe_ephemeral();
+  begin(2);
+  auto first = take();
+  const auto other = take();
+  ASSERT_TRUE(first.has_value() && other.has_value());
+  const auto one = first->chunk->event(1);
+  answer(first->subscription == durable ? *first : *other);
+  commit([&](CommitPlan& plan) {
+    EXPECT_EQ(plan.cancel(one, "enough").receipt.outcome, CancelOutcome::signalled);
+  });
+  EXPECT_EQ(state(), OperationState::open);
+  commit([&](CommitPlan& plan) { (void)plan.cancel(first->chunk->event(2), "enough"); });
+  EXPECT_EQ(state(), OperationState::rolling_back);
+}
+
 TEST_F(OperationRule, OldestThatHasEndedMakesRoom) {
   ledger_->settings.operations_max = 1;
   begin(0);
