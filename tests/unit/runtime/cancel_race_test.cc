@@ -83,14 +83,26 @@ class CancelRace : public ::testing::Test, protected BusBench {
     options.limits.tokens_max = 1'000'000;
     open();
   }
-  ~CancelRace() override {
-    may_return = true;
-    subscription.reset();
-  }
 
-  void subscribe(std::function<Outcome(Delivery&)> handle,
-                 std::function<bool(const EventView&)> condition = {},
-                 std::uint32_t concurrency = 4) {
+  /// Ends the subscription before what its handlers refer to is gone: one that has answered may
+  /// still be about to return.
+  class Subscribed {
+   public:
+    explicit Subscribed(CancelRace& race) : race_(race) {}
+    ~Subscribed() {
+      race_.may_return = race_.begun = true;
+      race_.subscription.reset();
+    }
+    Subscribed(const Subscribed&) = delete;
+    Subscribed& operator=(const Subscribed&) = delete;
+
+   private:
+    CancelRace& race_;
+  };
+
+  [[nodiscard]] Subscribed subscribe(std::function<Outcome(Delivery&)> handle,
+                                     std::function<bool(const EventView&)> condition = {},
+                                     std::uint32_t concurrency = 4) {
     SubscribeOptions wanted{.name = "s", .concurrency = concurrency};
     wanted.condition = std::move(condition);
     wanted.on_cancel = [this](Delivery& delivery) {
@@ -111,6 +123,7 @@ class CancelRace : public ::testing::Test, protected BusBench {
       note_over(each);
       return outcome;
     }));
+    return Subscribed(*this);
   }
   /// What is of type "first" makes way for the raced one, which has begun until `cancel` returns.
   std::function<Outcome(Delivery&)> first_makes_way(const Delay& delay) {
@@ -247,7 +260,7 @@ constexpr auto kTooLate = CancelOutcome::too_late;
 /// It waits for the one slot there is, and becomes free to be taken when the cancel comes.
 TEST_F(CancelRace, Ready) {
   Delay delay(nanoseconds(0), std::chrono::microseconds(5));
-  subscribe(first_makes_way(delay), {}, 1);
+  const auto subscribed = subscribe(first_makes_way(delay), {}, 1);
   for (std::uint64_t i = 0; i < races(); ++i) {
     reset();
     publish("first");
@@ -265,7 +278,7 @@ TEST_F(CancelRace, Ready) {
 }
 
 TEST_F(CancelRace, Scheduled) {
-  subscribe([this](Delivery&) {
+  const auto subscribed = subscribe([this](Delivery&) {
     spin_until(may_return);
     return Outcome::ack();
   });
@@ -289,7 +302,7 @@ TEST_F(CancelRace, Scheduled) {
 
 TEST_F(CancelRace, LeasedAndNotWithItsHandlerYet) {
   Delay delay(nanoseconds(0), std::chrono::microseconds(5));
-  subscribe(
+  const auto subscribed = subscribe(
       [this](Delivery&) {
         spin_until(may_return);
         return Outcome::ack();
@@ -320,7 +333,7 @@ TEST_F(CancelRace, LeasedAndNotWithItsHandlerYet) {
 
 TEST_F(CancelRace, InItsHandler) {
   Delay delay(nanoseconds(0), std::chrono::microseconds(5));
-  subscribe([&](Delivery&) {
+  const auto subscribed = subscribe([&](Delivery&) {
     begun = true;
     spin_until(steady_clock::now() + delay.theirs());
     return Outcome::ack();
@@ -342,7 +355,7 @@ TEST_F(CancelRace, InItsHandler) {
 TEST_F(CancelRace, WaitingForItsRetry) {
   constexpr auto kWait = std::chrono::milliseconds(2);
   std::atomic<steady_clock::time_point> returned;
-  subscribe([&](Delivery& delivery) {
+  const auto subscribed = subscribe([&](Delivery& delivery) {
     if (delivery.attempt() == 1) {
       returned = steady_clock::now();
       left = true;
@@ -371,7 +384,7 @@ TEST_F(CancelRace, WaitingForItsRetry) {
 TEST_F(CancelRace, InABatchUnderOneToken) {
   constexpr std::size_t kMembers = 4;
   constexpr auto kRun = std::chrono::microseconds(30);
-  subscribe([&](Delivery&) {
+  const auto subscribed = subscribe([&](Delivery&) {
     spin_until(steady_clock::now() + kRun);
     return Outcome::ack();
   });
@@ -411,7 +424,7 @@ TEST_F(CancelRace, InABatchUnderOneToken) {
 /// does.
 TEST_F(CancelRace, InAnOperation) {
   Delay delay(nanoseconds(0), std::chrono::microseconds(5));
-  subscribe(first_makes_way(delay));
+  const auto subscribed = subscribe(first_makes_way(delay));
   const std::vector<OwnedEvent> events{{.type = "first"}, {.type = "second"}};
   for (std::uint64_t i = 0; i < races(); ++i) {
     reset();
@@ -444,7 +457,7 @@ TEST_F(CancelRace, AckedAndNotDurableYet) {
   Delay delay(nanoseconds(0), std::chrono::microseconds(2));
   // The handler of the round before may still be about to leave when this one begins.
   std::atomic<std::uint64_t> answered{0};
-  subscribe([&](Delivery& delivery) {
+  const auto subscribed = subscribe([&](Delivery& delivery) {
     begun = true;
     auto answer = delivery.defer();
     spin_until(steady_clock::now() + delay.theirs());
@@ -473,7 +486,7 @@ TEST_F(CancelRace, AckedAndNotDurableYet) {
 }
 
 TEST_F(CancelRace, Settled) {
-  subscribe([](Delivery&) { return Outcome::ack(); });
+  const auto subscribed = subscribe([](Delivery&) { return Outcome::ack(); });
   for (std::uint64_t i = 0; i < races(); ++i) {
     reset();
     const auto id = publish("a").id;
