@@ -65,6 +65,26 @@ TEST_F(GateTest, WhatWasTriedBeforeOwesItsCleanUpAlsoBeforeItAsksAgain) {
   EXPECT_EQ(gate(*ledger_, *lease, lease->chunk->event(1), now_.wall), Verdict::clean_up);
 }
 
+/// Thousands behind it have been handled, so it is parked while somebody has it.
+TEST_F(GateTest, WhatIsParkedForItsLongTurnHasBegunOnceItHasAsked) {
+  for (const bool asked : {false, true}) {
+    store_ = {};
+    start();
+    begin();
+    auto lease = scheduler_->take(Priority::low);
+    ASSERT_TRUE(lease.has_value());
+    const auto id = lease->event;
+    if (asked) (void)gate(*ledger_, *lease, lease->chunk->event(id.sequence), now_.wall);
+    model::EncodedEvents events;
+    for (std::size_t i = 0; i <= DeliveryLane::kTakenSoftMax; ++i) events.add({.type = "a"}, 1);
+    std::vector<EventId> ids;
+    commit([&](CommitPlan& plan) { plan.publish(events, false, ids); });
+    for (std::size_t i = 0; i < events.size(); ++i) ASSERT_GT(next(), 0U);
+    ASSERT_EQ(store_.settlements.size(), 1U);
+    EXPECT_EQ(store_.settlements.begin()->second.started, asked);
+  }
+}
+
 TEST_F(GateTest, WhatIsTurnedAwayIsPrevented) {
   begin();
   auto lease = scheduler_->take(Priority::low);

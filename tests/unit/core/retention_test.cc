@@ -201,7 +201,7 @@ TEST(Retention, OtherRulesForgetNoCountOfWhatNobodyHasClaimed) {
       for (const auto& mark : lane.note(i, kMega, now, i > 3)) stored[mark.sequence] = mark;
     }
   };
-  auto first = open(1'024 * kMega, 1);
+  auto first = open(16'384 * kMega, 1);
   add(first, 1, 10);
   auto second = open(3 * kMega, 10);
   EXPECT_EQ(second.unclaimed(), 3U);
