@@ -54,37 +54,6 @@ TEST_P(CallingBack, FromOnSettledNothingWaitsForItself) {
   expect_refused(said.all()[0]);
 }
 
-/// Whichever threads bring the news: here one is held up in it, and another syncs what follows.
-TEST_P(CallingBack, OnSettledIsToldInTheOrderOfCommits) {
-  open();
-  Signal entered;
-  Signal go_on;
-  Collected<std::pair<EventId, Settled>> told;
-  SubscribeOptions wanted{
-      .name = "s", .types = {"a.b"}, .on_settled = [&](EventId id, Settled how) {
-        if (how == Settled::acked) {
-          entered.set();
-          go_on.wait();
-        }
-        told.add({id, how});
-      }};
-  wanted.compensate = [](Delivery&) {};
-  const auto s = must(bus->subscribe(wanted, [](Delivery&) {}));
-  auto operation = must(bus->begin_operation());
-  const auto id = must(operation.add({.type = "a.b"})).id;
-  ASSERT_TRUE(entered.wait());
-  must(operation.roll_back("enough"));
-  ASSERT_TRUE(eventually(
-      [&] { return must(bus->operation(operation.id())).state == OperationState::rolled_back; }));
-  // It syncs by itself, as long as the other thread is held up.
-  publish("c.d");
-  EXPECT_EQ(told.size(), 0U);
-  go_on.set();
-  ASSERT_TRUE(told.wait_for_count(2));
-  EXPECT_EQ(told.all(), (std::vector<std::pair<EventId, Settled>>{{id, Settled::acked},
-                                                                  {id, Settled::cancelled}}));
-}
-
 TEST_P(CallingBack, MayPublishWithoutWaitingAndIsRefusedWhenTheIntakeIsFull) {
   options.limits.intake_events_max = 32;
   open();
