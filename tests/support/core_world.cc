@@ -407,9 +407,8 @@ core::Answer CoreWorld::any_answer(const Held& held, const OracleSubscription* s
         pick<std::int64_t>({0, 50 * kMillisecond, 2 * kSecond, 40 * kSecond, 2 * kThirtyDays, -5});
     if (*answer.delay > kThirtyDays && !chance(10)) answer.delay = kSecond;
   }
-  if (const auto delay = std::exchange(next_delay_, std::nullopt); answer.kind == Kind::retry) {
-    if (delay.has_value()) answer.delay = delay;
-  }
+  const auto delay = std::exchange(next_delay_, std::nullopt);
+  if (answer.kind == Kind::retry && delay.has_value()) answer.delay = delay;
   return answer;
 }
 

@@ -215,6 +215,7 @@ class CoreWorld {
   // core_world_pause.cc
   void pause_types(core::CommitPlan& plan, const std::string& pattern);
   void resume_types(core::CommitPlan& plan, const std::string& pattern);
+  void resume_all_types(core::CommitPlan& plan);
   void pause_or_resume_types(core::CommitPlan& plan);
   model::DueTime held_until(const Held& held, const EventView& event);
   bool put_back(core::HeldRelease& pass, model::DueTime last, bool others);

@@ -309,9 +309,7 @@ void CoreWorld::drain() {
   int idle = 0;
   while (idle < 3) {
     commit([this, idle](CommitPlan& plan) {
-      while (!oracle_.paused_types.empty()) {
-        resume_types(plan, std::string(*oracle_.paused_types.begin()));
-      }
+      resume_all_types(plan);
       if (profile_.operations) expire_operations(plan);
       for (const auto& [id, subscription] : oracle_.subscriptions) {
         if (subscription.durable) set_paused(plan, id, false);

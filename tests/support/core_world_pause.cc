@@ -56,6 +56,12 @@ void CoreWorld::resume_types(CommitPlan& plan, const std::string& pattern) {
   ++counts["resume types"];
 }
 
+void CoreWorld::resume_all_types(CommitPlan& plan) {
+  while (!oracle_.paused_types.empty()) {
+    resume_types(plan, std::string(*oracle_.paused_types.begin()));
+  }
+}
+
 void CoreWorld::pause_or_resume_types(CommitPlan& plan) {
   auto pattern = pick<std::string>({"a.x", "a.>", "*.x", "c", "b.y.z", ">"});
   if (const auto rare = chance(40) ? rare_one() : std::nullopt; rare.has_value()) {

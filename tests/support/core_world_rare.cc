@@ -283,9 +283,7 @@ std::optional<Command> CoreWorld::least_known(Id id, EventId event) {
     const auto rank =
         static_cast<std::size_t>(std::find(kFirst.begin(), kFirst.end(), command) - kFirst.begin());
     if ((!rare && rank >= kFew) || !can_meet(command, id, event)) continue;
-    const bool ends = command == Command::crash || command == Command::power_loss ||
-                      command == Command::clean_end;
-    if (ends && !(may_end && rare)) continue;
+    if (ends_process(command) && !(may_end && rare)) continue;
     const auto known = 16 * matrix.at(command, *state) + rank;
     if (known >= least) continue;
     best = command;

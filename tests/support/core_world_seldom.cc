@@ -75,8 +75,7 @@ void CoreWorld::meet_a_member() {
         for (const auto command : kSeldom) {
           if (!is_seldom(command, *state) || !can_meet(command, id, member.event)) continue;
           // That is the end of much that others could meet.
-          const bool ends = command == Command::crash || command == Command::power_loss ||
-                            command == Command::clean_end || command == Command::remove;
+          const bool ends = ends_process(command) || command == Command::remove;
           if (ends && !chance(10)) continue;
           found[{command, *state}].emplace_back(id, member.event);
         }
@@ -150,11 +149,7 @@ void CoreWorld::meet_member(Id id, EventId event) {
 
 /// What was held when something happened to it is put back.
 void CoreWorld::put_back_what_was_held() {
-  commit([this](CommitPlan& plan) {
-    while (!oracle_.paused_types.empty()) {
-      resume_types(plan, std::string(*oracle_.paused_types.begin()));
-    }
-  });
+  commit([this](CommitPlan& plan) { resume_all_types(plan); });
   put_some_back(false);
 }
 

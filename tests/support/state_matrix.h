@@ -89,6 +89,11 @@ enum class Command : std::uint8_t {
 inline constexpr auto kStateCount = static_cast<std::size_t>(EventState::count);
 inline constexpr auto kCommandCount = static_cast<std::size_t>(Command::count);
 
+constexpr bool ends_process(Command command) {
+  return command == Command::crash || command == Command::power_loss ||
+         command == Command::clean_end;
+}
+
 /// Some of the states.
 class StateSet {
  public:
