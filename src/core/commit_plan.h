@@ -304,6 +304,7 @@ class CommitPlan {
   void undo(Composite& operation);
   void undo_kept(Operations::Member& member);
   void keep_begun_again(SubscriptionState& subscription, EventId event);
+  void note_members_gone();
   [[nodiscard]] bool is_begun(const Operations::Member& member) const;
   [[nodiscard]] bool decides(const Operations::Member& member) const;
   void end(Composite& operation, OperationState state);

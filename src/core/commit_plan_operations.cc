@@ -21,6 +21,10 @@ constexpr base::BusTime kOperationKept = std::int64_t{24} * 3'600 * 1'000'000'00
 /// So that one commit does not grow with how many there were; the rest goes with the next.
 constexpr std::size_t kOperationsForgottenAtOnce = 100;
 
+std::string gone(EventId event) {
+  return to_string(event) + " is not kept any more, and was never done";
+}
+
 Status stands_otherwise(const model::OperationRecord& record) {
   return {StatusCode::conflict,
           with_reason(to_string(record.id) + " is " + std::string(to_string(record.state)),
@@ -383,16 +387,39 @@ bool CommitPlan::revisit(const std::vector<MemberEvent>& pending) {
     if (!at || !at.operation->is_open() || at.member->record.state != MemberState::pending) {
       continue;
     }
-    // What is not kept any more is owed to nobody.
-    if (chunk != nullptr && !ledger_.is_ended(chunk->event(event.sequence))) continue;
-    put_member(*at.member, MemberState::done);
-    advance(*at.operation);
+    if (chunk == nullptr) {
+      go_back(*at.operation, gone(event));
+    } else if (ledger_.is_ended(chunk->event(event.sequence))) {
+      put_member(*at.member, MemberState::done);
+      advance(*at.operation);
+    } else {
+      continue;
+    }
     moved = true;
   }
   for (auto& [id, operation] : ledger_.operations.all()) {
     if (operation.goes_back()) undo(operation);
   }
   return moved;
+}
+
+/// Lanes were trimmed. What is neither kept nor parked will never be done by anybody.
+void CommitPlan::note_members_gone() {
+  const auto is_gone = [&](const Operations::Member& member) {
+    const auto event = member.record.event;
+    return member.record.state == MemberState::pending &&
+           event.sequence < ledger_.lanes[event.priority].trim &&
+           std::none_of(
+               ledger_.subscriptions.begin(), ledger_.subscriptions.end(), [&](const auto& each) {
+                 return each.second->durable &&
+                        each.second->lanes[event.priority].parked_events.contains(event.sequence);
+               });
+  };
+  for (auto& [id, operation] : ledger_.operations.all()) {
+    if (!operation.is_open()) continue;
+    const auto found = std::find_if(operation.members.begin(), operation.members.end(), is_gone);
+    if (found != operation.members.end()) go_back(operation, gone(found->record.event));
+  }
 }
 
 /// A dead letter is gone for good: nothing can come of it any more.

@@ -347,6 +347,8 @@ class CoreWorld {
   std::vector<core::CommitPlan::MemberEvent> pending_members();
   bool is_done_unanswered(EventId event);
   void revisit_operations();
+  [[nodiscard]] bool is_gone(const OracleMember& member) const;
+  void trim(core::CommitPlan& plan);
   bool needs_for_operation(Id id) const;
   void check_operations(const core::CommitPlan& plan, const model::Commit& made);
   void compare_standing(const OracleMember& member, const core::Operations::Member& core);

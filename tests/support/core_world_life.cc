@@ -274,7 +274,7 @@ void CoreWorld::step() {
   } else if (what < 975) {
     meet(Command::housekeeping, all_states());
     commit([this](CommitPlan& plan) {
-      plan.trim();
+      trim(plan);
       forget_keys(plan);
       plan.refresh_cursors(below(50));
       forget_ordering_keys(plan);
@@ -374,7 +374,7 @@ void CoreWorld::drain() {
   }
   compare();
   if (!profile_.operations) return;
-  commit([](CommitPlan& plan) { plan.trim(); });
+  commit([this](CommitPlan& plan) { trim(plan); });
   compare();
 }
 

@@ -63,6 +63,26 @@ bool CoreWorld::is_done_unanswered(EventId event) {
   return at && at.member->record.state == MemberState::done;
 }
 
+/// Nobody can do it any more.
+bool CoreWorld::is_gone(const OracleMember& member) const {
+  return member.state == MemberState::pending &&
+         member.event.sequence < ledger_->lanes[member.event.priority].trim &&
+         !oracle_.is_owed(member.event);
+}
+
+void CoreWorld::trim(CommitPlan& plan) {
+  plan.trim();
+  for (const auto& [id, operation] : oracle_.operations.all) {
+    if (!operation.is_open() ||
+        std::none_of(operation.members.begin(), operation.members.end(),
+                     [this](const auto& member) { return is_gone(member); })) {
+      continue;
+    }
+    ++counts["member gone"];
+    go_back(id);
+  }
+}
+
 /// Some operation that has not ended has events with it that it could not do without.
 bool CoreWorld::needs_for_operation(Id id) const {
   const auto& subscription = oracle_.subscriptions.at(id);
@@ -92,10 +112,17 @@ void CoreWorld::revisit_operations() {
       for (const auto& [event, chunk] : pending) {
         const auto place = oracle_.operations.find(event);
         const auto& operation = oracle_.operations.all.at(place->id);
-        if (!operation.is_open() || !is_done_unanswered(event)) continue;
-        set_member(event, MemberState::done);
-        ++counts["done without an answer"];
-        move_on(place->id);
+        if (!operation.is_open()) continue;
+        if (is_gone(operation.members[place->index])) {
+          ++counts["member found gone"];
+          go_back(place->id);
+        } else if (is_done_unanswered(event)) {
+          set_member(event, MemberState::done);
+          ++counts["done without an answer"];
+          move_on(place->id);
+        } else {
+          continue;
+        }
         moved = true;
       }
       require(again == moved, "some member is done without an answer, or is not");

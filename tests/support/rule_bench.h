@@ -29,7 +29,7 @@ class RuleBench {
   /// What a restart finds.
   void start() {
     scheduler_.reset();
-    ledger_ = std::make_unique<core::Ledger>(core::LedgerSettings{});
+    ledger_ = std::make_unique<core::Ledger>(settings_);
     scheduler_ = std::make_unique<core::Scheduler>(*ledger_);
     core::Recovery recovery(*ledger_, store_.next, store_.trim);
     const auto add = [&](const auto& records) {
@@ -134,6 +134,7 @@ class RuleBench {
     scheduler_->advance(now_);
   }
 
+  core::LedgerSettings settings_;
   std::unique_ptr<core::Ledger> ledger_;
   std::unique_ptr<core::Scheduler> scheduler_;
   RecordStore store_ = [] {

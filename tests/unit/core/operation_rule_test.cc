@@ -37,6 +37,20 @@ class OperationRule : public ::testing::Test, protected holdfast::testing::RuleB
     commit([&](CommitPlan& plan) { plan.change(*state_, record, {}); });
     attach();
   }
+  /// What is published before this call is not kept.
+  void drop() {
+    settings_.retention.settled.bytes = settings_.retention.unclaimed.bytes = 0;
+    start();
+    // Lanes are trimmed in steps of 1 MiB.
+    const std::string large(std::size_t{1} << 20U, 'x');
+    model::EncodedEvents events;
+    for (const auto* type : {"b", "b"}) events.add({.type = type, .payload = large}, 1);
+    std::vector<EventId> ids;
+    commit([&](CommitPlan& plan) { plan.publish(events, false, ids); });
+    if (state_ != nullptr) (void)next();
+    commit([](CommitPlan& plan) { plan.trim(); });
+    ASSERT_EQ(ledger_->lanes[Priority::normal].trim, ids.back().sequence);
+  }
   /// Until every retry is due.
   void wait() { advance(3'600'000'000'000); }
   [[nodiscard]] OperationState state() const { return ledger_->operations.find(kId)->record.state; }
@@ -256,6 +270,35 @@ TEST_F(OperationRule, ChangedFilterClaimsNothingThatWasNotWantedBefore) {
     EXPECT_FALSE(plan.revisit({{EventId{Priority::normal, 1}, chunk}}));
   });
   EXPECT_EQ(state(), OperationState::open);
+}
+
+TEST_F(OperationRule, MemberThatIsDroppedUnclaimedSendsItBack) {
+  begin(1);
+  drop();
+  EXPECT_EQ(state(), OperationState::rolled_back);
+  EXPECT_NE(ledger_->operations.find(kId)->record.reason.find("normal:1 is not kept"),
+            std::string::npos);
+  start();
+  EXPECT_EQ(state(), OperationState::rolled_back);
+}
+
+TEST_F(OperationRule, MemberThatIsParkedWhenItsLaneIsTrimmedGoesOn) {
+  subscribe();
+  begin(1);
+  EXPECT_EQ(next(Kind::retry), 1U);
+  drop();
+  EXPECT_EQ(state(), OperationState::open);
+  wait();
+  EXPECT_EQ(next(), 1U);
+  EXPECT_EQ(state(), OperationState::committed);
+}
+
+TEST_F(OperationRule, MemberThatIsFoundGoneSendsItBack) {
+  begin(2);
+  commit([&](CommitPlan& plan) {
+    EXPECT_TRUE(plan.revisit({{EventId{Priority::normal, 1}, nullptr}}));
+  });
+  EXPECT_EQ(state(), OperationState::rolled_back);
 }
 
 TEST_F(OperationRule, CompensationEndsNoEventOfATokenASecondTime) {
