@@ -112,6 +112,7 @@ Request Engine::cancel_request(EventId id, const std::string& reason,
     return {StatusCode::not_found,
             "event " + to_string(id) + " was never published, or is not kept any more"};
   };
+  request.overtakes = true;
   request.decide = [this, chunk, id, cancelling,
                     reason = std::string(internal::cut(reason, kReasonBytesMax))](
                        core::CommitPlan& plan) -> Status {
@@ -211,6 +212,7 @@ Request Engine::cancel_request(TokenId id, const std::string& reason,
   const auto members = std::make_shared<std::vector<core::Span>>();
   Request request;
   request.prepare = [this, id, members] { return read_members(id, *members); };
+  request.overtakes = true;
   request.decide = [this, id, members, cancelling,
                     reason = std::string(internal::cut(reason, kReasonBytesMax))](
                        core::CommitPlan& plan) -> Status {
@@ -249,6 +251,7 @@ Status Engine::cancel_async(const CancelTarget& target, const std::string& reaso
                             std::function<void(Result<CancelReceipt>)> done) {
   const auto cancelling = std::make_shared<Cancelling>();
   HOLDFAST_ASSIGN(auto request, cancel_request(target, reason, cancelling));
+  request.limited = true;
   request.done = [this, cancelling, done = std::move(done)](Result<Committed> committed) {
     if (!committed.ok()) {
       return tell(log_, done, Result<CancelReceipt>(committed.status()), "a cancel");

@@ -91,6 +91,7 @@ Status Engine::seal(OperationId id) {
 
 Status Engine::roll_back(OperationId id, std::string_view reason) {
   Request request;
+  request.overtakes = true;
   request.decide = [&](core::CommitPlan& plan) {
     return plan.roll_back(id, std::string(internal::cut(reason, kReasonBytesMax)));
   };
@@ -200,6 +201,7 @@ void Engine::roll_back_expired(base::BusTime now) {
   }
   for (const auto id : expired) {
     Request request;
+    request.overtakes = true;
     request.decide = [id](core::CommitPlan& plan) {
       const auto status = plan.roll_back(id, "deadline passed");
       // It may have been committed just before.

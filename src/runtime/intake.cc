@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/intake.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -9,11 +10,12 @@
 namespace holdfast::runtime {
 
 std::size_t Intake::bytes_of(const Request& request) {
-  return request.events.bytes() + kRequestBytes;
+  return request.events.empty() ? 0 : request.events.bytes() + kRequestBytes;
 }
 
 bool Intake::has_room(const Request& request) const {
-  if (queue_.empty() || request.events.empty()) return true;
+  if (request.events.empty()) return !request.limited || limited_ < settings_.events_max;
+  if (queue_.empty()) return true;
   const bool critical = request.is_urgent();
   if (reserved_ != nullptr && reserved_ != &request && !critical) return false;
   const auto most = [&](std::size_t limit) {
@@ -27,7 +29,9 @@ Status Intake::wait_for_room(const Request& request, std::unique_lock<std::mutex
   int passed_over = 0;
   while (closed_.ok() && !has_room(request)) {
     // A large one would find the little that a commit frees taken by small ones for ever.
-    if (++passed_over >= kPassedOverMax && reserved_ == nullptr) reserved_ = &request;
+    if (!request.limited && ++passed_over >= kPassedOverMax && reserved_ == nullptr) {
+      reserved_ = &request;
+    }
     room_.wait(lock);
   }
   if (reserved_ == &request) {
@@ -42,6 +46,11 @@ Status Intake::push(Request& request, bool may_block, bool tell) {
   if (may_block) {
     HOLDFAST_TRY(wait_for_room(request, lock));
   } else if (closed_.ok() && !has_room(request)) {
+    if (request.limited) {
+      return {StatusCode::resource_exhausted, "intake holds " + std::to_string(limited_) +
+                                                  " cancels that nobody waits for, the limit is " +
+                                                  std::to_string(settings_.events_max)};
+    }
     return {StatusCode::resource_exhausted,
             "intake holds " + std::to_string(events_) + " events and " + std::to_string(bytes_) +
                 " bytes, the limits are " + std::to_string(settings_.events_max) + " and " +
@@ -50,11 +59,13 @@ Status Intake::push(Request& request, bool may_block, bool tell) {
   if (!closed_.ok()) return closed_;
   events_ += request.events.size();
   bytes_ += bytes_of(request);
+  limited_ += request.limited ? 1 : 0;
   urgent_ = urgent_ || request.durability == Durability::os;
-  queue_.push_back(std::move(request));
+  auto& queue = request.overtakes ? overtaking_ : queue_;
+  queue.push_back(std::move(request));
   // Not for each event that comes while a sync is under way: the committer would only look and
   // sleep.
-  tell = tell && (urgent_ || !sync_in_flight_ || events_ >= kGroupEvents);
+  tell = tell && (urgent_ || !overtaking_.empty() || !sync_in_flight_ || events_ >= kGroupEvents);
   lock.unlock();
   if (tell) work_.notify_one();
   return {};
@@ -62,26 +73,27 @@ Status Intake::push(Request& request, bool may_block, bool tell) {
 
 std::vector<Request> Intake::take(std::size_t events_max, std::size_t bytes_max) {
   std::vector<Request> taken;
-  std::size_t events = 0;
+  std::size_t weights = 0;
   std::size_t bytes = 0;
-  std::size_t held = 0;
   {
     const std::lock_guard lock(mutex_);
-    while (!queue_.empty()) {
-      auto& next = queue_.front();
+    auto& queue = overtaking_.empty() ? queue_ : overtaking_;
+    while (!queue.empty()) {
+      auto& next = queue.front();
+      const auto weight = std::max<std::size_t>(next.events.size(), 1);
       if (!taken.empty() &&
-          (events + next.events.size() > events_max || bytes + next.events.bytes() > bytes_max)) {
+          (weights + weight > events_max || bytes + next.events.bytes() > bytes_max)) {
         break;
       }
-      events += next.events.size();
+      weights += weight;
+      events_ -= next.events.size();
       bytes += next.events.bytes();
-      held += bytes_of(next);
+      bytes_ -= bytes_of(next);
+      limited_ -= next.limited ? 1 : 0;
       taken.push_back(std::move(next));
-      queue_.pop_front();
+      queue.pop_front();
     }
-    events_ -= events;
-    bytes_ -= held;
-    urgent_ = urgent_ && !queue_.empty();
+    urgent_ = urgent_ && !empty();
   }
   if (!taken.empty()) room_.notify_all();
   return taken;
@@ -101,7 +113,7 @@ void Intake::answers_given(bool urgent) {
 void Intake::answers_taken() {
   const std::lock_guard lock(mutex_);
   answers_ = false;
-  if (queue_.empty()) urgent_ = false;
+  if (empty()) urgent_ = false;
 }
 
 void Intake::set_sync_in_flight(bool in_flight) {
@@ -122,14 +134,14 @@ void Intake::set_backlogged(bool backlogged) {
 
 bool Intake::should_commit(Clock::time_point now) const {
   if (backlogged_) return false;
-  if (urgent_ || (answers_ && now >= answers_by_)) return true;
-  return !queue_.empty() && (!sync_in_flight_ || events_ >= kGroupEvents || !closed_.ok());
+  if (urgent_ || !overtaking_.empty() || (answers_ && now >= answers_by_)) return true;
+  return !empty() && (!sync_in_flight_ || events_ >= kGroupEvents || !closed_.ok());
 }
 
 bool Intake::wait_for_work() {
   std::unique_lock lock(mutex_);
   while (!should_commit(Clock::now())) {
-    if (!closed_.ok() && queue_.empty() && !backlogged_) return answers_;
+    if (!closed_.ok() && empty() && !backlogged_) return answers_;
     if (answers_ && !backlogged_) {
       work_.wait_until(lock, answers_by_);
     } else {
@@ -155,7 +167,7 @@ std::size_t Intake::events() const {
 
 bool Intake::idle() const {
   const std::lock_guard lock(mutex_);
-  return queue_.empty() && !sync_in_flight_;
+  return empty() && !sync_in_flight_;
 }
 
 }  // namespace holdfast::runtime

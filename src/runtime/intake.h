@@ -30,13 +30,14 @@ class Intake {
   /// Adds `request`; waits for room if `may_block`. The last sixteenth is kept for critical events,
   /// so that they get in while everything else waits. A request larger than the whole intake is let
   /// in alone, and one that others have been let in before several times goes before them. One
-  /// without events is always let in. Fails with `resource_exhausted` (full), or the status of
-  /// `close`; `request` is then untouched, and its `done` is not called. `tell`: the committer is
-  /// woken if this makes a group.
+  /// without events is let in, but for `limited` ones, of which there are `events_max` at most.
+  /// Fails with `resource_exhausted` (full), or the status of `close`; `request` is then untouched,
+  /// and its `done` is not called. `tell`: the committer is woken if this makes a group.
   Status push(Request& request, bool may_block, bool tell);
 
-  /// Up to `events_max` events and `bytes_max` bytes of requests in their order, at least one if
-  /// any.
+  /// What one commit should be made of: requests in their order, at least one if any, with up to
+  /// `events_max` events (one without counts as one) and `bytes_max` bytes. Those that overtake
+  /// come first, and by themselves, so that theirs is a short commit.
   std::vector<Request> take(std::size_t events_max, std::size_t bytes_max);
 
   /// Answers were given: a commit should follow within the linger, or now if `urgent`.
@@ -68,6 +69,7 @@ class Intake {
   /// The status of `close` if that comes first.
   Status wait_for_room(const Request& request, std::unique_lock<std::mutex>& lock);
   [[nodiscard]] bool has_room(const Request& request) const;
+  [[nodiscard]] bool empty() const { return queue_.empty() && overtaking_.empty(); }
   [[nodiscard]] bool should_commit(Clock::time_point now) const;
 
   // A group of this many events is worth a commit of its own while a sync is under way: larger ones
@@ -84,6 +86,8 @@ class Intake {
   std::condition_variable work_;
   std::condition_variable room_;
   std::deque<Request> queue_;
+  std::deque<Request> overtaking_;
+  std::size_t limited_ = 0;
   std::size_t events_ = 0;
   std::size_t bytes_ = 0;
   const Request* reserved_ = nullptr;  // goes before all that is not critical

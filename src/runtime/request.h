@@ -59,6 +59,11 @@ struct Request {
   /// for what is decided in the order of requests.
   std::function<Status(core::CommitPlan&)> decide;
 
+  /// Without events: it is not to wait for what is there to be published.
+  bool overtakes = false;
+  /// Without events: nobody waits for it, so there is a limit to how many there are.
+  bool limited = false;
+
   /// Called once, with no lock held.
   std::function<void(Result<Committed>)> done;
 

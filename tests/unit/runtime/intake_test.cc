@@ -177,6 +177,48 @@ TEST_P(FullIntake, LetsGoOfWaitingPublishersAtClose) {
   for (const auto& each : done.all()) EXPECT_TRUE(is_ok(each));
 }
 
+TEST_P(FullIntake, LetsACancelInAndBeforeWhatWaitsToBePublished) {
+  open();
+  const auto token = must(bus->make_token());
+  hold_committer();
+  Collected<Status> published;
+  for (int i = 0; i < 30; ++i) {
+    must(bus->publish_async(
+        {.type = "a.b", .token = token.id()},
+        [&](const Result<Receipt>& receipt) { published.add(receipt.status()); }));
+  }
+  Collected<Result<CancelReceipt>> cancelled;
+  must(bus->cancel_async(
+      token.id(), "no", [&](Result<CancelReceipt> receipt) { cancelled.add(std::move(receipt)); }));
+  let_go();
+  ASSERT_TRUE(published.wait_for_count(30));
+  for (const auto& status : published.all()) EXPECT_TRUE(fails(status, StatusCode::cancelled));
+  ASSERT_TRUE(cancelled.wait_for_count(1));
+  EXPECT_TRUE(is_ok(cancelled.all().front()));
+  EXPECT_TRUE(scan({.types = {"a.b"}}).empty());
+}
+
+TEST_P(FullIntake, RejectsCancelsThatNobodyWaitsForBeyondItsLimit) {
+  open();
+  const auto id = publish("a.b").id;
+  hold_committer();
+  Collected<Result<CancelReceipt>> cancelled;
+  const auto cancel = [&] {
+    return bus->cancel_async(
+        id, "no", [&](Result<CancelReceipt> receipt) { cancelled.add(std::move(receipt)); });
+  };
+  for (int i = 0; i < 32; ++i) must(cancel());
+  EXPECT_TRUE(fails(cancel(), StatusCode::resource_exhausted, {"32 cancels", "32"}));
+  // Who waits for his own cannot be many, and what is published has room of its own.
+  std::jthread waits([&] { EXPECT_TRUE(is_ok(bus->cancel(id))); });
+  EXPECT_TRUE(is_ok(push()));
+  let_go();
+  ASSERT_TRUE(cancelled.wait_for_count(32));
+  EXPECT_TRUE(is_ok(cancel()));
+  ASSERT_TRUE(cancelled.wait_for_count(33));
+  for (const auto& receipt : cancelled.all()) EXPECT_TRUE(is_ok(receipt));
+}
+
 // --- The intake by itself -----------------------------------------------------------------------
 
 runtime::Request request_of(std::size_t events, Priority priority = Priority::normal) {
@@ -207,6 +249,41 @@ TEST(IntakeTest, LargeRequestIsNotStarvedBySmallOnesThatKeepComing) {
     return is_in.load();
   }));
   intake.close({StatusCode::unavailable, "over"});
+}
+
+TEST(IntakeTest, WhatOvertakesIsTakenByItselfAndWithinTheLimitOfACommit) {
+  runtime::Intake intake({.events_max = 160, .bytes_max = 1 << 20, .ack_linger = {}});
+  const auto push = [&](std::size_t events, bool overtakes) {
+    auto request = request_of(events);
+    request.overtakes = overtakes;
+    must(intake.push(request, false, true));
+  };
+  push(2, false);
+  push(0, true);
+  push(0, true);
+  push(3, false);
+  push(0, true);
+  const auto sizes = [&] {
+    std::vector<std::size_t> taken;
+    for (const auto& request : intake.take(2, 1 << 20)) taken.push_back(request.events.size());
+    return taken;
+  };
+  EXPECT_EQ(sizes(), (std::vector<std::size_t>{0, 0}));
+  EXPECT_EQ(sizes(), (std::vector<std::size_t>{0}));
+  EXPECT_EQ(sizes(), (std::vector<std::size_t>{2}));
+  EXPECT_EQ(intake.events(), 3U);
+  EXPECT_EQ(sizes(), (std::vector<std::size_t>{3}));
+  EXPECT_TRUE(intake.idle());
+}
+
+TEST(IntakeTest, WhatOvertakesWaitsForNoSyncThatIsUnderWay) {
+  runtime::Intake intake({.events_max = 160, .bytes_max = 1 << 20, .ack_linger = {}});
+  intake.set_sync_in_flight(true);
+  auto request = request_of(0);
+  request.overtakes = true;
+  must(intake.push(request, false, true));
+  EXPECT_TRUE(intake.wait_for_work());
+  EXPECT_EQ(intake.take(1, 1).size(), 1U);
 }
 
 TEST(IntakeTest, WhoWaitsToBeLetInIsToldWhenItCloses) {
