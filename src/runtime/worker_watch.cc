@@ -62,6 +62,8 @@ void WorkerPool::watch(base::BootTime now) {
       if (run == nullptr) break;
       auto& whole = run->whole();
       if (whole.answered) continue;
+      // A `Deferred` that finds it abandoned lets go of it without waiting for the lock.
+      const auto kept = run->shared_from_this();
       if (whole.stop.note(StopReason::timed_out)) asked.push_back(whole.shared_from_this());
       if (!run->place.timed_out) {
         outstanding.note_timed_out(*run);

@@ -166,6 +166,46 @@ TEST_P(Abandoning, TakesNothingFromWhoAnswersInTime) {
   EXPECT_EQ(stats_of("s").retried, 0U);
 }
 
+TEST_P(Abandoning, RacedWithItsDeferredEndsEachEventOnce) {
+  // One, which is at another event when a `Deferred` is the last that knows of its own.
+  options.workers = {.critical = 0, .high = 0, .normal = 0, .low = 1};
+  open();
+  constexpr std::size_t kTogether = 16;
+  constexpr std::size_t kRounds = 50;
+  Settlements ended;
+  Collected<std::shared_ptr<Deferred>> owed;
+  const auto s = must(bus->subscribe({.name = "s",
+                                      .types = {"a.b"},
+                                      .concurrency = kTogether,
+                                      .retry = retry_at_once(3),
+                                      .timeout = milliseconds(1),
+                                      .abandon_after = milliseconds(2),
+                                      .on_settled =
+                                          [&](EventId id, Settled how) {
+                                            ended.add({id, how});
+                                          }},
+                                     [&](Delivery& delivery) {
+                                       if (delivery.attempt() > 1) return Outcome::ack();
+                                       owed.add(std::make_shared<Deferred>(delivery.defer()));
+                                       return Outcome::ack();
+                                     }));
+  for (std::size_t round = 0; round < kRounds; ++round) {
+    (void)publish_many("a.b", kTogether);
+    ASSERT_TRUE(owed.wait_for_count((round + 1) * kTogether));
+    const auto deferred = owed.all();
+    const auto first = round * kTogether;
+    ASSERT_TRUE(eventually([&] { return deferred[first]->stop_token().stop_requested(); }));
+    // At about the moment at which they are abandoned.
+    const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(30 * round);
+    while (std::chrono::steady_clock::now() < until) continue;
+    for (auto i = first; i < deferred.size(); ++i) (void)deferred[i]->settle(Outcome::ack());
+    ASSERT_TRUE(ended.wait_for_count((round + 1) * kTogether));
+  }
+  std::set<EventId> once;
+  for (const auto& [id, how] : ended.all()) EXPECT_TRUE(once.insert(id).second) << to_string(id);
+  EXPECT_TRUE(eventually([&] { return bus->stats().running.empty(); }));
+}
+
 TEST_P(Abandoning, RacedWithAnswersEndsEachEventOnce) {
   options.workers.low = 4;
   options.replaced_workers_max = 4;
