@@ -72,6 +72,13 @@ enum class Settled : std::uint8_t {
   expired = 4,    ///< `Event::expires_at` came before a handler did.
 };
 
+namespace internal {
+template <typename F>
+inline constexpr bool is_std_function = false;
+template <typename Signature>
+inline constexpr bool is_std_function<std::function<Signature>> = true;
+}  // namespace internal
+
 /// The function that works on events, or on batches of them: returns an `Outcome`, or nothing,
 /// which is an ack. A handler that throws is caught and counts as a failed attempt with `what()` as
 /// its reason. Threads: called on worker threads of the bus, up to `concurrency` at the same time.
@@ -83,7 +90,7 @@ class BasicHandler {
   template <typename F>
   requires(!std::same_as<std::remove_cvref_t<F>, BasicHandler> && std::invocable<F&, D&>)
       BasicHandler(F function) {  // NOLINT(google-explicit-constructor)
-    if constexpr (std::is_pointer_v<F> || requires { function.target_type(); }) {
+    if constexpr (std::is_pointer_v<F> || internal::is_std_function<F>) {
       if (!function) return;
     }
     if constexpr (std::same_as<std::invoke_result_t<F&, D&>, void>) {
@@ -115,11 +122,12 @@ struct TypePattern {
 inline constexpr std::size_t kPausedTypesMax = 64;
 
 struct SubscribeOptions {
-  /// 1 to 255 bytes: a durable subscription, whose position and settle state survive. Empty: an
-  /// ephemeral one, which sees what is committed while it exists; nothing of it is stored. What it
-  /// puts off (a retry, a snooze) waits in memory: with 65,536 of a lane waiting, or with the
-  /// memory for events used up, it gets no more of that lane until some are due, and of less urgent
-  /// ones only what has aged (`Ageing`).
+  /// 1 to 255 bytes, no control characters (below 0x20, 0x7f): a durable subscription, whose
+  /// position and settle state survive. Empty: an ephemeral one, which sees what is committed while
+  /// it exists; nothing of it is stored. What it puts off (a retry, a snooze) waits in memory: with
+  /// 65,536 of a lane waiting, or with the memory for events used up, it gets no more of that lane
+  /// until some are due, and of less urgent ones only what has aged (`Ageing`). Of it there is no
+  /// dead letter: an event that it gives up on ends as `Settled::dead`, and nothing of it is kept.
   std::string name{};
   /// Patterns over the dotted type: `*` is one token, `>` the rest. Empty = every type. At most 64.
   std::vector<std::string> types{};
@@ -128,8 +136,9 @@ struct SubscribeOptions {
   /// subscription, durably. Must be quick and must not throw (a throw counts as a failed attempt).
   std::function<bool(const EventView&)> condition{};
   /// How many of its events, or batches of them, may be with handlers (or `Deferred`) at the same
-  /// time, 1 to 65,536.
-  /// With 2 or more one slot is kept for critical events.
+  /// time, 1 to 65,536. With 2 or more one slot is kept for critical events: others have
+  /// `concurrency` - 1. It makes no threads: no more handlers run at once than `Options::workers`
+  /// has that may take them.
   std::uint32_t concurrency = 1;
   /// Of `Bus::subscribe_batch` alone: how many events a batch has at most, 1 to 1,000
   /// (`kBatchSizeMax`). One that has 4 MiB (`kBatchDeliveryBytes`) of them has enough.
@@ -173,9 +182,10 @@ struct SubscribeOptions {
   Handler compensate{};
   /// Told once the commit that carries an outcome is durable: in the order of commits, and one at a
   /// time, so that what is told of an event last is how it stands. Runs on a thread that others
-  /// wait for, of the bus or of a publisher that waits: be quick, take no lock that is held
-  /// around a call to the bus, and call nothing that waits for a commit (such calls answer
-  /// `conflict`). Not called for pending events that a changed filter skips.
+  /// wait for, of the bus or of a publisher that waits: be quick, take no lock that is held around
+  /// a call to the bus, and call nothing that waits for a commit (such calls answer `conflict`).
+  /// What it throws is logged. Only while it is subscribed: what is settled before or after,
+  /// dropped by a rewind, or skipped by a changed filter while pending is not told.
   std::function<void(EventId, Settled)> on_settled{};
 };
 
@@ -183,9 +193,11 @@ struct SubscribeOptions {
 /// asked to stop and waited for, so that after it returns no callback runs, and the handler, the
 /// condition and `on_settled` are destroyed with all that they hold. A handler may destroy its own
 /// subscription: then it is not waited for, and they go when it returns. Two handlers that end each
-/// other's subscriptions would wait for each other. A durable subscription's position stays in the
-/// journal, and events go on collecting for it. Move-only; may outlive the bus. Threads: one at a
-/// time. The destructor, `end` and assignment block for running handlers.
+/// other's subscriptions would wait for each other. Inside a callback (`done`, `on_settled`, a stop
+/// callback) end none but, in its own `on_settled`, this one: the handlers it waits for may
+/// themselves wait for that thread. A durable subscription's position stays in the journal, and
+/// events go on collecting for it. Move-only; may outlive the bus. Threads: one at a time. The
+/// destructor, `end` and assignment block for running handlers.
 class [[nodiscard]] HOLDFAST_EXPORT Subscription {
  public:
   Subscription() noexcept;
@@ -195,8 +207,9 @@ class [[nodiscard]] HOLDFAST_EXPORT Subscription {
 
   /// What the destructor does, earlier. Safe to call twice.
   void end();
+  /// Whether it was not ended; also true after the bus is closed.
   [[nodiscard]] bool active() const noexcept { return handle_ != nullptr; }
-  /// Empty for an ephemeral subscription, and after `end`.
+  /// Empty for an ephemeral subscription, and after `end`. Valid until `end`.
   [[nodiscard]] const std::string& name() const noexcept;
 
  private:

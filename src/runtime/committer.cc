@@ -223,6 +223,9 @@ void Committer::commit_group(std::vector<Request> requests, bool caller_syncs) {
 Status Committer::write(const model::Commit& commit) {
   auto status = journal_.commit(commit, Durability::os);
   if (!status.ok()) {
+    // What it changed will never be written: nobody need wait for that, least of all a callback
+    // that this thread is about to call.
+    planned_ = written_.load();
     fail(status);
     return status;
   }

@@ -162,7 +162,7 @@ class Engine {
   // engine_open.cc
   Status first_commit(const std::vector<RunningSlots::Running>& slots);
   void fill_report();
-  void start();
+  Status start();
 
   // engine_publish.cc
   Status check_open() const;

@@ -4,6 +4,8 @@
 #include <map>
 #include <random>
 #include <string>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "base/duration.h"
@@ -157,7 +159,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& folder
                   RunningSlots::create(slot_file, boot, WorkerPool::slot_count(options)));
   engine->fill_report();
   engine->recovery_.recover_time = steady_clock::now() - opened;
-  engine->start();
+  HOLDFAST_TRY(engine->start());
   HOLDFAST_TRY(engine->revisit_operations());
   return engine;
 }
@@ -240,7 +242,7 @@ void Engine::fill_report() {
             std::to_string(recovery_.suspects.size()) + " were running");
 }
 
-void Engine::start() {
+Status Engine::start() {
   link_->engine = this;
   Committer::Hooks hooks;
   hooks.work_offered = [this] { workers_->wake(); };
@@ -260,10 +262,17 @@ void Engine::start() {
                          },
                      .get = [this](EventId id) { return get(id); }});
   (void)look_at_disk(0);
-  signaller_.start();
-  committer_->start();
-  workers_->start();
-  upkeep_thread_ = std::thread([this] { upkeep_loop(); });
+  try {
+    signaller_.start();
+    committer_->start();
+    workers_->start();
+    upkeep_thread_ = std::thread([this] { upkeep_loop(); });
+  } catch (const std::system_error& error) {
+    // Those there are end as at any close.
+    return {StatusCode::unavailable,
+            "not all threads that the bus needs can be started: " + std::string(error.what())};
+  }
+  return {};
 }
 
 }  // namespace holdfast::runtime

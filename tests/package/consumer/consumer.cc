@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <system_error>
 
@@ -30,6 +31,9 @@ int fail(const char* what, const std::string& why) {
 }
 
 int run(const std::string& folder) {
+  if (holdfast::Handler(std::function<void(holdfast::Delivery&)>())) {
+    return fail("handler", "an empty function counts as one");
+  }
   holdfast::EventId id;
   {
     auto bus = holdfast::Bus::open(folder);

@@ -289,6 +289,21 @@ TEST_F(Committing, FailedWriteIsIndeterminateWithItsEventAndCommit) {
   EXPECT_FALSE(take().has_value());
 }
 
+TEST_F(Committing, WhoIsToldOfAFailedWriteMayReadWithoutWaitingForIt) {
+  journal.fail_commit = {StatusCode::unavailable, "no space"};
+  committer.start();
+  Collected<bool> newer;
+  Request request;
+  request.durability = Durability::os;
+  request.events.add({.type = "a.b", .payload = "x"}, 1);
+  request.done = [&](const Result<Committed>&) {
+    newer.add(committer.planned() > committer.written());
+  };
+  ASSERT_TRUE(committer.submit(request, false).ok());
+  ASSERT_TRUE(newer.wait_for_count(1));
+  EXPECT_FALSE(newer.all()[0]);
+}
+
 TEST_F(Committing, FencedWriteSaysSoAndStaysSo) {
   journal.fail_commit = {StatusCode::fenced, "another writer went on"};
   committer.start();

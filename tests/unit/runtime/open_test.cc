@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
+#include <pthread.h>
 #include <random>
 #include <set>
 #include <stop_token>
@@ -51,6 +52,18 @@ TEST_F(Opening, SecondOpenIsLockedAndNamesThePid) {
   publish("a.b");
   must(bus->close());
   EXPECT_TRUE(is_ok(try_open()));
+}
+
+TEST(OpeningWithoutThreads, SaysSoAndThrowsNothing) {
+  pthread_attr_t before;
+  ASSERT_EQ(pthread_getattr_default_np(&before), 0);
+  pthread_attr_t huge = before;
+  // More than an address space has.
+  ASSERT_EQ(pthread_attr_setstacksize(&huge, std::size_t{1} << 47U), 0);
+  ASSERT_EQ(pthread_setattr_default_np(&huge), 0);
+  const auto opened = Bus::open("no-threads", {.in_memory = true});
+  EXPECT_EQ(pthread_setattr_default_np(&before), 0);
+  EXPECT_TRUE(fails(opened, StatusCode::unavailable, {"threads"}));
 }
 
 TEST_F(Opening, FileIsNoJournal) {
