@@ -26,8 +26,10 @@ namespace holdfast {
 /// Whoever wants to do more goes on on a thread of its own.
 ///
 /// Threads: made and awaited on any, one at a time; goes on on one that others wait for. Awaiting
-/// blocks as the call without waiting does: with `IntakePolicy::block`, for room in the intake. The
-/// bus must outlive it; closing the bus answers all that waits.
+/// blocks as the call without waiting does: an `ordering_key` is looked up on the disk first, and
+/// with `IntakePolicy::block` it waits for room in the intake. The bus must outlive it; closing the
+/// bus answers all that waits. The coroutine must not be destroyed while it waits: the answer comes
+/// back into its frame.
 template <typename T>
 class [[nodiscard]] Awaitable {
  public:

@@ -37,8 +37,10 @@ class Awaitable;  // holdfast/awaitable.h
 /// and only then is its publisher told and any handler called.
 ///
 /// Threads: every method may be called from any thread at the same time, unless it says otherwise.
-/// From inside a handler everything may be called but `drain`, `close`, the destructor and the
-/// `wait_...` calls; from inside a visitor everything but `close` and the destructor. What a
+/// From inside a handler everything may be called but `drain`, `close` and the destructor; from
+/// inside a visitor everything but `close` and the destructor, which is undefined in either. The
+/// `wait_settled` calls are not refused in a handler: they wait for a worker that may be this one,
+/// up to their time-out. `condition`, `on_cancel` and `compensate` are handlers in this. What a
 /// handler or a visitor throws is caught. After a fork without exec, the child must not touch the
 /// bus.
 ///
@@ -47,7 +49,8 @@ class Awaitable;  // holdfast/awaitable.h
 /// journal), `indeterminate` (this very write failed; whether it is in the journal is known after
 /// reopening), `conflict` (it would wait for a commit inside a callback, `done` of a publish or
 /// cancel, `on_settled` or a stop callback, and so for itself; nothing was changed). Calls that
-/// read can return `unavailable` and `data_loss`.
+/// read can return `data_loss` and `unavailable`, that also when the disk cannot be read; the
+/// message has the reason.
 class HOLDFAST_EXPORT Bus {
  public:
   /// Opens the journal in folder `path`, created (mode 0700) when missing, and recovers what a
@@ -60,9 +63,9 @@ class HOLDFAST_EXPORT Bus {
   /// Fails with `locked` (another process has it open, or this one; names the pid that took the
   /// lock), `not_found` (there is no journal and `Options::create_if_missing` is false),
   /// `invalid_argument` (an option out of range, an empty path, a file, a folder that is not a
-  /// journal, a newer format), `unavailable` (no permission, read-only, no space), `data_loss`
-  /// (what was durable is damaged or missing; says what and where; no event data was deleted; see
-  /// `Options::on_damage`).
+  /// journal, a newer format), `unavailable` (no permission, read-only, no space; also when no
+  /// thread can be started), `data_loss` (what was durable is damaged or missing; says what and
+  /// where; no event data was deleted; see `Options::on_damage`).
   ///
   /// A child that was forked while the bus was open shares its lock until it execs or closes the
   /// descriptors, also when this process is killed: the journal is `locked` then, and the pid that
@@ -74,22 +77,23 @@ class HOLDFAST_EXPORT Bus {
   Bus(const Bus&) = delete;
   Bus& operator=(const Bus&) = delete;
 
-  /// What this open found. Immutable.
+  /// What this open found. Immutable; valid as long as the bus.
   [[nodiscard]] const RecoveryReport& recovery() const noexcept;
 
   // --- Publishing -------------------------------------------------------------------------------
 
   /// Publishes `event`. Blocks until its commit has its durability (about one fsync), then returns
-  /// where it is. Two publishers are ordered by their commits, and that is the order of delivery.
+  /// where it is. Two publishers are ordered by their commits; within a lane events are handed out
+  /// in that order.
   ///
   /// An event whose `idempotency_key` has been used is not published again: the receipt is that of
   /// the first, once that one has the durability asked for now.
   ///
   /// Survives: `durable` power loss, `os` a crash of this process.
-  /// Fails with `invalid_argument` (a limit; nothing written), `resource_exhausted` (intake full
-  /// under `IntakePolicy::reject` or inside a handler, or disk reserve reached; nothing written),
-  /// `cancelled` or `not_found` (the token it is published under; nothing written), `data_loss`
-  /// (what is stored of its idempotency key is damaged; nothing written).
+  /// Fails, and nothing is written, with `invalid_argument` (a limit), `resource_exhausted` (intake
+  /// full under `IntakePolicy::reject` or inside a handler, or disk reserve reached), `cancelled`
+  /// or `not_found` (the token it is published under), `conflict` (`PublishOptions::expect_last`),
+  /// `data_loss` (what is stored of its idempotency key or ordering key is damaged).
   Result<Receipt> publish(const Event& event, const PublishOptions& options = {});
 
   /// The short form: normal priority, source system.
@@ -98,9 +102,10 @@ class HOLDFAST_EXPORT Bus {
   /// Publishes without waiting. `done` is called exactly once, with what `publish` would have
   /// returned, on a thread that others wait for, of the bus or of a publisher that waits: be quick,
   /// take no lock that is held around a call to the bus, and call nothing that waits for a commit
-  /// (such calls answer `conflict`; `publish_async` is fine). A refusal that is known at once is
-  /// returned, and `done` is not called then. With `IntakePolicy::block` it waits for room in the
-  /// intake.
+  /// (such calls answer `conflict`; `publish_async` is fine). It may run before this call has
+  /// returned; what it throws is logged. An empty `done` is allowed. A refusal that is known at
+  /// once is returned, and `done` is not called then. An `ordering_key` is looked up on the disk
+  /// first. With `IntakePolicy::block` it waits for room in the intake.
   Status publish_async(const Event& event, std::function<void(Result<Receipt>)> done,
                        const PublishOptions& options = {});
   /// The same as a future. Its `get` never throws.
@@ -131,7 +136,8 @@ class HOLDFAST_EXPORT Bus {
   /// `publish_batch` without waiting: encodes `events`, which only have to live for the call, and
   /// calls `done` exactly once with what `publish_batch` would have returned, on a thread and under
   /// the rules of `publish_async`. A refusal that is known at once is returned, and `done` is not
-  /// called then. With `IntakePolicy::block` it waits for room in the intake.
+  /// called then. An `ordering_key` is looked up on the disk first. With `IntakePolicy::block` it
+  /// waits for room in the intake.
   Status publish_batch_async(std::span<const OwnedEvent> events,
                              std::function<void(Result<BatchReceipt>)> done,
                              const BatchOptions& options = {});
@@ -161,6 +167,7 @@ class HOLDFAST_EXPORT Bus {
   Result<CancellationToken> make_token(const TokenOptions& options = {});
   /// The token of this id, of an earlier run as well. May read the disk. Fails with `not_found`
   /// when it was never made, or is forgotten: it is never taken for one that could still cancel.
+  /// Fails also with `invalid_argument` (an id that no event can have), `data_loss`, `unavailable`.
   [[nodiscard]] Result<CancellationToken> token(TokenId id) const;
   /// Publishes `event` so that it can be cancelled by itself: the receipt's token stands for this
   /// one event, and costs nothing; nothing else can be published under it. With `Event::token` it
@@ -175,20 +182,23 @@ class HOLDFAST_EXPORT Bus {
   /// (`Delivery::stop_token`), at once, and its ack and `tx` are refused; then, and also after a
   /// crash, `SubscribeOptions::on_cancel` gets to clean up. An event that everyone who was owed it
   /// had ended before is *too late*. An event that nobody has claimed yet can be cancelled too.
-  /// Publishing under a cancelled token fails with `cancelled`.
+  /// Publishing under a cancelled token fails with `cancelled`; so does what was handed to
+  /// `publish_async` under it before and is not committed yet: a cancel waits for none of it.
   ///
   /// Blocks for one commit, whatever the number of events, after reading what the receipt lists (at
-  /// most 4 MiB of events). Stop callbacks run on this thread before it returns, the first of them
-  /// before the commit: should the ack of such a handler still be the first, it counts, and the
-  /// receipt says so. `reason` is kept, its first `kReasonBytesMax` bytes. Cancelling again changes
-  /// nothing and says how it stands. May be called from inside a handler, for its own event as
-  /// well. Fails with `not_found` (no such event or token, or not kept any more),
-  /// `invalid_argument` (no event can have this id; the empty token), `data_loss` (the event is
-  /// damaged).
+  /// most 4 MiB of events). Handlers are asked to stop once it is decided, not before: an ack that
+  /// was given earlier counts, and the receipt says so. Stop is requested before it returns; stop
+  /// callbacks run on this thread or on one of the bus's own, and may still be running then.
+  /// `reason` is kept, its first `kReasonBytesMax` bytes. Cancelling again changes nothing and says
+  /// how it stands. May be called from inside a handler, for its own event as well. Fails with
+  /// `not_found` (no such event or token, or not kept any more), `invalid_argument` (no event can
+  /// have this id; the empty token), `data_loss` (the event is damaged).
   Result<CancelReceipt> cancel(TokenId token, std::string_view reason = {});
   Result<CancelReceipt> cancel(EventId id, std::string_view reason = {});
-  /// `cancel` without waiting for the commit; stop callbacks run as there. `done` as for
-  /// `publish_async`, with what `cancel` would have returned.
+  /// `cancel` without waiting for the commit; stop callbacks run on a thread of the bus's own.
+  /// `done` as for `publish_async`, with what `cancel` would have returned. As many as
+  /// `Limits::intake_events_max` may be on their way to a commit; beyond that `Options::intake`
+  /// says whether it blocks or fails with `resource_exhausted`, which it does inside a handler.
   Status cancel_async(TokenId token, std::string_view reason,
                       std::function<void(Result<CancelReceipt>)> done);
   Status cancel_async(EventId id, std::string_view reason,
@@ -221,16 +231,19 @@ class HOLDFAST_EXPORT Bus {
   /// Fails with `invalid_argument` (the deadline), `resource_exhausted` (`Limits::operations_max`;
   /// 4,294,967,295 begun since the bus was opened).
   Result<Operation> begin_operation(const OperationOptions& options = {});
-  /// The operation of this id, of an earlier run as well, to go on with. Fails with `not_found`.
+  /// The operation of this id, of an earlier run as well, to go on with. Does not block.
+  /// Fails with `not_found`.
   [[nodiscard]] Result<Operation> find_operation(OperationId id) const;
   /// How it stands, as of a commit that may still be on its way to the disk. Does not block. Fails
   /// with `not_found` (never begun, or forgotten by now).
   [[nodiscard]] Result<OperationInfo> operation(OperationId id) const;
-  /// All that are known, by id. With their members, so it can be large.
+  /// All that are known, by id; empty once the bus is closed. With their members, so it can be
+  /// large. Does not block.
   [[nodiscard]] std::vector<OperationInfo> operations() const;
   /// Blocks until it is committed, rolled back, or has failed to roll back, durably; which one of
-  /// them `operation` tells. Fails with `not_found`, `deadline_exceeded`, and at once when the bus
-  /// is closed or can write no more.
+  /// them `operation` tells. Fails with `not_found`, `deadline_exceeded`; `unavailable`, `poisoned`
+  /// or `fenced` at once when the bus is closed or can write no more. A `timeout` below 0 is 0,
+  /// above 365 days it is 365 days.
   Status wait_settled(OperationId id, std::chrono::nanoseconds timeout);
 
   // --- Handling ---------------------------------------------------------------------------------
@@ -240,7 +253,10 @@ class HOLDFAST_EXPORT Bus {
   /// applies to later commits, and pending events that no longer match are skipped.
   ///
   /// Blocks for that commit and, with `Start::earliest` or a changed filter, for one pass over the
-  /// events that are kept.
+  /// events that are kept. With a changed filter no commit is made during that pass, so publishers
+  /// wait for it; so they do, with a new name as well, while the events of tokens are read. One
+  /// durable `subscribe`, `remove_subscription`, `rewind`, or `pause` or `resume` of a subscription
+  /// goes on at a time; the others wait. An ephemeral one does not block.
   /// Fails with `already_exists` (the name is subscribed now), `invalid_argument` (a pattern, a
   /// name, an option), `not_found` (the event of `Start::position` is not in the journal, or not
   /// any more), `resource_exhausted` (`Limits::subscriptions_max`; or the filter changed more than
@@ -261,8 +277,10 @@ class HOLDFAST_EXPORT Bus {
   /// The short form: an ephemeral subscription to one pattern.
   Result<Subscription> subscribe(std::string_view type, Handler handler);
 
-  /// Forgets a durable subscription, its position, retries and dead letters. Durable when it
-  /// returns. Fails with `not_found`, or `conflict` while it is subscribed.
+  /// Forgets a durable subscription, its position, retries and dead letters; user state of its name
+  /// stays. Durable when it returns. An operation that waited for it alone goes on. Blocks for a
+  /// commit and, where tokens have events, for reading those. Fails with `not_found`, or `conflict`
+  /// while it is subscribed.
   Status remove_subscription(std::string_view name);
 
   /// Hands out nothing more to a durable subscription, whether a handler is subscribed now or not:
@@ -298,11 +316,13 @@ class HOLDFAST_EXPORT Bus {
   /// Blocks until every durable subscription that was owed `id` has settled it durably: acked it,
   /// given up on it (a dead letter) or skipped it; see `Settled`. Or until the event is cancelled
   /// or expired, which ends it for all of them: not for a handler that still has it, nor for
-  /// `on_cancel` (`on_settled` tells of each). An unclaimed event is owed to
-  /// nobody yet, so this waits; so it is with one whose last subscription has let go of it, by
-  /// another filter or by being removed. Fails with `not_found` (never published),
-  /// `invalid_argument` (no event can have this id), `deadline_exceeded`, and at once when the bus
-  /// is closed or can write no more.
+  /// `on_cancel` (`on_settled` tells of each). One that is not kept any more counts as settled: ok.
+  /// An unclaimed event is owed to nobody yet, so this waits; so it is with one whose last
+  /// subscription has let go of it, by another filter or by being removed.
+  /// Fails with `not_found` (never published, or sequence 0), `invalid_argument` (an unknown
+  /// priority), `data_loss` (a record of it is damaged), `deadline_exceeded`; `unavailable`,
+  /// `poisoned` or `fenced` at once when the bus is closed or can write no more. A `timeout` below
+  /// 0 is 0, above 365 days it is 365 days.
   Status wait_settled(EventId id, std::chrono::nanoseconds timeout);
   /// The same for all events of `batch` that were written, with one `timeout` for all of them
   /// together. Stops at the first error.
@@ -334,13 +354,14 @@ class HOLDFAST_EXPORT Bus {
   /// that was rolled back stay, but for failed compensations, with which it goes on. Each letter
   /// that is there at the call goes back at most once, also when its handler rejects it again
   /// meanwhile. Durable when it returns. Up to 256 letters go in one commit: after an error, or a
-  /// crash, some may be back and the rest are letters still. Blocks, and reads the disk. Fails with
-  /// `not_found` (no subscription of that name), `invalid_argument` (a pattern), `data_loss` (a
-  /// damaged record).
+  /// crash, some may be back and the rest are letters still. Blocks, and reads the disk. No commit
+  /// is made while a part is read, and each part reads the letters before it again: publishers wait
+  /// meanwhile. Fails with `not_found` (no subscription of that name), `invalid_argument` (a
+  /// pattern), `data_loss` (a damaged record).
   Result<std::uint64_t> redrive(const DeadLetterFilter& filter = {});
-  /// A value of the named user state, as last committed; nothing when absent; see `TxState`. Reads
-  /// the disk. Fails with `invalid_argument` (a name or key over its limits), `data_loss` (a
-  /// damaged record).
+  /// A value of the named user state; nothing when absent; see `TxState`. As of the newest commit,
+  /// which may not be synced yet: power loss can take it back. Reads the disk. Fails with
+  /// `invalid_argument` (a name or key over its limits), `data_loss` (a damaged record).
   [[nodiscard]] Result<std::optional<std::string>> state(std::string_view name,
                                                          std::string_view key) const;
   /// Visits the keys of a named user state that begin with `prefix`, as they are when it begins, in
@@ -350,7 +371,9 @@ class HOLDFAST_EXPORT Bus {
   Status scan_state(
       std::string_view name, std::string_view prefix,
       const std::function<bool(std::string_view key, std::string_view value)>& visitor) const;
-  /// Never blocks the committer for longer than a copy of counters.
+  /// Never blocks the committer for longer than a copy of counters. Reads the sizes of the
+  /// journal's files and asks the file system, so it may block on the disk. Once the bus is closed
+  /// those fields are 0.
   [[nodiscard]] Stats stats() const;
 
   // --- Time travel ------------------------------------------------------------------------------
@@ -370,12 +393,14 @@ class HOLDFAST_EXPORT Bus {
   /// `data_loss` at a damaged record, after those before it were given.
   Result<ReplayReceipt> replay(const ReplayOptions& options, const ReplayHandler& handler) const;
   /// Publishes the events into another bus, in the same order, each with its type, payload, content
-  /// type, priority, source, metadata and timestamp, in atomic steps of up to 256 events and 1 MiB,
-  /// each durable before the next begins. All are durable when it returns; with an error those of
-  /// the steps before it are, and the message tells how many. Ids, commits and `published_at` are
-  /// those of the other bus.
+  /// type, priority, source, metadata, timestamp, `ordering_key`, `not_before` and `expires_at`
+  /// (one that is over has expired there, too); without its token, `idempotency_key` and operation.
+  /// Ids, commits and `published_at` are those of the other bus. Goes in atomic steps of up to 256
+  /// events and 1 MiB, each durable before the next begins; all are durable when it returns.
   /// Fails as the other form, with `invalid_argument` (`into` is this bus; an event is over a limit
-  /// of the other bus), and as `publish` of the other bus.
+  /// of the other bus), and as `publish` of the other bus. With an error all events that came
+  /// before it are published (or all but the step the other bus refused), and there is no receipt;
+  /// the message tells how many only when it was the other bus that refused.
   Result<ReplayReceipt> replay(const ReplayOptions& options, Bus& into) const;
 
   /// Sets a durable subscription back, or forward, to `position`: it is owed every kept event from
@@ -391,8 +416,10 @@ class HOLDFAST_EXPORT Bus {
   ///
   /// `Start::earliest()` is everything kept, `Start::new_only()` drops what is owed. A position
   /// that is not kept any more is the earliest kept, which the receipt tells.
-  /// Blocks for the commit and one pass over the events from the position on; nobody else waits
-  /// for that pass. Has the names of the letters to erase in memory, about 24 bytes each.
+  /// Blocks for the commit and one pass over the events from the position on. Durable `subscribe`,
+  /// `remove_subscription`, `rewind`, and `pause` and `resume` of a subscription wait for all of
+  /// it; publishers wait while what came since, its dead letters, its retries and the events of
+  /// tokens are read. Has the names of the letters to erase in memory, about 24 bytes each.
   /// Fails with `not_found` (no subscription of that name; an event that was never published),
   /// `conflict` (a handler is subscribed, a cancelled event still waits for its `on_cancel`, or an
   /// operation that has not ended has events with it),
@@ -402,13 +429,22 @@ class HOLDFAST_EXPORT Bus {
 
   // --- Ending -----------------------------------------------------------------------------------
 
-  /// Stops handing out events, asks running handlers to stop, and waits for them at most `timeout`.
-  /// Burns no attempts; what is pending stays so. Answers that arrived are committed durably.
-  /// Publishing goes on. Fails with `deadline_exceeded` naming the handlers that still run.
-  /// Not from inside a handler (`conflict`).
+  /// Stops handing out events, asks running handlers to stop, and waits for them, and for each
+  /// `Deferred`, at most `timeout`. For good: nothing is handed out again until the journal is
+  /// reopened, also to who subscribes later. Burns no attempts; what is pending stays so. Answers
+  /// that arrived are committed durably. Publishing goes on.
+  /// Stop callbacks run on this thread; `timeout` bounds neither them nor the commit at the end.
+  /// Below 0 it is 0, above 365 days it is 365 days. Fails with `deadline_exceeded` naming the
+  /// handlers that still run, at most 256. Not from inside a handler or a callback (`conflict`).
   Status drain(std::chrono::nanoseconds timeout = std::chrono::seconds(30));
-  /// `drain` without a limit, then refuses everything, flushes and releases the journal.
-  /// Idempotent. Waiting publishers are served first. Not from inside a handler (`conflict`).
+  /// Asks handlers to stop, then refuses new calls with `unavailable`, also those of handlers that
+  /// still run; most calls that only look go on until the journal is released. Waits for handlers
+  /// and visitors without a limit, but not for a `Deferred`: its event stays pending. What is in
+  /// the intake and all answers are committed durably, and the journal is released. A publisher
+  /// that still waits for room may be told `unavailable`; nothing of it is written. Fails with
+  /// `poisoned`, `fenced` or `indeterminate` when the last commit could not be made; the journal is
+  /// released all the same. A second call is ok. Not from inside a handler, a callback or a visitor
+  /// (`conflict`).
   Status close();
 
  private:

@@ -38,7 +38,10 @@ class Outcome {
  public:
   enum class Kind : std::uint8_t { ack, retry, snooze, reject, stopped };
 
-  /// Done: never delivered again to this subscription once the ack is durable.
+  /// Done: never delivered again to this subscription once the ack is durable. Committed within
+  /// `Options::ack_linger`, at once with a tx; synced about 100 ms later at most. A crash before
+  /// the commit delivers again, and before the sync one of the machine; `on_settled` tells when it
+  /// is over.
   [[nodiscard]] static Outcome ack() { return Outcome(Kind::ack); }
   /// Failed: again, as the subscription's retry policy says; dead after its last attempt.
   [[nodiscard]] static Outcome retry(std::string reason = {}) {
@@ -54,6 +57,8 @@ class Outcome {
     return Outcome(Kind::snooze, delay);
   }
   /// Never: to the dead letters, with `reason` (its first `kReasonBytesMax` bytes, as for a retry).
+  /// Of an ephemeral subscription there is no dead letter: the event ends as `Settled::dead`, and
+  /// nothing of it is kept.
   [[nodiscard]] static Outcome reject(std::string reason) {
     return Outcome(Kind::reject, std::nullopt, std::move(reason));
   }
@@ -84,10 +89,12 @@ class Outcome {
 /// or a scanned prefix) was changed by another commit before this one, the whole tx is refused and
 /// the handler runs again, uncounted: what it decided was decided on old values.
 ///
-/// Keys are 1 to 255 bytes, values up to 1 MiB (`kStateValueBytesMax`), reads at most 100,000 a tx
-/// (`kTxReadsMax`; a `get` that finds a write of this tx is none, a `scan` is one). A write or the
-/// number of reads over a limit makes the tx fail: the first error sticks, nothing of the tx is
-/// written, and the answer counts as a failed attempt with that error as its reason.
+/// Keys are 1 to 255 bytes of any kind, values up to 1 MiB (`kStateValueBytesMax`), reads at most
+/// 100,000 a tx (`kTxReadsMax`; a `get` that finds a write of this tx is none, a `scan` is one). A
+/// write or the number of reads over a limit makes the tx fail: the first error sticks, nothing of
+/// the tx is written, and the answer counts as a failed attempt with that error as its reason.
+/// Valid as long as the handler runs or, got from a `Deferred`, until that is settled; not to be
+/// used afterwards.
 /// Threads: the one that runs the handler (or owns the `Deferred`). Reads may block on the disk.
 class HOLDFAST_EXPORT TxState {
  public:
@@ -98,8 +105,8 @@ class HOLDFAST_EXPORT TxState {
   void put(std::string_view key, std::string_view value);
   void erase(std::string_view key);
   /// Calls `visitor` for each key that begins with `prefix`, in byte order, until it returns false.
-  /// Reads all of them into memory first. Fails as `get`, and with `invalid_argument` for a visitor
-  /// that is empty or threw.
+  /// Reads all of them into memory first, whatever they take: no budget bounds it. Fails as `get`,
+  /// and with `invalid_argument` for a visitor that is empty or threw.
   Status scan(std::string_view prefix,
               const std::function<bool(std::string_view key, std::string_view value)>& visitor);
 
@@ -113,11 +120,13 @@ class HOLDFAST_EXPORT TxState {
 
 /// What commits in the same atomic write as the ack: follow-up events and user state. Either all of
 /// it and the ack are there after a crash, or none. With any other outcome than `ack` the tx is
-/// dropped.
+/// dropped. What it publishes is handed out once it has `Options::durability`.
 ///
 /// At most 10,000 writes, 16 MiB and 100,000 reads of state (`kTxWritesMax`, `kTxBytesMax`,
-/// `kTxReadsMax`).
-/// Threads: as `TxState`. Does not block, except for reads of state.
+/// `kTxReadsMax`). A write is an event or a change of state; the 16 MiB are encoded events, keys
+/// and values together. Valid as `TxState`.
+/// Threads: as `TxState`. Does not block, but for reads of state and `publish` with an
+/// `ordering_key`, which read the disk.
 class HOLDFAST_EXPORT Tx {
  public:
   /// Publishes `event` with the ack. The first error sticks and fails the ack. A token that is
@@ -126,7 +135,7 @@ class HOLDFAST_EXPORT Tx {
   void publish(const Event& event);
   /// The state named as this subscription is; an ephemeral one has none (its writes fail the tx).
   [[nodiscard]] TxState state();
-  /// Another named state. Its name is 1 to 255 bytes.
+  /// Another named state. Its name is 1 to 255 bytes, no control characters (below 0x20, 0x7f).
   [[nodiscard]] TxState state(std::string_view name);
   /// Ok, or the first error.
   [[nodiscard]] const Status& status() const;
@@ -156,7 +165,7 @@ class HOLDFAST_EXPORT Delivery {
   /// cancelled: then its answer and its tx are refused. Stop callbacks run on the thread that asks
   /// (who cancels, drains, closes or ends a subscription) or on one of the bus's own that only does
   /// this, and for other handlers too, so they must be quick; inside of them calls that wait for a
-  /// commit answer `conflict`.
+  /// commit answer `conflict`. A stop callback that throws ends the program (`std::terminate`).
   [[nodiscard]] std::stop_token stop_token() const;
   /// Why, from the moment on that it is asked to; it may be known shortly before the token tells.
   [[nodiscard]] StopReason stop_reason() const noexcept;
@@ -168,8 +177,9 @@ class HOLDFAST_EXPORT Delivery {
   /// See `Tx`.
   [[nodiscard]] Tx tx();
   /// Answer later, from any thread: the returned handle keeps the event, the tx and the
-  /// subscription's slot (`SubscribeOptions::concurrency`) until it is settled. What the handler
-  /// returns after this is ignored. Call at most once; a second handle answers nothing.
+  /// subscription's slot (`SubscribeOptions::concurrency`) until it is settled. From then on only
+  /// the handle may use the tx. What the handler returns or throws after this is ignored. Call at
+  /// most once; a second handle answers nothing.
   [[nodiscard]] Deferred defer();
 
  private:
@@ -194,6 +204,7 @@ class HOLDFAST_EXPORT Deferred {
   Deferred& operator=(Deferred&&) noexcept;
   ~Deferred();
 
+  /// Valid until this is settled.
   [[nodiscard]] const EventView& event() const;
   /// As those of its delivery.
   [[nodiscard]] std::stop_token stop_token() const;
@@ -202,9 +213,12 @@ class HOLDFAST_EXPORT Deferred {
   /// See `Tx`. Not of an empty one.
   [[nodiscard]] Tx tx();
   /// Gives the answer. Does not wait for it to be durable (see `SubscribeOptions::on_settled`).
+  /// After its subscription has ended it still counts until the name is subscribed again.
   /// Fails with `stale` when there is nothing (any more) to answer, as after
-  /// `SubscribeOptions::abandon_after`, with `cancelled` when its event is (this handle is settled
-  /// then, its tx dropped, and `on_cancel` comes next), and with `unavailable` after close.
+  /// `SubscribeOptions::abandon_after`, or once an ephemeral subscription has ended; with
+  /// `cancelled` when its event is (this handle is settled then, its tx dropped, and `on_cancel`
+  /// comes next); with `poisoned` or `fenced` when the bus can write no more (the event is
+  /// delivered again after the next open), and with `unavailable` after close.
   Status settle(Outcome outcome);
 
  private:

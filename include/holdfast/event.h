@@ -18,7 +18,7 @@ namespace holdfast {
 /// Who published an event. On disk since format 1; never renumber.
 enum class SourceKind : std::uint8_t { system = 0, plugin = 1, user = 2, external = 3 };
 
-/// A source: its kind and, for plug-ins, the name. Borrows the name.
+/// A source: its kind and, for plug-ins, the name, which must not be empty. Borrows the name.
 struct Source {
   SourceKind kind = SourceKind::system;
   std::string_view name{};
@@ -33,7 +33,8 @@ struct Source {
   friend constexpr bool operator==(const Source&, const Source&) = default;
 };
 
-/// "system", "plugin(name)", "user" or "external"; and back. The parsed source borrows from `text`.
+/// "system", "plugin(name)", "user" or "external"; and back, or nothing for any other text. The
+/// parsed source borrows from `text`.
 [[nodiscard]] HOLDFAST_EXPORT std::string to_string(const Source& source);
 [[nodiscard]] HOLDFAST_EXPORT std::optional<Source> parse_source(std::string_view text) noexcept;
 
@@ -141,8 +142,8 @@ class HOLDFAST_EXPORT MetadataView {
 
 /// An event as it is in the journal, read in place, without a copy.
 ///
-/// Valid only as long as what gave it says: a `Delivery` for as long as the handler runs (or its
-/// `Deferred` lives), a visitor's argument for the call. Copy what you keep (`to_owned`).
+/// Valid only as long as what gave it says: a `Delivery` for as long as the handler runs (or until
+/// its `Deferred` is settled), a visitor's argument for the call. Copy what you keep (`to_owned`).
 /// Threads: any, concurrently.
 struct HOLDFAST_EXPORT EventView {
   EventId id;

@@ -26,7 +26,7 @@ struct EngineLink;
 class Engine;
 }  // namespace runtime
 
-/// "operation:42"; and back.
+/// "operation:42"; and back: nothing for any other text, also for number 0.
 [[nodiscard]] HOLDFAST_EXPORT std::string to_string(OperationId id);
 [[nodiscard]] HOLDFAST_EXPORT std::optional<OperationId> parse_operation_id(
     std::string_view text) noexcept;

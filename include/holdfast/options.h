@@ -16,8 +16,9 @@ class logger;
 
 namespace holdfast {
 
-/// What a full intake does with a publisher. A publish from inside a handler is always rejected,
-/// never blocked: the handler may be the one that would make room.
+/// What a full intake does with a publisher. A publish from inside a handler or a callback never
+/// waits, since that may be what would make room: when the intake is full it is
+/// `resource_exhausted`.
 enum class IntakePolicy : std::uint8_t { block, reject };
 
 /// What `Bus::open` does when something that was durable is damaged or missing.
@@ -96,13 +97,16 @@ struct Limits {
   /// the encoded event, the engine's, the handler's), so one of many MiB takes memory beyond
   /// `Options::memory_budget`.
   std::size_t payload_bytes_max = std::size_t{1} << 20U;
-  std::size_t intake_events_max = 65'536;                 ///< Waiting for the committer.
-  std::size_t intake_bytes_max = std::size_t{16} << 20U;  ///< Waiting likewise, with what each
-                                                          ///< takes beside its events; never
-                                                          ///< over a quarter of the budget.
-  std::size_t subscriptions_max = 1'024;                  ///< Durable ones, by name.
-  std::size_t tokens_max = 10'000;  ///< Cancellation tokens that were made and
-                                    ///< are not forgotten yet.
+  /// Events that wait for the committer, and their bytes with what each publish takes beside them,
+  /// never over a quarter of the budget. Both at least 1. A sixteenth of each is kept for critical
+  /// events; a publish that is larger than the rest goes in when nothing else waits. What has no
+  /// events (a cancel, a token, a new operation) always goes in, but for `cancel_async`: up to
+  /// `intake_events_max` of them may wait beside the events.
+  std::size_t intake_events_max = 65'536;
+  std::size_t intake_bytes_max = std::size_t{16} << 20U;
+  std::size_t subscriptions_max = 1'024;  ///< Durable ones, by name.
+  std::size_t tokens_max = 10'000;        ///< Cancellation tokens that were made and
+                                          ///< are not forgotten yet.
   /// Operations that are known, and their members together: those that have ended go, the oldest
   /// first, when there is no room for another. A member takes about 200 bytes of memory.
   std::size_t operations_max = 10'000;
@@ -112,8 +116,10 @@ struct Limits {
   /// So many uses of idempotency keys are remembered, the newest (`Event::idempotency_key`). They
   /// are on disk, about 250 bytes each, and take no memory. 0 = none: every publish is a new event.
   std::uint64_t idempotency_keys_max = 1'000'000;
-  std::uint64_t disk_reserve_bytes = std::uint64_t{64} << 20U;  ///< Free space below which
-                                                                ///< publishing is refused.
+  /// Free space below which publishing is refused: `publish`, batches, `Operation::add` and what is
+  /// replayed into the bus. Answers, their `tx` (its events too), cancels and subscriptions go on.
+  /// 0 = off.
+  std::uint64_t disk_reserve_bytes = std::uint64_t{64} << 20U;
 };
 
 /// Fixed bounds that no option changes.
@@ -174,10 +180,11 @@ struct Options {
   /// stuck; when that returns, one of the two ends. 0 to 1,024 (`kReplacedWorkersMax`); 0 = stuck
   /// handlers keep their threads from everybody else.
   std::uint32_t replaced_workers_max = 8;
-  /// Keeps everything in memory, for tests and throw-away buses: nothing survives the process.
+  /// Keeps everything in memory, for tests and throw-away buses: nothing survives `close`.
   bool in_memory = false;
-  /// Where log lines go; null = nowhere. Borrowed from spdlog, the only third-party name in this
-  /// API.
+  /// Where log lines go; null = nowhere. Called by the bus's threads and by callers, several at
+  /// once: a logger for many threads (`_mt`). A slow sink holds up commits; a sink must not call
+  /// the bus. Borrowed from spdlog, the only third-party name in this API.
   std::shared_ptr<spdlog::logger> logger{};
 };
 
@@ -188,7 +195,8 @@ struct PublishOptions {
   /// Publishes only if this is the last event of `Event::ordering_key` so far, as decided in the
   /// order of commits; otherwise `conflict`, naming the one that is, and nothing is written. With
   /// sequence 0: only if there is none. An event that is not kept any more (`Options::retention`)
-  /// counts as none.
+  /// counts as none. Without an `ordering_key`, or with an unknown priority, it is
+  /// `invalid_argument`. A duplicate (`Event::idempotency_key`) is not checked.
   std::optional<EventId> expect_last{};
 };
 

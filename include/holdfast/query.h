@@ -30,6 +30,7 @@ enum class EventState : std::uint8_t {
   paused = 8,   ///< It would be `ready`, but its type is paused (`Bus::pause(TypePattern)`).
 };
 [[nodiscard]] HOLDFAST_EXPORT std::string_view to_string(EventState state) noexcept;
+/// Nothing for any other text.
 [[nodiscard]] HOLDFAST_EXPORT std::optional<EventState> parse_event_state(
     std::string_view text) noexcept;
 

@@ -10,24 +10,26 @@
 
 namespace holdfast {
 
-/// What went wrong, as far as the caller has to act differently. Numbers are frozen: they cross the
-/// tools' `--json` output and the C ABI.
+/// What went wrong, as far as the caller has to act differently. Numbers are frozen.
 enum class StatusCode : std::uint8_t {
   ok = 0,
-  invalid_argument = 1,    ///< The request can never succeed as it is. Nothing was changed.
+  invalid_argument = 1,    ///< The request can never succeed as it is. Nothing was changed, unless
+                           ///< the call says so.
   not_found = 2,           ///< What was named does not exist (any more).
   already_exists = 3,      ///< The name is taken by something live.
   resource_exhausted = 4,  ///< A named limit was reached (intake, disk reserve, ...). Nothing was
-                           ///< changed; try again later.
+                           ///< changed, unless the call says so; try again later.
   deadline_exceeded = 5,   ///< The caller's deadline passed; what was asked for may still happen.
   indeterminate = 6,       ///< May or may not have happened: reopen the journal and read.
   stale = 7,               ///< This delivery is no longer yours; the answer changed nothing.
   cancelled = 8,           ///< The event was cancelled first.
-  conflict = 9,            ///< Something that was read has changed since; start over.
-  unavailable = 10,        ///< Not to be had now: the bus is closing or closed; or the system says
-                           ///< no (permission, another user's folder, read-only, no space), and
-                           ///< the message has its reason.
-  locked = 11,             ///< Another process has the journal open; the message names its pid.
+  conflict = 9,        ///< It does not fit how things stand: what was read has changed, a name is
+                       ///< in use, an operation is sealed or has ended; or the call would wait
+                       ///< for itself. The message says which.
+  unavailable = 10,    ///< Not to be had now: the bus is closing or closed; or the system says
+                       ///< no (permission, another user's folder, read-only, no space), and
+                       ///< the message has its reason.
+  locked = 11,         ///< Another process has the journal open; the message names its pid.
   fenced = 12,         ///< Another writer went on with this journal; this handle is out of date.
   poisoned = 13,       ///< A write or sync failed earlier on this handle: reopen and compare.
   data_loss = 14,      ///< Stored data is damaged or missing; the message says what and where.

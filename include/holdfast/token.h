@@ -24,7 +24,7 @@ class Engine;
 /// The number of a cancellation token: it can be kept anywhere and outlives the process. 0 = none.
 using TokenId = StrongNumber<struct TokenIdTag>;
 
-/// "token:42"; and back.
+/// "token:42"; and back: nothing for any other text, also for number 0.
 [[nodiscard]] HOLDFAST_EXPORT std::string to_string(TokenId id);
 [[nodiscard]] HOLDFAST_EXPORT std::optional<TokenId> parse_token_id(std::string_view text) noexcept;
 

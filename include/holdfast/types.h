@@ -15,7 +15,8 @@
 
 namespace holdfast {
 
-/// How urgent an event is: the more urgent lane always goes first.
+/// How urgent an event is: the lane it waits in. The more urgent lane goes first, but for what has
+/// aged (`Ageing`).
 /// On disk since format 1; never renumber.
 enum class Priority : std::uint8_t { critical = 0, high = 1, normal = 2, low = 3 };
 
@@ -26,7 +27,7 @@ inline constexpr std::size_t kLaneCount = 4;
 inline constexpr std::array<Priority, kLaneCount> kAllPriorities = {
     Priority::critical, Priority::high, Priority::normal, Priority::low};
 
-/// "critical", "high", "normal" or "low". Static storage.
+/// "critical", "high", "normal" or "low". Static storage. And back: nothing for any other text.
 [[nodiscard]] HOLDFAST_EXPORT std::string_view to_string(Priority priority) noexcept;
 [[nodiscard]] HOLDFAST_EXPORT std::optional<Priority> parse_priority(
     std::string_view text) noexcept;
@@ -55,13 +56,15 @@ using BatchId = StrongNumber<struct BatchIdTag>;
 using OperationId = StrongNumber<struct OperationIdTag>;
 
 /// The name of an event: its lane, and its dense position there from 1, never used twice.
-/// Printed as "high:1042". Ordered as a single worker delivers: by priority, then sequence.
+/// Printed as "high:1042". Ordered by priority, then sequence, as a single worker delivers with
+/// `Ageing::strict()`.
 struct EventId {
   Priority priority = Priority::normal;
   std::uint64_t sequence = 0;
   friend constexpr auto operator<=>(const EventId&, const EventId&) = default;
 };
 [[nodiscard]] HOLDFAST_EXPORT std::string to_string(EventId id);
+/// Nothing for any other text, also for sequence 0.
 [[nodiscard]] HOLDFAST_EXPORT std::optional<EventId> parse_event_id(std::string_view text) noexcept;
 
 /// Bytes that belong to somebody else.

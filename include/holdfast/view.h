@@ -32,8 +32,10 @@ struct JournalInfo {
 /// Cannot write, by type, and changes no byte of what is stored.
 ///
 /// Opening replays the journal's log in memory (up to about a second for 100 MB). What only the
-/// live bus knows (leases, stuck handlers) is not in it. Threads: const methods from any,
-/// concurrently; they read the disk and may block.
+/// live bus knows (leases, stuck handlers) is not in it. While it is open it keeps its tables open,
+/// so the space of those that the bus has replaced is not given back, and the log in memory, which
+/// `Options::memory_budget` does not bound. Threads: const methods from any, concurrently; they
+/// read the disk and may block.
 class HOLDFAST_EXPORT JournalView {
  public:
   /// Fails with `not_found` (no such folder), `invalid_argument` (a file, a folder that is not a
@@ -50,7 +52,8 @@ class HOLDFAST_EXPORT JournalView {
   Status scan(const ScanFilter& filter, const ScanVisitor& visitor) const;
   /// Nothing when it was never published or is no longer kept. Errors as for `Bus::get`.
   [[nodiscard]] Result<std::optional<StoredEvent>> get(EventId id) const;
-  /// As `Bus::operation` and `Bus::operations`, as of when it was opened.
+  /// As `Bus::operation` and `Bus::operations`, as of when it was opened. With their members, so it
+  /// can be large.
   [[nodiscard]] Result<OperationInfo> operation(OperationId id) const;
   [[nodiscard]] std::vector<OperationInfo> operations() const;
   /// Visits dead letters, one in memory at a time.
