@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Changing one's mind: cancel an event, or many by one token, or let a token time out; and clean
-// up after a handler that had begun already.
+// Changing one's mind: cancel an event, or many by one token, also in a later run, or let a token
+// time out; and clean up after a handler that had begun already.
 #include <chrono>
 #include <cstdio>
 #include <exception>
@@ -22,7 +22,7 @@ void tell(std::string_view what, const holdfast::CancelReceipt& receipt) {
 }
 
 int main() try {
-  const auto bus = unwrap(holdfast::Bus::open("journal"));
+  auto bus = unwrap(holdfast::Bus::open("journal"));
   std::promise<void> begun;
   std::promise<void> cleaned_up;
   holdfast::SubscribeOptions options{.name = "exporter", .types = {"export"}};
@@ -56,8 +56,7 @@ int main() try {
   cleaned_up.get_future().wait();
   std::cout << "film: film.part is " << (std::ifstream("film.part") ? "there" : "gone") << '\n';
 
-  // One token for many events, a million if need be: cancelling it is a single small commit. Keep
-  // its id, and the next run gets it back from `bus->token(id)`.
+  // One token for many events, a million if need be: cancelling it is a single small commit.
   const auto trip = unwrap(bus->make_token());
   for (const auto* what : {"flight", "hotel", "car"}) {
     unwrap(bus->publish({.type = "book", .payload = what, .token = trip}));
@@ -72,6 +71,17 @@ int main() try {
   const auto reply = unwrap(bus->publish({.type = "reply", .token = offer})).id;
   unwrap(bus->wait_settled(reply, seconds(30)));
   std::cout << "reply: " << unwrap(bus->get(reply))->cancelled->reason << '\n';
+
+  // A token of its own for one event, which costs nothing, so that whoever may cancel does not have
+  // to know which of the two kinds he has. Its id is a number that can be kept anywhere, for the
+  // next run too.
+  const auto ferry = unwrap(bus->publish_cancellable({.type = "book", .payload = "ferry"}));
+  const auto kept = to_string(ferry.token.id());
+  exporter.end();
+  bus.reset();
+  bus = unwrap(holdfast::Bus::open("journal"));
+  const auto token = unwrap(bus->token(*holdfast::parse_token_id(kept)));
+  tell("ferry", unwrap(bus->cancel(token, "a storm")));
   return 0;
 } catch (const std::exception& error) {
   std::cerr << error.what() << '\n';

@@ -27,10 +27,8 @@ int fail(const Status& status) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  Options options;
-  options.in_memory = argc < 2;
-  auto bus = Bus::open(argc < 2 ? "" : argv[1], options);
+int main() {
+  auto bus = Bus::open("journal");
   if (!bus.ok()) return fail(bus.status());
 
   SubscribeOptions deploy{.name = "deployer", .types = {"deploy.>"}};

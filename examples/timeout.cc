@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A handler that takes too long: it is asked to stop, is told to whoever looks after the program,
-// keeps nobody else waiting, and has another try.
+// keeps nobody else waiting, and has another try; or its event is taken from it.
 #include <chrono>
 #include <exception>
 #include <future>
@@ -22,10 +22,9 @@ int main() try {
 
   std::promise<void> over_time;
   std::promise<void> looked_at;
+  std::promise<void> line_is_back;
   holdfast::SubscribeOptions slow{.name = "reports", .types = {"report"}};
   slow.timeout = milliseconds(50);
-  // Time alone never runs an event twice at once. With `abandon_after` it does: the event is taken
-  // from a handler that still does not answer, and what that one answers later changes nothing.
   slow.retry.backoff_first = milliseconds(10);
   auto reports = unwrap(bus->subscribe(slow, [&](holdfast::Delivery& delivery) {
     if (delivery.attempt() > 1) {
@@ -57,6 +56,24 @@ int main() try {
   std::cout << "mail: sent meanwhile\n";
   looked_at.set_value();
   unwrap(bus->wait_settled(report.id, seconds(30)));
+
+  // Until here time alone has never run an event twice at once. `abandon_after` does, and so it is
+  // for what may run beside itself.
+  holdfast::SubscribeOptions hasty{.name = "quotes", .types = {"quote"}};
+  hasty.abandon_after = milliseconds(50);
+  hasty.retry.backoff_first = milliseconds(1);
+  auto quotes = unwrap(bus->subscribe(hasty, [&](holdfast::Delivery& delivery) {
+    if (delivery.attempt() > 1) return holdfast::Outcome::ack();
+    line_is_back.get_future().wait();
+    return holdfast::Outcome::reject("too late: nobody listens to this answer any more");
+  }));
+  const auto quote = unwrap(bus->publish("quote", "")).id;
+  unwrap(bus->wait_settled(quote, seconds(30)));
+  std::cout << "quote: " << (bus->stats().running.at(0).abandoned ? "taken from attempt 1, " : "")
+            << to_string(unwrap(bus->get(quote))->state) << '\n';
+  line_is_back.set_value();
+  quotes.end();  // waits for that handler as for any other
+  std::cout << "quote: still " << to_string(unwrap(bus->get(quote))->state) << '\n';
   return 0;
 } catch (const std::exception& error) {
   std::cerr << error.what() << '\n';

@@ -4,7 +4,8 @@
 Method: run the programs as a user would, in folders of their own, over trees with every kind of name and
 entry that a file system allows. After each test no process and no temporary file may be left behind.
 
-The programs are named by the environment, as tests/examples/CMakeLists.txt does it: MINIMAL and so on.
+The programs are named by the environment, as tests/examples/CMakeLists.txt does it: MINIMAL and so on. It
+sees to it that each has a class here, DeadLetters for dead_letters.
 """
 
 import os
@@ -121,16 +122,18 @@ class Cancel(Example):
             "film: film.part is gone\n"
             "trip: 3 bookings prevented\n"
             "boat: cancelled\n"
-            "reply: timed out\n")))
+            "reply: timed out\n"
+            "ferry: prevented\n")))
 
 
 class Schedule(Example):
     def test_gives_events_out_in_their_time_and_not_after_it(self):
         self.assertEqual(self.run_it(os.environ["SCHEDULE"]), (0, (
             "nap: prevented\n"
-            "put the kettle on\n"
+            "the hob is taken\n"
+            "put the kettle on, attempt 1\n"
             "soup: expired\n"
-            "the tea is ready\n")))
+            "the tea is ready, attempt 1\n")))
 
 
 class Idempotent(Example):
@@ -153,6 +156,81 @@ class Operation(Example):
             "undo deploy.check\nundo deploy.switch\nundo deploy.copy\n"
             "the deploy is rolled back: normal:3 was given up by \"deployer\": "
             "the new version does not answer\n")))
+
+
+class Composite(Example):
+    """It is begun in one run, which dies, and goes on in the next; a third has nothing left to do."""
+
+    PICNIC = "undone: boat\nundone: meadow\npicnic: rolled back, it rains\n"
+
+    def test_goes_on_where_the_process_died(self):
+        self.assertEqual(self.run_it(os.environ["COMPOSITE"]), (3, (
+            "trip 7: begun\n"
+            "flight: added, booked by attempt 1\n"
+            "hotel: the process dies\n")))
+        self.assertEqual(self.run_it(os.environ["COMPOSITE"]), (0, (
+            "trip 7: found\n"
+            "flight: there already, booked by attempt 1\n"
+            "hotel: there already, booked by attempt 2\n"
+            "car: added, booked by attempt 1\n"
+            "trip 7: committed\n" + self.PICNIC)))
+        self.assertEqual(self.run_it(os.environ["COMPOSITE"]), (0, (
+            "trip 7: found\n"
+            "flight: there already, booked by attempt 1\n"
+            "hotel: there already, booked by attempt 2\n"
+            "car: there already, booked by attempt 1\n"
+            "trip 7: committed\n" + self.PICNIC)))
+
+
+class DeadLetters(Example):
+    def test_tells_why_and_gives_one_back(self):
+        self.assertEqual(self.run_it(os.environ["DEAD_LETTERS"]), (0, (
+            "given up:\n"
+            '  normal:1 "", attempts: 1, nothing on it\n'
+            '  normal:2 "a poem", attempts: 3, no paper\n'
+            "redriven: 1\n"
+            "a poem: printed by attempt 1\n"
+            "suspect: normal:3, attempt 1\n"
+            "suspect: normal:3, attempt 2\n"
+            "suspect: normal:3, attempt 3, given up\n"
+            "given up:\n"
+            '  normal:1 "", attempts: 1, nothing on it\n'
+            '  normal:3 "a bomb", attempts: 3, the process ended while its handler was running\n'
+            "a map: printed by attempt 1\n")))
+
+
+class Shutdown(Example):
+    def test_waits_for_handlers_and_keeps_what_they_have_not_done(self):
+        self.assertEqual(self.run_it(os.environ["SHUTDOWN"]), (0, (
+            "copier: stops for the shutdown\n"
+            'drain: deadline_exceeded: handlers still run: normal:2 in "scanner"\n'
+            "closed: unavailable\n"
+            "opened: closed properly, suspects: 0, the page is settled\n"
+            "copier: a film, attempt 1\n"
+            "copier: a song, attempt 1\n")))
+
+
+class Async(Example):
+    def test_answers_come_without_anybody_waiting(self):
+        self.assertEqual(self.run_it(os.environ["ASYNC"]), (0, (
+            "refused: invalid_argument\n"
+            "stored: 3\n"
+            "jug: prevented\n"
+            "vase: prevented\n"
+            "fired: a plate\n")))
+
+
+class Inspect(Example):
+    def test_tells_what_is_in_the_journal(self):
+        self.assertEqual(self.run_it(os.environ["INSPECT"]), (0, (
+            "open: by us\n"
+            "high:1, a cup: ready\n"
+            "normal:2, a unicorn: dead\n"
+            "a unicorn in shop: dead after 1 attempt, there are none\n"
+            "high: 1 published, 1 ready, 0 dead, 0 unclaimed\n"
+            "normal: 3 published, 0 ready, 1 dead, 1 unclaimed\n"
+            "acked in this run: 1\n"
+            "in the view: no, on the bus: unclaimed\n")))
 
 
 class Ordering(Example):
@@ -178,7 +256,9 @@ class Timeout(Example):
             "running: reports, 50 % (page 5 of 10), over its time\n"
             "mail: sent meanwhile\n"
             "attempt 1: over its time\n"
-            "attempt 2: done\n")))
+            "attempt 2: done\n"
+            "quote: taken from attempt 1, settled\n"
+            "quote: still settled\n")))
 
 
 class Batch(Example):
