@@ -143,14 +143,20 @@ void CoreWorld::meet(Command command, EventId event) {
 
 /// Of each of its members, with those who decide about it: who is owed a member that is done does
 /// not, as one that was set back.
-void CoreWorld::meet(Command command, OperationId operation) {
+void CoreWorld::meet(Command command, OperationId id_of) {
   StateSet states;
-  for (const auto& member : oracle_.operations.all.at(operation).members) {
+  const auto& operation = oracle_.operations.all.at(id_of);
+  for (const auto& member : operation.members) {
     for (const auto& [id, subscription] : oracle_.subscriptions) {
       const bool again =
           member.state == MemberState::done && subscription.owed.contains(member.event);
       if (!subscription.durable || again) continue;
-      if (const auto state = state_of(subscription, member.event)) states.add(*state);
+      const auto state = state_of(subscription, member.event);
+      if (!state.has_value()) continue;
+      // Of a handler that had outlived its attachment when the process died: it is cleaned up after
+      // as that of any cancelled event.
+      if (operation.has_ended() && *state == EventState::cleanup_owed) continue;
+      states.add(*state);
     }
   }
   meet(command, states);

@@ -129,7 +129,8 @@ TEST_F(SchedulingOnDisk, WhatIsScheduledComesAfterARestart) {
   {
     auto s = must(bus->subscribe({.name = "s"}, [](Delivery&) {}));
   }
-  const auto id = must(bus->publish({.type = "a.b", .not_before = from_now(milliseconds(300))})).id;
+  const auto due = from_now(milliseconds(300));
+  const auto id = must(bus->publish({.type = "a.b", .not_before = due})).id;
   {
     // It is parked by somebody who comes across it.
     auto s = must(bus->subscribe({.name = "s"}, [](Delivery&) {}));
@@ -138,7 +139,11 @@ TEST_F(SchedulingOnDisk, WhatIsScheduledComesAfterARestart) {
     }
   }
   reopen();
-  EXPECT_EQ(state_of(id), EventState::scheduled);
+  const auto state = state_of(id);
+  // On a slow machine its time has come by now.
+  if (from_now(milliseconds(0)) < due) {
+    EXPECT_EQ(state, EventState::scheduled);
+  }
   auto s = must(bus->subscribe({.name = "s"}, [&](Delivery& delivery) { runs.note(delivery); }));
   ASSERT_TRUE(runs.wait_for_count(1));
   EXPECT_EQ(runs.ids(), (std::vector<EventId>{id}));
