@@ -501,7 +501,7 @@ void CommitPlan::trim() {
     trimmed_ = trimmed_ || trimmed.trim > state.trim;
     state.trim = trimmed.trim;
   }
-  if (trimmed_) note_members_gone();
+  note_members_gone();
   reclaim_cancellations();
   reclaim_operations();
 }

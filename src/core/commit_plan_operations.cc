@@ -403,8 +403,10 @@ bool CommitPlan::revisit(const std::vector<MemberEvent>& pending) {
   return moved;
 }
 
-/// Lanes were trimmed. What is neither kept nor parked will never be done by anybody.
+/// What is neither kept nor parked will never be done by anybody: its lane was trimmed, or whoever
+/// had it parked has gone since.
 void CommitPlan::note_members_gone() {
+  if (ledger_.operations.all_have_ended()) return;
   const auto is_gone = [&](const Operations::Member& member) {
     const auto event = member.record.event;
     return member.record.state == MemberState::pending &&

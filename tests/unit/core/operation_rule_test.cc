@@ -293,6 +293,17 @@ TEST_F(OperationRule, MemberThatIsParkedWhenItsLaneIsTrimmedGoesOn) {
   EXPECT_EQ(state(), OperationState::committed);
 }
 
+TEST_F(OperationRule, MemberThatWasParkedWithWhoHasGoneSendsItBack) {
+  subscribe();
+  begin(1);
+  EXPECT_EQ(next(Kind::retry), 1U);
+  drop();
+  commit([&](CommitPlan& plan) { plan.remove(state_->record.id); });
+  EXPECT_EQ(state(), OperationState::open);
+  commit([](CommitPlan& plan) { plan.trim(); });
+  EXPECT_EQ(state(), OperationState::rolled_back);
+}
+
 TEST_F(OperationRule, MemberThatIsFoundGoneSendsItBack) {
   begin(2);
   commit([&](CommitPlan& plan) {
