@@ -135,7 +135,7 @@ void Intake::set_backlogged(bool backlogged) {
 bool Intake::should_commit(Clock::time_point now) const {
   if (backlogged_) return false;
   if (urgent_ || !overtaking_.empty() || (answers_ && now >= answers_by_)) return true;
-  return !empty() && (!sync_in_flight_ || events_ >= kGroupEvents || !closed_.ok());
+  return !queue_.empty() && (!sync_in_flight_ || events_ >= kGroupEvents || !closed_.ok());
 }
 
 bool Intake::wait_for_work() {
