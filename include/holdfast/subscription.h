@@ -165,8 +165,11 @@ struct SubscribeOptions {
   Start start = Start::earliest();
   /// Cleans up what the handler had begun on an event that was cancelled: called once the handler
   /// has returned, or after the next open, with a `Delivery` of its own, whose `tx` commits with
-  /// its ack. Only for events that a handler has seen: others just end. Fails, and is tried again,
-  /// as `retry` says, with attempts of its own; dead after the last one. `timeout` and
+  /// its ack. Only for events that a handler has seen: others just end. That it has is known across
+  /// a close, and after a crash of those that were running; not, until they are handed out again,
+  /// of those whose answer was on its way or owed by a `Deferred` when the process was killed, or
+  /// that were running when power was lost: cancelled before that, they just end. Fails, and is
+  /// tried again, as `retry` says, with attempts of its own; dead after the last one. `timeout` and
   /// `abandon_after` hold for it as for the handler; no cancel asks it to stop. Of an event that
   /// was waiting for a retry when its token was cancelled it is called when that wait is over.
   /// Without it such an event ends at once. Threads as for the handler, of which it takes the slot.

@@ -7,8 +7,16 @@ namespace holdfast::runtime {
 
 namespace {
 
+/// Not counted. That a handler has begun on it is written down: were it cancelled before anybody
+/// has it again, `on_cancel` or `compensate` would be owed.
+void at_shutdown(const internal::DeliveryState& delivery, core::Answer& answer) {
+  const bool durable = !delivery.handle->options().name.empty();
+  answer.kind = durable ? core::Answer::Kind::snooze : core::Answer::Kind::release;
+  answer.delay = 0;
+}
+
 /// "I stopped because I was asked to": what that means depends on why it was.
-void stopped(core::Answer& answer) {
+void stopped(const internal::DeliveryState& delivery, core::Answer& answer) {
   using Kind = core::Answer::Kind;
   switch (answer.stop) {
     case StopReason::none:
@@ -19,8 +27,8 @@ void stopped(core::Answer& answer) {
       answer.kind = Kind::retry;
       answer.reason = "stopped after its time-out";
       break;
-    case StopReason::cancelled:
-    case StopReason::shutdown: answer.kind = Kind::release; break;
+    case StopReason::cancelled: answer.kind = Kind::release; break;
+    case StopReason::shutdown: at_shutdown(delivery, answer); break;
   }
 }
 
@@ -38,8 +46,16 @@ core::Answer to_answer(internal::DeliveryState& delivery, const Outcome& outcome
     case Outcome::Kind::retry: answer.kind = Kind::retry; break;
     case Outcome::Kind::snooze: answer.kind = Kind::snooze; break;
     case Outcome::Kind::reject: answer.kind = Kind::reject; break;
-    case Outcome::Kind::stopped: stopped(answer); break;
+    case Outcome::Kind::stopped: stopped(delivery, answer); break;
   }
+  return answer;
+}
+
+core::Answer unanswered_at_close(internal::DeliveryState& delivery) {
+  core::Answer answer;
+  answer.lease = delivery.lease;
+  answer.stop = StopReason::shutdown;
+  at_shutdown(delivery, answer);
   return answer;
 }
 

@@ -14,6 +14,9 @@ inline constexpr std::size_t kAnswersEager = 512;
 /// What a handler's outcome means, without its tx.
 core::Answer to_answer(internal::DeliveryState& delivery, const Outcome& outcome);
 
+/// Of a run that has not answered, and cannot any more, since the bus closes.
+core::Answer unanswered_at_close(internal::DeliveryState& delivery);
+
 /// Somebody, or something, waits for it: it does not linger until the next commit.
 bool is_urgent(const core::Answer& answer);
 

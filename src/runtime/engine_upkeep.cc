@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/status_or.h"
+#include "runtime/answer.h"
 #include "runtime/engine.h"
 
 namespace holdfast::runtime {
@@ -282,6 +283,10 @@ Status Engine::close() {
     const std::lock_guard lock(link_->mutex);
     link_->engine = nullptr;
     const std::lock_guard own(state_.mutex);
+    state_.outstanding.for_each([this](internal::DeliveryState& run) {
+      state_.scheduler.finish(run.lease);
+      state_.answers.push_back(unanswered_at_close(run));
+    });
     state_.outstanding.clear();
   }
   {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Ending: drain, close, the destructor, and everything that happens at the same time.
 #include <atomic>
+#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include <gmock/gmock.h>
 
 #include "support/bus_test.h"
 
@@ -312,6 +315,70 @@ TEST_F(EndingOnDisk, AnswersThatAreGivenWhileItClosesAreKept) {
   }
   open();
   EXPECT_EQ(bus->recovery().pending, (std::array<std::uint64_t, kLaneCount>{}));
+}
+
+/// Waits until it is asked to stop, and stops.
+Outcome stop_when_asked(Delivery& delivery) {
+  Signal asked;
+  const std::stop_callback ask(delivery.stop_token(), [&] { asked.set(); });
+  asked.wait();
+  return Outcome::stopped();
+}
+
+TEST_F(EndingOnDisk, WhatHadBegunIsCleanedUpWhenItIsCancelledAfterTheRestart) {
+  options.workers = {.critical = 1, .high = 1, .normal = 2, .low = 1};
+  open();
+  Runs runs;
+  Collected<std::shared_ptr<Deferred>> owed;
+  Subscription stopping = must(bus->subscribe({.name = "stopping"}, [&](Delivery& delivery) {
+    runs.note(delivery);
+    return stop_when_asked(delivery);
+  }));
+  Subscription deferring = must(bus->subscribe({.name = "deferring"}, [&](Delivery& delivery) {
+    owed.add(std::make_shared<Deferred>(delivery.defer()));
+    runs.note(delivery);
+    return Outcome::ack();
+  }));
+  const auto id = publish("a.b").id;
+  ASSERT_TRUE(runs.wait_for_count(2));
+  must(bus->close());
+  bus.reset();
+  open();
+  EXPECT_EQ(state_of(id), EventState::ready);
+  const auto stored = must(bus->get(id));
+  ASSERT_EQ(stored->standings.size(), 2U);
+  for (const auto& standing : stored->standings) EXPECT_EQ(standing.attempts, 0U);
+  EXPECT_EQ(must(bus->cancel(id)).outcome, CancelOutcome::prevented);
+  Collected<std::string> cleaned;
+  std::vector<Subscription> subscriptions;
+  for (const std::string name : {"stopping", "deferring"}) {
+    subscriptions.push_back(must(
+        bus->subscribe({.name = name, .on_cancel = [&, name](Delivery&) { cleaned.add(name); }},
+                       [&](Delivery& delivery) { runs.note(delivery); })));
+  }
+  must(bus->wait_settled(id, kPatience));
+  EXPECT_THAT(cleaned.all(), ::testing::UnorderedElementsAre("stopping", "deferring"));
+  EXPECT_EQ(runs.size(), 2U);
+}
+
+TEST_F(EndingOnDisk, WhatWasStoppedIsTheFirstThatIsHandedOutAfterTheRestart) {
+  options.workers = Workers::single();
+  open();
+  Runs runs;
+  {
+    const auto s = must(bus->subscribe({.name = "s"}, [&](Delivery& delivery) {
+      runs.note(delivery);
+      return stop_when_asked(delivery);
+    }));
+    publish_many("a.b", 5);
+    ASSERT_TRUE(runs.wait_for_count(1));
+  }
+  reopen();
+  const auto s =
+      must(bus->subscribe({.name = "s"}, [&](Delivery& delivery) { runs.note(delivery); }));
+  ASSERT_TRUE(runs.wait_for_count(6));
+  EXPECT_EQ(runs.payloads(), (std::vector<std::string>{"0", "0", "1", "2", "3", "4"}));
+  for (const auto& run : runs.all()) EXPECT_EQ(run.attempt, 1U);
 }
 
 TEST_F(EndingOnDisk, DestructorClosesProperly) {
