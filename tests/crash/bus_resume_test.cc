@@ -36,8 +36,9 @@ const ChildRole kServe("resume-serve", [](const ChildArguments& given) {
   const auto receipt = must(bus->publish_batch(events(), {.mode = BatchMode::independent}));
   if (pauses) {
     const bool held = eventually([&] {
+      const auto stats = bus->stats();
       std::uint64_t count = 0;
-      for (const auto& lane : bus->stats().subscriptions.at(0).lanes) count += lane.paused;
+      for (const auto& lane : stats.subscriptions.at(0).lanes) count += lane.paused;
       return count == 3;
     });
     if (!held) return 1;
