@@ -2,7 +2,7 @@
 # find_package(holdfast) and pkg-config read. Nothing of src/ is installed.
 include(CMakePackageConfigHelpers)
 
-install(TARGETS holdfast EXPORT holdfastTargets
+install(TARGETS holdfast holdfast_torture EXPORT holdfastTargets
   RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}

@@ -199,6 +199,16 @@ class DeadLetters(Example):
             "a map: printed by attempt 1\n")))
 
 
+class Torture(Example):
+    def test_kills_a_handler_over_and_over_and_finds_its_effect_whole(self):
+        status, output = self.run_it(os.environ["TORTURE"], "here")
+        self.assertEqual(status, 0, output)
+        self.assertRegex(output, r"^\d+ kills, \d+ events confirmed, 0 violations\n$")
+
+    def test_says_how_it_is_used(self):
+        self.assertEqual(self.run_it(os.environ["TORTURE"]), (2, "usage: torture FOLDER\n"))
+
+
 class Shutdown(Example):
     def test_waits_for_handlers_and_keeps_what_they_have_not_done(self):
         self.assertEqual(self.run_it(os.environ["SHUTDOWN"]), (0, (

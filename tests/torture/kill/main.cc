@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+// Kills a program that uses everything the bus has, again and again, on one journal, and sees
+// whether every promise holds (docs/durability.md has them by number). `./dev torture` runs it.
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "torture/kill/life.h"
+
+namespace holdfast::torture {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Wanted {
+  KillOptions options;
+  std::uint64_t seconds = 0;
+  std::string profile = "mixed";
+  std::string fail_point;
+  bool is_short = false;
+};
+
+/// What a run is worth nothing without.
+std::vector<std::string> never_happened(const Book::Figures& figures) {
+  std::vector<std::string> missing;
+  for (std::size_t i = 0; i < kFeatures; ++i) {
+    if (figures.features[i] == 0) missing.emplace_back(kFeatureNames[i]);
+  }
+  return missing;
+}
+
+Json to_json(const Report& report, const Book::Figures& figures) {
+  Json json = {{"seed", report.seed},
+               {"rounds", report.rounds},
+               {"kills", report.kills},
+               {"kills_before_ready", report.kills_before_ready},
+               {"kills_while_busy", figures.busy_kills},
+               {"killed_itself", report.killed_itself},
+               {"returned", report.returned},
+               {"compared_to_the_end", figures.quiet},
+               {"intents", figures.intents},
+               {"receipts", figures.receipts},
+               {"events", figures.found},
+               {"deliveries", figures.deliveries},
+               {"settled", figures.settled},
+               {"suspects", figures.suspects},
+               {"violations", report.violations}};
+  for (std::size_t i = 1; i <= kPromises; ++i) {
+    json["checks"]["4." + std::to_string(i)] = figures.checks[i];
+  }
+  for (std::size_t i = 0; i < kFeatures; ++i) {
+    json["features"][std::string(kFeatureNames[i])] = figures.features[i];
+  }
+  return json;
+}
+
+void print_table(const Report& report, const Book::Figures& figures) {
+  const auto line = [](const char* what, std::uint64_t value) {
+    std::printf("%-32s %12llu\n", what, static_cast<unsigned long long>(value));
+  };
+  line("rounds", report.rounds);
+  line("kills", report.kills);
+  line("  while the bus was opened", report.kills_before_ready);
+  line("  publishing and handling", figures.busy_kills);
+  line("killed itself", report.killed_itself);
+  line("came to an end", report.returned);
+  line("  everything compared", figures.quiet);
+  line("publishes asked for", figures.intents);
+  line("  confirmed", figures.receipts);
+  line("events found in the journal", figures.found);
+  line("deliveries", figures.deliveries);
+  line("  told settled", figures.settled);
+  line("suspects", figures.suspects);
+  std::printf("checks by promise:");
+  for (std::size_t i = 1; i <= kPromises; ++i) {
+    std::printf(" 4.%zu %llu", i, static_cast<unsigned long long>(figures.checks[i]));
+  }
+  std::printf("\nfeatures:");
+  for (std::size_t i = 0; i < kFeatures; ++i) {
+    std::printf("%s %s %llu", i == 0 ? "" : ",", std::string(kFeatureNames[i]).c_str(),
+                static_cast<unsigned long long>(figures.features[i]));
+  }
+  std::printf("\n");
+  line("violations", report.violations);
+}
+
+int run(Wanted& wanted) {
+  const auto* profile = find_profile(wanted.profile);
+  if (!wanted.fail_point.empty()) {
+    // Read by each child when it passes the first one.
+    setenv("HOLDFAST_FAIL_POINT", wanted.fail_point.c_str(), 1);
+    // Nobody else kills them.
+    wanted.options.before_ready_percent = 0;
+    wanted.options.notes_max = std::numeric_limits<std::uint32_t>::max();
+    wanted.options.kill_after_max = wanted.options.round_time_max;
+  }
+  Book book;
+  const Workload workload{
+      .run =
+          [&](Child& child) {
+            if (child.is_quiet()) unsetenv("HOLDFAST_FAIL_POINT");
+            live(child, book, *profile);
+          },
+      .on_note =
+          [&](Judge& judge, std::string_view bytes) {
+            Note note;
+            if (bytes.size() != sizeof(note)) return judge.violation("a note of another size");
+            std::memcpy(&note, bytes.data(), sizeof(note));
+            book.hear(judge, note);
+          },
+      .on_end = [&](Judge& judge, Ending ending) { book.end_round(judge, ending); }};
+  const auto result = torture::run(wanted.options, workload);
+  if (!result.ok()) {
+    std::cerr << "torture_kill: " << result.status().to_string() << std::endl;
+    return 2;
+  }
+  const auto& figures = book.figures();
+  print_table(*result, figures);
+  std::cout << to_json(*result, figures).dump() << std::endl;
+  for (const auto& violation : result->first_violations) {
+    std::cerr << "VIOLATION " << violation << std::endl;
+  }
+  if (result->violations > 0) {
+    std::cerr << "the journal is left in " << wanted.options.folder << "; --seed " << result->seed
+              << " --profile " << wanted.profile << " repeats the choices" << std::endl;
+    return 1;
+  }
+  if (!wanted.is_short) {
+    const auto missing = never_happened(figures);
+    for (const auto& feature : missing) std::cerr << "never happened: " << feature << std::endl;
+    if (!missing.empty()) return 1;
+    const auto kills = figures.kills;
+    if (figures.busy_kills * 10 < kills * 9) {
+      std::cerr << "only " << figures.busy_kills << " of " << kills
+                << " kills came while it was publishing and handling" << std::endl;
+      return 1;
+    }
+  }
+  return 0;
+}
+
+int run_main(int argc, char** argv) {
+  Wanted wanted;
+  wanted.options.rounds = 200;
+  wanted.options.notes_max = 4'000;
+  wanted.options.kill_after_max = std::chrono::milliseconds(1'000);
+  CLI::App app(
+      "Kills a program that uses all of holdfast, over and over, and checks its promises.");
+  app.add_option("--rounds", wanted.options.rounds,
+                 "rounds, each ended by a kill; 200, or, with --seconds, any");
+  app.add_option("--seconds", wanted.seconds, "end after so long, whatever --rounds says");
+  app.add_option("--seed", wanted.options.seed, "repeats the choices of a run; 0 = any");
+  app.add_option("--profile", wanted.profile, "mixed, batches, cancels, operations or order")
+      ->check([](const std::string& name) {
+        return find_profile(name) != nullptr ? std::string() : "there is no profile " + name;
+      });
+  app.add_option("--folder", wanted.options.folder, "empty or new; by default a temporary one");
+  app.add_option("--quiet-every", wanted.options.quiet_every,
+                 "each so-manieth round works everything off and compares it");
+  app.add_option("--fail-point", wanted.fail_point, "NAME:COUNT, where children kill themselves");
+  app.add_flag("--short", wanted.is_short, "do not ask for each feature to have been used");
+  CLI11_PARSE(app, argc, argv);
+  if (app.count("--seconds") > 0 && app.count("--rounds") == 0) {
+    wanted.options.rounds = std::numeric_limits<std::uint64_t>::max();
+  }
+  wanted.options.time = std::chrono::seconds(wanted.seconds);
+  std::string temporary;
+  if (wanted.options.folder.empty()) {
+    temporary = (std::filesystem::temp_directory_path() / "holdfast-torture-XXXXXX").string();
+    if (mkdtemp(temporary.data()) == nullptr) {
+      std::perror("mkdtemp");
+      return 2;
+    }
+    wanted.options.folder = temporary;
+  }
+  const auto code = run(wanted);
+  if (code == 0 && !temporary.empty()) std::filesystem::remove_all(temporary);
+  return code;
+}
+
+}  // namespace
+}  // namespace holdfast::torture
+
+int main(int argc, char** argv) { return holdfast::torture::run_main(argc, argv); }
