@@ -30,6 +30,10 @@ namespace holdfast {
 template <typename T>
 class Awaitable;  // holdfast/awaitable.h
 
+namespace internal {
+struct BusMaker;
+}
+
 /// A persistent event bus over one journal folder.
 ///
 /// Order of things: an event is encoded on the caller's thread, given its sequence and written to
@@ -451,6 +455,7 @@ class HOLDFAST_EXPORT Bus {
   struct Impl;
   friend class Batch;
   friend class JournalView;
+  friend struct internal::BusMaker;
   explicit Bus(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

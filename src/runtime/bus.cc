@@ -29,8 +29,7 @@ Bus::~Bus() = default;
 
 Result<std::unique_ptr<Bus>> Bus::open(const std::string& path, const Options& options) {
   HOLDFAST_ASSIGN(auto engine, runtime::Engine::open(path, options));
-  auto impl = std::make_unique<Impl>(Impl{std::move(engine)});
-  return std::unique_ptr<Bus>(new Bus(std::move(impl)));
+  return internal::BusMaker::make(std::move(engine));
 }
 
 const RecoveryReport& Bus::recovery() const noexcept { return impl_->engine->recovery(); }

@@ -45,6 +45,11 @@ class Engine {
  public:
   static Result<std::unique_ptr<Engine>> open(const std::filesystem::path& folder,
                                               const Options& options);
+  /// Over a journal that somebody has opened. What runs is noted in `slot_file`, or in memory alone
+  /// if that is empty. For tests, which keep journals elsewhere than on the machine's disk.
+  static Result<std::unique_ptr<Engine>> open(std::unique_ptr<journal::Journal> journal,
+                                              const std::filesystem::path& slot_file,
+                                              const Options& options);
   ~Engine();
 
   [[nodiscard]] const RecoveryReport& recovery() const noexcept { return recovery_; }

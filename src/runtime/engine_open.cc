@@ -141,16 +141,27 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& folder
                                                  .on_damage = options.on_damage,
                                                  .memory_bytes = options.memory_budget / 2,
                                                  .log = base::Log(options.logger)}));
+  const auto open_time = steady_clock::now() - started;
+  HOLDFAST_ASSIGN(
+      auto engine,
+      open(std::move(journal),
+           options.in_memory ? std::filesystem::path() : folder / "running.slots", options));
+  engine->recovery_.open_time = open_time;
+  return engine;
+}
+
+Result<std::unique_ptr<Engine>> Engine::open(std::unique_ptr<journal::Journal> journal,
+                                             const std::filesystem::path& slot_file,
+                                             const Options& options) {
+  HOLDFAST_TRY(check(options));
   const auto opened = steady_clock::now();
   std::unique_ptr<Engine> engine(new Engine(options, std::move(journal)));
-  engine->recovery_.open_time = opened - started;
   HOLDFAST_TRY(recover(*engine->journal_, engine->state_.ledger));
   engine->reader_ = std::make_unique<EventReader>(*engine->journal_, engine->state_.ledger,
                                                   engine->state_.mutex, engine->clock_);
 
-  const auto slot_file = options.in_memory ? std::filesystem::path() : folder / "running.slots";
   const auto boot = base::boot_id();
-  const auto left = options.in_memory ? std::vector<RunningSlots::Running>()
+  const auto left = slot_file.empty() ? std::vector<RunningSlots::Running>()
                                       : RunningSlots::left_behind(slot_file, boot);
   HOLDFAST_TRY(engine->first_commit(left));
   HOLDFAST_FAIL_POINT("open.committed");
