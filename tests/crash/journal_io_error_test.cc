@@ -3,10 +3,16 @@
 // to again, and reopening tells.
 
 #include <atomic>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rocksdb/env.h>
+#include <spdlog/logger.h>
+#include <spdlog/sinks/base_sink.h>
 
 #include "journal/rocks/rocks_journal.h"
 #include "support/fault_fs.h"
@@ -28,6 +34,7 @@ class JournalIoError : public ::testing::Test {
     options.memory_bytes = std::size_t{5} << 20U;
     options.watermark_age_max = age_max_;
     options.reserve = reserve_;
+    options.log = log_;
     return open_rocks_journal("/journal", options);
   }
 
@@ -74,6 +81,7 @@ class JournalIoError : public ::testing::Test {
   std::unique_ptr<rocksdb::Env> env_ = make_env(files_);
   std::chrono::milliseconds age_max_{1000};
   std::uint64_t reserve_ = 1 << 22U;
+  base::Log log_;
   std::atomic<int> left_ = 0;
 };
 
@@ -105,6 +113,44 @@ TEST_F(JournalIoError, AfterAFailedSyncNothingIsCalledDurableThatWasNot) {
   files_->cut_power();
   files_->set_hook({});
   files_->restore_synced_only();
+  expect_recovered(1);
+}
+
+/// Calls back for each line.
+class LineSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  explicit LineSink(std::function<void(const std::string&)> line) : line_(std::move(line)) {}
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    line_(std::string(message.payload.data(), message.payload.size()));
+  }
+  void flush_() override {}
+  const std::function<void(const std::string&)> line_;
+};
+
+// The engine ends the process when a log that was never synced is, once a write to it has failed.
+TEST_F(JournalIoError, ASyncBetweenAFailedWriteAndItsReportIsRefused) {
+  // The engine tells of the failure while the committer has still to hear of it.
+  Journal* journal = nullptr;
+  std::vector<Status> syncs;
+  log_ = base::Log(std::make_shared<spdlog::logger>(
+      "", std::make_shared<LineSink>([&](const std::string& line) {
+        if (line.find("ackground IO error") == std::string::npos || journal == nullptr) return;
+        std::thread([&] { syncs.push_back(journal->sync()); }).join();
+      })));
+  auto opened = open();
+  ASSERT_TRUE(opened.ok());
+  journal = opened->get();
+  JournalWriter writer(*journal);
+  ASSERT_TRUE(writer.append(Priority::normal, 10).ok());
+  fail("append", ".log", 1);
+  EXPECT_EQ(writer.append(Priority::normal, 10), StatusCode::indeterminate);
+  ASSERT_FALSE(syncs.empty());
+  EXPECT_EQ(syncs.front(), StatusCode::indeterminate);
+  EXPECT_THAT(syncs.front().message(), HasSubstr("input/output error"));
+  opened->reset();
+  log_ = {};
   expect_recovered(1);
 }
 

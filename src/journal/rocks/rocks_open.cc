@@ -259,6 +259,8 @@ Status Opening::open_engine() {
   auto engine = make_engine_options(options_);
   engine_.cache = engine.cache;
   engine_.trims = std::make_shared<DurableTrims>();
+  engine_.log_guard = std::make_shared<LogGuard>();
+  engine.options.listeners.push_back(engine_.log_guard);
   engine.options.compaction_filter_factory = make_reclaim_filter(engine_.trims);
   engine.options.create_if_missing = engine_.watermark.epoch == 0;
   if (engine_.watermark.epoch == 0) {

@@ -150,13 +150,7 @@ Status RocksJournal::sync() {
     const std::lock_guard lock(mutex_);
     if (end.number <= durable_) return {};
   }
-  Status synced;
-  try {
-    synced = from_rocks(engine_.db->SyncWAL(), "syncing");
-  } catch (const std::exception& error) {
-    synced = {StatusCode::internal, std::string("syncing: ") + error.what()};
-  }
-  if (!synced.ok()) return poison(synced);
+  if (const auto synced = sync_log(); !synced.ok()) return poison(synced);
   {
     const std::lock_guard lock(mutex_);
     durable_ = std::max(durable_, end.number);
@@ -165,6 +159,16 @@ Status RocksJournal::sync() {
   engine_.trims->raise(end.trim);
   reclaimer_.wake();
   return {};
+}
+
+Status RocksJournal::sync_log() {
+  const LogGuard::Hold hold(*engine_.log_guard);
+  HOLDFAST_TRY(hold.failure());
+  try {
+    return from_rocks(engine_.db->SyncWAL(), "syncing");
+  } catch (const std::exception& error) {
+    return {StatusCode::internal, std::string("syncing: ") + error.what()};
+  }
 }
 
 Status RocksJournal::checkpoint(const std::filesystem::path& folder) {

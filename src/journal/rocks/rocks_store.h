@@ -13,6 +13,7 @@
 #include "journal/rocks/engine_options.h"
 #include "journal/rocks/files.h"
 #include "journal/rocks/folder_lock.h"
+#include "journal/rocks/log_guard.h"
 #include "journal/rocks/lookup.h"
 #include "journal/rocks/reclaim.h"
 #include "journal/rocks/reclaimer.h"
@@ -28,8 +29,9 @@ struct OpenedEngine {
   std::unique_ptr<FolderLock> lock;  ///< Null for a reader.
   std::shared_ptr<rocksdb::Cache> cache;
   std::shared_ptr<DurableTrims> trims;
-  std::unique_ptr<rocksdb::Env> env;  ///< Of a reader, over the one in its options.
-  std::unique_ptr<rocksdb::DB> db;    ///< Goes before what it uses.
+  std::shared_ptr<LogGuard> log_guard;  ///< Null for a reader, as the trims are.
+  std::unique_ptr<rocksdb::Env> env;    ///< Of a reader, over the one in its options.
+  std::unique_ptr<rocksdb::DB> db;      ///< Goes before what it uses.
   JournalState state;
   End end;
   Watermark watermark;  ///< As it is in its file.
@@ -63,6 +65,7 @@ class RocksJournal final : public Journal {
   [[nodiscard]] Status poisoned() const;
   Status poison(const Status& cause);
   Status write();
+  Status sync_log();
   void note_written(const model::Commit& commit, const End& before);
 
   OpenedEngine engine_;
