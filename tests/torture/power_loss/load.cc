@@ -116,7 +116,7 @@ class PowerLoad::Publisher {
         key_((plan_.number << 24U) | (thread << 20U)) {}
 
   void run() {
-    for (std::uint32_t call = 0; call < plan_.calls && !machine_.is_off(); ++call) one_call();
+    for (std::uint32_t call = 0; call < plan_.calls && !machine_.has_failed(); ++call) one_call();
     // Whatever happens, each is told.
     if (!eventually([this] { return untold_ == 0; })) book_.violation("a publish is never told of");
   }
@@ -138,11 +138,11 @@ class PowerLoad::Publisher {
     return random_() % 8 < plan_.durable_of_8 ? Durability::durable : Durability::os;
   }
 
-  /// What may be said once power is off, and nothing before.
+  /// What may be said once power is off or something has failed, and nothing before.
   bool is_fine(const Status& status, const char* doing) {
     if (status.ok()) return true;
     const bool is_expected =
-        machine_.is_off() && (status == StatusCode::indeterminate ||
+        machine_.has_failed() && (status == StatusCode::indeterminate ||
                               status == StatusCode::poisoned || status == StatusCode::unavailable);
     if (!is_expected) book_.violation(std::string(doing) + ": " + status.to_string());
     return false;
@@ -329,7 +329,7 @@ void PowerLoad::wait_trimmed() {
   // With little to trim it may be that nothing comes.
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(2);
   static_cast<void>(eventually([&] {
-    return machine_.is_off() || trimmed() > before || std::chrono::steady_clock::now() > end;
+    return machine_.has_failed() || trimmed() > before || std::chrono::steady_clock::now() > end;
   }));
 }
 
@@ -353,7 +353,7 @@ std::string PowerLoad::what_is_owed() const {
 }
 
 void PowerLoad::wait_handled() {
-  if (!eventually([this] { return machine_.is_off() || is_handled(); })) {
+  if (!eventually([this] { return machine_.has_failed() || is_handled(); })) {
     book_.violation("what is owed is not handled");
   }
 }

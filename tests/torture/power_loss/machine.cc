@@ -11,8 +11,6 @@ namespace holdfast::testing {
 
 namespace {
 
-constexpr const char* kFolder = "/journal";
-
 std::string_view kind_of_file(std::string_view path) {
   const auto name = path.substr(path.rfind('/') + 1);
   const auto begins = [name](std::string_view with) { return name.substr(0, with.size()) == with; };
@@ -54,15 +52,41 @@ PowerMachine::PowerMachine(std::uint64_t seed)
       files_(make_memory_fs(memory_.get())),
       env_(make_env(files_)) {
   files_->set_hook([this](const std::string& operation, const std::string& path) {
+    return before(operation, path);
+  });
+}
+
+rocksdb::IOStatus PowerMachine::before(const std::string& operation, const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  if (operation == failing_ && (fail_left_ > 0 ? --fail_left_ == 0 : fails_for_ever_)) {
+    has_failed_ = true;
+    return error_;
+  }
+  if (left_ == 0) return rocksdb::IOStatus::OK();
+  const auto kind = kind_of_operation(operation, path);
+  if (!kind_.empty() && kind != kind_) return rocksdb::IOStatus::OK();
+  if (--left_ == 0) {
+    files_->cut_power();
+    cut_at_ = kind;
+  }
+  return rocksdb::IOStatus::OK();
+}
+
+void PowerMachine::fail(const std::string& operation, std::uint64_t count, rocksdb::IOStatus error,
+                        bool for_ever) {
+  const std::lock_guard lock(mutex_);
+  failing_ = operation;
+  fail_left_ = count;
+  error_ = std::move(error);
+  fails_for_ever_ = for_ever;
+}
+
+void PowerMachine::fail_read(std::uint64_t count) {
+  files_->set_read_hook([this, left = count](const std::string&, const std::string&) mutable {
     const std::lock_guard lock(mutex_);
-    if (left_ == 0) return rocksdb::IOStatus::OK();
-    const auto kind = kind_of_operation(operation, path);
-    if (!kind_.empty() && kind != kind_) return rocksdb::IOStatus::OK();
-    if (--left_ == 0) {
-      files_->cut_power();
-      cut_at_ = kind;
-    }
-    return rocksdb::IOStatus::OK();
+    if (left == 0 || --left > 0) return rocksdb::IOStatus::OK();
+    has_failed_ = true;
+    return rocksdb::IOStatus::IOError("input/output error");
   });
 }
 
@@ -97,7 +121,12 @@ void PowerMachine::arm(const std::string& kind, std::uint64_t count) {
   cut_at_.clear();
 }
 
-void PowerMachine::disarm() { arm({}, 0); }
+void PowerMachine::disarm() {
+  arm({}, 0);
+  fail({}, 0, {}, false);
+  files_->set_read_hook({});
+  has_failed_ = false;
+}
 
 void PowerMachine::arm_somewhere() {
   if (random_() % 5 < 2) {

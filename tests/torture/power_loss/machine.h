@@ -28,10 +28,12 @@ class PowerMachine {
 
   [[nodiscard]] std::mt19937_64& random() { return random_; }
   [[nodiscard]] FaultFs& files() { return *files_; }
+  /// Where its files are, without faults.
+  [[nodiscard]] rocksdb::Env& disk() { return *memory_; }
+  static constexpr const char* kFolder = "/journal";
 
   /// Opens the journal in `path()` as this boot of the machine finds it.
   Result<std::unique_ptr<Bus>> open_bus(const Options& options);
-  Result<std::unique_ptr<journal::Journal>> open_journal();
 
   /// From now on: switches off at the `count`-th operation of that kind, which does not happen any
   /// more; of any kind when it is empty.
@@ -39,6 +41,14 @@ class PowerMachine {
   void disarm();
   /// The same at some moment of which little is known.
   void arm_somewhere();
+  /// The `count`-th such operation from now on (as `FaultFs::set_hook` names them) fails with
+  /// `error`; with `for_ever` all after it as well.
+  void fail(const std::string& operation, std::uint64_t count, rocksdb::IOStatus error,
+            bool for_ever);
+  /// Likewise for the `count`-th read.
+  void fail_read(std::uint64_t count);
+  /// Whether it is off, or something has failed: calls may say so.
+  [[nodiscard]] bool has_failed() const { return has_failed_ || is_off(); }
   /// Switches off now.
   void cut(const std::string& why);
   [[nodiscard]] bool is_off() const { return files_->is_off(); }
@@ -57,10 +67,18 @@ class PowerMachine {
   std::unique_ptr<rocksdb::Env> env_;
   int boot_ = 1;
 
+  Result<std::unique_ptr<journal::Journal>> open_journal();
+  rocksdb::IOStatus before(const std::string& operation, const std::string& path);
+
   mutable std::mutex mutex_;  // guards the rest
   std::string kind_;
   std::uint64_t left_ = 0;
   std::string cut_at_;
+  std::string failing_;
+  std::uint64_t fail_left_ = 0;
+  rocksdb::IOStatus error_;
+  bool fails_for_ever_ = false;
+  std::atomic<bool> has_failed_ = false;
 };
 
 }  // namespace holdfast::testing

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+// Goal: whenever power is lost under a bus at work, what it promised holds.
+// Method: the short form of tests/torture/power_loss; HOLDFAST_POWER_LOSS_ROUNDS and
+// HOLDFAST_POWER_LOSS_SEED change it, and its program is for long runs.
+#include <cstdlib>
+#include <iostream>
+#include <random>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "torture/power_loss/run.h"
+
+namespace holdfast::testing {
+namespace {
+
+std::uint64_t number_from_environment(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+TEST(BusPowerLoss, WhatWasPromisedHoldsWheneverPowerIsLost) {
+  PowerLossOptions options;
+  options.rounds = number_from_environment("HOLDFAST_POWER_LOSS_ROUNDS", 60);
+  options.seed = number_from_environment("HOLDFAST_POWER_LOSS_SEED", std::random_device{}());
+  std::cout << "HOLDFAST_POWER_LOSS_SEED=" << options.seed
+            << " HOLDFAST_POWER_LOSS_ROUNDS=" << options.rounds << std::endl;
+  const auto result =
+      lose_power_again_and_again(options, [](const std::string& what) { ADD_FAILURE() << what; });
+  print_table(std::cout, result);
+  EXPECT_EQ(result.rounds, options.rounds);
+  // Otherwise nothing was tried.
+  EXPECT_GT(result.figures.durable_receipts, 0U);
+  EXPECT_GT(result.figures.settled, 0U);
+  EXPECT_GT(result.power_cuts, 0U);
+}
+
+}  // namespace
+}  // namespace holdfast::testing
