@@ -141,8 +141,8 @@ class PowerLoad::Publisher {
   /// What may be said once power is off or something has failed, and nothing before.
   bool is_fine(const Status& status, const char* doing) {
     if (status.ok()) return true;
-    const bool is_expected =
-        machine_.has_failed() && (status == StatusCode::indeterminate ||
+    const bool is_expected = machine_.has_failed() &&
+                             (status == StatusCode::indeterminate ||
                               status == StatusCode::poisoned || status == StatusCode::unavailable);
     if (!is_expected) book_.violation(std::string(doing) + ": " + status.to_string());
     return false;
