@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -253,17 +254,24 @@ Result<ChunkPtr> Chunk::decode(std::string_view bytes, EventId place) {
   if (header.count == 0 || header.count > (bytes.size() - sizeof(Header)) / sizeof(TableEntry)) {
     return damaged(place, "its count does not fit its size");
   }
+  // A lookup does not go back further than this from the event that it looks for.
+  if (header.count > kChunkEventsMax) return damaged(place, "has more events than a chunk can");
   if (header.checksum != header_checksum(data, header.count)) {
     return damaged(place, "checksum of its header is wrong");
   }
   if (header.lane != static_cast<std::uint8_t>(place.priority) || header.first != place.sequence) {
     return damaged(place, "holds other sequences than its key says");
   }
+  if (place.sequence == 0 ||
+      header.count - 1 > std::numeric_limits<Sequence>::max() - place.sequence) {
+    return damaged(place, "holds sequences that no event has");
+  }
   auto offset = sizeof(Header) + header.count * sizeof(TableEntry);
   for (std::uint32_t i = 0; i < header.count; ++i) {
     const auto& entry = table_of(data)[i];
     const EventId id{place.priority, place.sequence + i};
     if (padded(entry.length) > bytes.size() - offset) return damaged(id, "record is cut off");
+    if (entry.batch >= 1U << kBatchIndexBits) return damaged(id, "its batch is an impossible one");
     const auto record = bytes.substr(offset, entry.length);
     if (base::checksum32(record) != entry.checksum) return damaged(id, "checksum is wrong");
     const std::string_view own(reinterpret_cast<const char*>(data) + offset, entry.length);

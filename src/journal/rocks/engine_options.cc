@@ -9,6 +9,7 @@
 #include <rocksdb/table.h>
 
 #include "journal/rocks/engine_log.h"
+#include "journal/rocks/table_guard.h"
 
 namespace holdfast::journal {
 
@@ -26,7 +27,9 @@ bool supports(rocksdb::CompressionType type) {
 EngineOptions make_engine_options(const RocksOptions& options) {
   EngineOptions engine;
   auto& out = engine.options;
-  out.env = options.env != nullptr ? options.env : rocksdb::Env::Default();
+  auto* below = options.env != nullptr ? options.env : rocksdb::Env::Default();
+  engine.env = rocksdb::NewCompositeEnv(std::make_shared<TableGuard>(below->GetFileSystem()));
+  out.env = engine.env.get();
   out.info_log = make_engine_log(options.log);
   out.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
   out.stats_dump_period_sec = 0;
@@ -67,7 +70,9 @@ EngineOptions make_engine_options(const RocksOptions& options) {
   // Chunks are large and read in order; single records are found by key.
   table.block_size = 16U << 10U;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  // Both are what TableGuard knows.
   table.format_version = 5;
+  table.checksum = rocksdb::kXXH3;
   out.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   out.compression = rocksdb::kNoCompression;
   out.bottommost_compression =

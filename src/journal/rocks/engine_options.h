@@ -4,6 +4,7 @@
 #include <memory>
 
 #include <rocksdb/cache.h>
+#include <rocksdb/env.h>
 #include <rocksdb/options.h>
 
 #include "journal/rocks/rocks_journal.h"
@@ -11,6 +12,7 @@
 namespace holdfast::journal {
 
 struct EngineOptions {
+  std::unique_ptr<rocksdb::Env> env;  ///< What `options` have; to be kept as long as the engine.
   rocksdb::Options options;
   std::shared_ptr<rocksdb::Cache> cache;
 };

@@ -257,6 +257,7 @@ void Opening::drop_redundant_evidence() const {
 
 Status Opening::open_engine() {
   auto engine = make_engine_options(options_);
+  engine_.env = std::move(engine.env);
   engine_.cache = engine.cache;
   engine_.trims = std::make_shared<DurableTrims>();
   engine_.log_guard = std::make_shared<LogGuard>();

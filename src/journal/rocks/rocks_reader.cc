@@ -124,6 +124,14 @@ Status attempt(OpenedEngine& engine, const Files& files) {
   return fill_state(engine);
 }
 
+/// Whether a writer has it now, or has had it since the watermark was read: who opens it for
+/// writing raises the epoch.
+bool may_have_changed(const OpenedEngine& engine, const Files& files) {
+  if (FolderLock::owner(engine.folder) != 0) return true;
+  const auto watermark = read_watermark(files, engine.folder);
+  return watermark.ok() && *watermark && (*watermark)->epoch != engine.watermark.epoch;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<JournalReader>> open_rocks_reader(const std::filesystem::path& folder,
@@ -144,10 +152,12 @@ Result<std::unique_ptr<JournalReader>> open_rocks_reader(const std::filesystem::
     OpenedEngine engine;
     engine.folder = path;
     engine.options = options;
+    const bool had_writer = FolderLock::owner(path) != 0;
     status = attempt(engine, files);
     if (status.ok())
       return std::unique_ptr<JournalReader>(std::make_unique<RocksReader>(std::move(engine)));
     if (status == StatusCode::invalid_argument) break;
+    if (!had_writer && !may_have_changed(engine, files)) break;
   }
   return status.with_context(path);
 }

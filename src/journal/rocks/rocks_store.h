@@ -30,7 +30,7 @@ struct OpenedEngine {
   std::shared_ptr<rocksdb::Cache> cache;
   std::shared_ptr<DurableTrims> trims;
   std::shared_ptr<LogGuard> log_guard;  ///< Null for a reader, as the trims are.
-  std::unique_ptr<rocksdb::Env> env;    ///< Of a reader, over the one in its options.
+  std::unique_ptr<rocksdb::Env> env;    ///< The engine's, over the one in the options.
   std::unique_ptr<rocksdb::DB> db;      ///< Goes before what it uses.
   JournalState state;
   End end;

@@ -152,7 +152,7 @@ void Session::subscribe() {
   mailer.on_cancel = [](Delivery&) { return Outcome::retry_after(kLong, "not cleaned up yet"); };
   subscriptions_.push_back(
       must(bus_.subscribe(mailer, [this](Delivery& delivery) { return mail(delivery); })));
-  SubscribeOptions steps{.name = "steps", .types = {"step.>"}};
+  auto steps = steps_options();
   steps.compensate = [this](Delivery& delivery) { return step(delivery, true); };
   subscriptions_.push_back(
       must(bus_.subscribe(steps, [this](Delivery& delivery) { return step(delivery, false); })));
@@ -362,6 +362,8 @@ SubscribeOptions mailer_options() {
           // Being killed over and over is no reason to give up on an event here.
           .retry = {.attempts_max = 1000}};
 }
+
+SubscribeOptions steps_options() { return {.name = "steps", .types = {"step.>"}}; }
 
 void make_damage_journal(const std::string& folder) {
   std::filesystem::create_directories(folder);

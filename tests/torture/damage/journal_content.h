@@ -34,9 +34,10 @@ std::string content_of(const OwnedEvent& event);
 /// How the journal is opened: nothing in it changes by itself.
 Options damage_options();
 
-/// The handlers that its events are for, as they behave when the journal is made. `mailer` has been
-/// given a name, filter and everything else that its subscription has on the disk.
+/// What its subscriptions have on the disk: one for orders, and one for the members of operations,
+/// which needs a handler to undo them.
 SubscribeOptions mailer_options();
+SubscribeOptions steps_options();
 
 /// Names of what is in it.
 inline constexpr const char* kStateName = "counts";

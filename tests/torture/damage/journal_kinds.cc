@@ -93,13 +93,17 @@ void require_all(const Found& found, const std::string& where) {
   if (found.operations.size() != 5) complain(where + " operation in one of the states");
 }
 
-std::unique_ptr<rocksdb::DB> open_copy(const std::string& copy) {
-  return must(journal::open_for_reading(journal::make_engine_options({}).options, copy));
-}
+/// The engine on a copy of the journal, closed before its options go.
+struct Copy {
+  explicit Copy(const std::string& folder)
+      : db(must(journal::open_for_reading(engine.options, folder))) {}
+  journal::EngineOptions engine = journal::make_engine_options({});
+  std::unique_ptr<rocksdb::DB> db;
+};
 
-std::map<std::string, std::string> everything_in(rocksdb::DB& db) {
+std::map<std::string, std::string> everything_in(const Copy& copy) {
   std::map<std::string, std::string> all;
-  const std::unique_ptr<rocksdb::Iterator> each(db.NewIterator({}));
+  const std::unique_ptr<rocksdb::Iterator> each(copy.db->NewIterator({}));
   for (each->SeekToFirst(); each->Valid(); each->Next()) {
     all.emplace(each->key().ToString(), each->value().ToString());
   }
@@ -118,14 +122,14 @@ void require_fresh_and_compacted(rocksdb::DB& db) {
 }  // namespace
 
 void check_kinds(const std::string& image) {
-  const auto copy = image + ".check";
-  copy_image(image, copy);
-  const auto whole = everything_in(*open_copy(copy));
-  for (const auto& log : files_in(copy, "", ".log")) std::filesystem::remove(log);
-  const auto db = open_copy(copy);
-  require_fresh_and_compacted(*db);
-  const auto tables = everything_in(*db);
-  std::filesystem::remove_all(copy);
+  const auto folder = image + ".check";
+  copy_image(image, folder);
+  const auto whole = everything_in(Copy(folder));
+  for (const auto& log : files_in(folder, "", ".log")) std::filesystem::remove(log);
+  const Copy tables_alone(folder);
+  require_fresh_and_compacted(*tables_alone.db);
+  const auto tables = everything_in(tables_alone);
+  std::filesystem::remove_all(folder);
 
   // The tables alone have everything.
   Found in_tables;

@@ -34,7 +34,8 @@ class Judge {
   Judgement view(const Damage& damage);
   /// `Bus::open`, and all that can be read and handed out. A refusal must be one for good, and
   /// leave what was durable.
-  Judgement bus(const Damage& damage);
+  /// With `again` it is opened once more when it was refused.
+  Judgement bus(const Damage& damage, bool again);
   /// One of the commands of `tool_commands()`.
   Judgement tool(const Damage& damage, const std::string& command);
 
@@ -42,6 +43,7 @@ class Judge {
   [[nodiscard]] Image damaged(const Damage& damage) const;
   Judgement judge(const Dump& dump, const Damage& damage, References& references) const;
   Judgement judge_open_bus(Bus& bus, const Damage& damage);
+  Judgement second_open(const std::string& folder, const Damage& damage, const Judgement& first);
   [[nodiscard]] std::string wrongly_changed(const Image& before, const std::string& folder,
                                             const Status& refusal) const;
   References& tool_references(const std::string& command);
@@ -49,6 +51,7 @@ class Judge {
   const Subject& subject_;
   References views_;
   References buses_;
+  References buses_without_attempts_;
   std::map<std::string, References> tools_;
 };
 

@@ -29,11 +29,22 @@ constexpr unsigned kSecondsMax = 100;
 
 struct TortureOptions {
   PlanOptions plan{.flip_stride = 1, .set_stride = 8, .cut_stride = 16};
-  std::uint64_t tool_stride = 64;  ///< The command looks at every so many damages.
-  std::uint64_t group = 256;       ///< Damages a child.
+  std::uint64_t tool_stride = 64;   ///< The command looks at every so many damages.
+  std::uint64_t group = 256;        ///< Damages a child.
+  std::uint64_t again_stride = 16;  ///< A refused open is tried again for every so many.
   unsigned jobs = 2 * std::max(1U, std::thread::hardware_concurrency());
   std::string made;  ///< Made before; empty = make one.
   std::optional<Damage> single;
+
+  /// Some seconds.
+  void be_short() {
+    plan.flip_stride = 1999;
+    plan.set_stride = 4999;
+    plan.cut_stride = 4001;
+    plan.zeros_stride = 16'384;
+    tool_stride = 0;
+    group = 24;
+  }
 };
 
 std::string one_line(std::string text) {
@@ -48,9 +59,9 @@ class Worker {
  public:
   Worker(const ChildArguments& given, const Subject& subject) : given_(given), judge_(subject) {}
 
-  void run(const Damage& damage, std::size_t number, bool with_tool) {
+  void run(const Damage& damage, std::size_t number, bool with_tool, bool again) {
     stage(number, "view", [&] { return judge_.view(damage); });
-    stage(number, "bus", [&] { return judge_.bus(damage); });
+    stage(number, "bus", [&] { return judge_.bus(damage, again); });
     if (!with_tool) return;
     for (const auto& command : tool_commands()) {
       stage(number, "tool", [&] { return judge_.tool(damage, command); });
@@ -88,11 +99,16 @@ const ChildRole kWorker("damage_worker", [](const ChildArguments& given) {
     const auto plan = load_plan(made + "/plan");
     const auto end = std::min<std::size_t>(plan.size(), std::stoull(given.values.at(2)));
     const auto tool_stride = std::stoull(given.values.at(3));
+    const auto again_stride = std::stoull(given.values.at(4));
+    const auto is_among = [](std::size_t i, std::uint64_t stride) {
+      return stride != 0 && i % stride == 0;
+    };
     Worker worker(given, subject);
     for (auto i = std::stoull(given.values.at(1)); i < end; ++i) {
-      // The whole files are few, and all are for the command as well.
+      // Whole files are few, and all of them are for everything.
       const bool is_whole = plan[i].kind >= DamageKind::append;
-      worker.run(plan[i], i, tool_stride != 0 && (is_whole || i % tool_stride == 0));
+      worker.run(plan[i], i, tool_stride != 0 && (is_whole || is_among(i, tool_stride)),
+                 is_whole || is_among(i, again_stride));
     }
   }
   std::filesystem::remove_all(scratch);
@@ -137,9 +153,10 @@ class Torture {
 
   /// Where to go on.
   std::size_t run_child(std::size_t from, std::size_t to) {
-    auto child = ChildProcess::start(
-        "damage_worker",
-        {made_, std::to_string(from), std::to_string(to), std::to_string(options_.tool_stride)});
+    auto child =
+        ChildProcess::start("damage_worker", {made_, std::to_string(from), std::to_string(to),
+                                              std::to_string(options_.tool_stride),
+                                              std::to_string(options_.again_stride)});
     std::size_t number = from;
     std::string stage = "start";
     for (auto line = child.read_line(); !line.empty(); line = child.read_line()) {
@@ -198,66 +215,51 @@ class Torture {
   std::exit(2);
 }
 
+std::uint64_t number_of(const std::string& name, const std::string& value) {
+  if (value.empty() || value.find_first_not_of("0123456789") != std::string::npos) {
+    usage(name + " needs a number");
+  }
+  return std::stoull(value);
+}
+
 TortureOptions parse(int argc, char** argv) {
   TortureOptions options;
   std::string kind;
   Damage single;
+  std::uint64_t jobs = options.jobs;
+  const std::map<std::string, std::uint64_t*> numbers = {
+      {"--flip", &options.plan.flip_stride}, {"--set", &options.plan.set_stride},
+      {"--cut", &options.plan.cut_stride},   {"--zeros", &options.plan.zeros_stride},
+      {"--tool", &options.tool_stride},      {"--again", &options.again_stride},
+      {"--seed", &options.plan.seed},        {"--jobs", &jobs},
+      {"--group", &options.group},           {"--offset", &single.offset}};
+  const std::map<std::string, std::string*> texts = {{"--made", &options.made},
+                                                     {"--only", &options.plan.only},
+                                                     {"--kind", &kind},
+                                                     {"--file", &single.file},
+                                                     {"--other", &single.other}};
   for (int i = 1; i < argc; ++i) {
     const std::string name = argv[i];
     if (name == "--short") {
-      options.plan = {
-          .flip_stride = 331, .set_stride = 997, .cut_stride = 1013, .zeros_stride = 4096};
-      options.tool_stride = 0;
-      options.group = 40;
-      continue;
-    }
-    if (name == "--stale") {
+      options.be_short();
+    } else if (name == "--stale") {
       single.stale = true;
-      continue;
-    }
-    if (++i == argc) usage(name + " needs a value");
-    const std::string value = argv[i];
-    const auto number = [&] {
-      if (value.empty() || value.find_first_not_of("0123456789") != std::string::npos) {
-        usage(name + " needs a number");
-      }
-      return std::stoull(value);
-    };
-    if (name == "--flip")
-      options.plan.flip_stride = number();
-    else if (name == "--set")
-      options.plan.set_stride = number();
-    else if (name == "--cut")
-      options.plan.cut_stride = number();
-    else if (name == "--zeros")
-      options.plan.zeros_stride = number();
-    else if (name == "--tool")
-      options.tool_stride = number();
-    else if (name == "--seed")
-      options.plan.seed = number();
-    else if (name == "--jobs")
-      options.jobs = static_cast<unsigned>(std::max(1ULL, number()));
-    else if (name == "--group")
-      options.group = std::max(1ULL, number());
-    else if (name == "--made")
-      options.made = value;
-    else if (name == "--kind")
-      kind = value;
-    else if (name == "--file")
-      single.file = value;
-    else if (name == "--other")
-      single.other = value;
-    else if (name == "--offset")
-      single.offset = number();
-    else
+    } else if (!numbers.contains(name) && !texts.contains(name)) {
       usage("there is no option " + name);
+    } else if (++i == argc) {
+      usage(name + " needs a value");
+    } else if (numbers.contains(name)) {
+      *numbers.at(name) = number_of(name, argv[i]);
+    } else {
+      *texts.at(name) = argv[i];
+    }
   }
-  if (!kind.empty()) {
-    if (single.file.empty() || options.made.empty()) usage("--kind goes with --file and --made");
-    options.single = Damage::parse(kind + (single.stale ? " stale " : " fresh ") +
-                                   std::to_string(single.offset) + ' ' + single.file + ' ' +
-                                   (single.other.empty() ? "-" : single.other));
-  }
+  options.jobs = std::max(1U, static_cast<unsigned>(jobs));
+  options.group = std::max<std::uint64_t>(1, options.group);
+  if (kind.empty()) return options;
+  if (single.file.empty() || options.made.empty()) usage("--kind goes with --file and --made");
+  single.kind = kind_of(kind);
+  options.single = single;
   return options;
 }
 

@@ -26,13 +26,6 @@ constexpr std::array<std::pair<DamageKind, std::string_view>, 8> kNames = {{
     {DamageKind::swap, "swap"},
 }};
 
-DamageKind kind_of(std::string_view name) {
-  for (const auto& [kind, each] : kNames) {
-    if (each == name) return kind;
-  }
-  give_up({StatusCode::invalid_argument, "there is no damage '" + std::string(name) + "'"});
-}
-
 // The same for the same place, so that it can be done again.
 std::uint64_t mixed(std::uint64_t value) {
   value = (value ^ (value >> 30U)) * 0xbf58476d1ce4e5b9U;
@@ -61,6 +54,13 @@ bool survives(const LoggedCommit& commit, const Damage& damage) {
 }
 
 }  // namespace
+
+DamageKind kind_of(std::string_view name) {
+  for (const auto& [kind, each] : kNames) {
+    if (each == name) return kind;
+  }
+  give_up({StatusCode::invalid_argument, "there is no damage '" + std::string(name) + "'"});
+}
 
 std::string_view name_of(DamageKind kind) { return kNames[static_cast<std::size_t>(kind)].second; }
 
@@ -138,6 +138,7 @@ std::vector<Damage> make_plan(const Image& image, const PlanOptions& options) {
     for (auto at = begin; at < bytes; at += stride) plan.push_back({kind, stale, file, at, {}});
   };
   for (const auto& [file, bytes] : image) {
+    if (!options.only.empty() && class_of(file) != options.only) continue;
     // With the older watermark only what is in the logs can be told otherwise.
     for (const bool stale : {false, true}) {
       if (stale && !is_log(file)) continue;
@@ -154,7 +155,9 @@ std::vector<Damage> make_plan(const Image& image, const PlanOptions& options) {
   }
   for (auto one = image.begin(); one != image.end(); ++one) {
     for (auto two = std::next(one); two != image.end(); ++two) {
-      if (one->second != two->second) {
+      const bool is_wanted = options.only.empty() || class_of(one->first) == options.only ||
+                             class_of(two->first) == options.only;
+      if (is_wanted && one->second != two->second) {
         plan.push_back({DamageKind::swap, false, one->first, 0, two->first});
       }
     }

@@ -24,10 +24,9 @@ enum class DamageKind : std::uint8_t {
   remove,
   swap,  ///< With another file, each under the other's name.
 };
-inline constexpr DamageKind kAllDamageKinds[] = {
-    DamageKind::flip,   DamageKind::set,   DamageKind::zeros,  DamageKind::cut,
-    DamageKind::append, DamageKind::empty, DamageKind::remove, DamageKind::swap};
 std::string_view name_of(DamageKind kind);
+/// Ends the program for any other name.
+DamageKind kind_of(std::string_view name);
 
 /// Files by their names below the folder.
 using Image = std::map<std::string, std::string>;
@@ -60,6 +59,7 @@ struct PlanOptions {
   std::uint64_t set_stride = 0;
   std::uint64_t cut_stride = 0;
   std::uint64_t zeros_stride = 512;
+  std::string only{};      ///< A class of files; empty = all.
   std::uint64_t seed = 1;  ///< Chooses where strides begin, and the bits.
 };
 std::vector<Damage> make_plan(const Image& image, const PlanOptions& options);

@@ -100,22 +100,34 @@ const Dump& References::at(bool stale, std::size_t commits) {
   return made_.emplace(std::pair(stale, commits), std::move(dump)).first->second;
 }
 
-References::Match References::match(const Dump& dump, bool stale, CommitNumber known) {
+References::Match References::match(const Dump& dump, const Damage& damage) {
   Match match;
   match.had_error = std::any_of(dump.begin(), dump.end(),
                                 [](const Section& section) { return !section.status.ok(); });
   const auto& commits = subject_.commits();
-  const auto must_have = std::max(known, subject_.watermark(stale));
-  for (auto count = commits.size();; --count) {
-    const auto difference = difference_of(dump, at(stale, count));
-    if (difference.empty()) {
-      match.found = true;
-      match.is_whole = count == commits.size();
-      return match;
-    }
+  const auto known = std::max(known_durable(damage, commits), subject_.watermark(damage.stale));
+  const auto is_found = [&](std::size_t count) {
+    const auto difference = difference_of(dump, at(damage.stale, count));
     if (count == commits.size()) match.difference = difference;
-    if (count == 0 || commits[count - 1].number <= must_have) return match;
+    match.found = difference.empty();
+    match.is_whole = match.found && count == commits.size();
+    return match.found;
+  };
+  const auto is_allowed = [&](std::size_t count) {
+    // The first commit of the log was durable before any watermark there is was written.
+    return count > 0 && commits[count - 1].number >= known;
+  };
+  // All of it, or where the damage is; and then any.
+  if (is_found(commits.size())) return match;
+  const auto likely = static_cast<std::size_t>(
+      std::count_if(commits.begin(), commits.end(), [&](const LoggedCommit& commit) {
+        return commit.file == damage.file && commit.end <= damage.offset;
+      }));
+  if (is_allowed(likely) && is_found(likely)) return match;
+  for (auto count = commits.size(); count > 0 && is_allowed(count - 1); --count) {
+    if (is_found(count - 1)) return match;
   }
+  return match;
 }
 
 }  // namespace holdfast::testing

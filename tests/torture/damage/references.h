@@ -52,8 +52,8 @@ class References {
     bool had_error = false;
     std::string difference;  ///< From the one that is most like it, if none was found.
   };
-  /// `known` is the commit that the journal must not end before.
-  Match match(const Dump& dump, bool stale, CommitNumber known);
+  /// It must not end before what the watermark and the rest of the logs call durable.
+  Match match(const Dump& dump, const Damage& damage);
 
  private:
   const Dump& at(bool stale, std::size_t commits);
