@@ -136,13 +136,8 @@ def try_patch(name, everything):
     return bool(red)
 
 
-def main(arguments):
-    everything = "--all" in arguments
-    names = [name for name in arguments if name != "--all"]
-    known = sorted(name[:-len(".patch")] for name in os.listdir(PATCHES) if name.endswith(".patch"))
-    for name in names:
-        if name not in known:
-            fail(f"there is no tests/mutations/{name}.patch")
+def prepare():
+    """A copy of the tree that is built and passes."""
     copy_tree()
     configure()
     targets = ["test_unit_core", "test_model"]
@@ -153,6 +148,16 @@ def main(arguments):
         red = red_tests(target)
         if red:
             fail("without any patch these fail: " + ", ".join(red))
+
+
+def main(arguments):
+    everything = "--all" in arguments
+    names = [name for name in arguments if name != "--all"]
+    known = sorted(name[:-len(".patch")] for name in os.listdir(PATCHES) if name.endswith(".patch"))
+    for name in names:
+        if name not in known:
+            fail(f"there is no tests/mutations/{name}.patch")
+    prepare()
     names = names or known
     survivors = [name for name in names if not try_patch(name, everything)]
     print(f"{len(names) - len(survivors)} of {len(names)} are noticed")
