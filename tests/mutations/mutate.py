@@ -5,7 +5,7 @@
 
 Each patch is applied to a copy of the tree under build/mutate; test_unit_core is built and run, and
 where it stays green test_model (--all: both, always). A line "Tests: TARGET..." above the diff names
-programs that are run before test_model. A patch that no test notices, or that does not apply any
+programs that are run before test_model, TARGET:FILTER some tests of one. A patch that no test notices, or that does not apply any
 more, is a failure.
 """
 
@@ -78,9 +78,10 @@ def build(targets):
 def red_tests(target):
     """The tests of a program that fail; what ends or hangs it is told as well."""
     environment = dict(os.environ, HOLDFAST_MODEL_STEPS=MODEL_STEPS)
-    program = os.path.join(BUILD, "tests", target)
+    name, _, chosen = target.partition(":")
+    program = os.path.join(BUILD, "tests", name)
     try:
-        done = run([program, "--gtest_brief=1"], env=environment, timeout=RUN_SECONDS)
+        done = run([program, "--gtest_brief=1", f"--gtest_filter={chosen or '*'}"], env=environment, timeout=RUN_SECONDS)
     except subprocess.TimeoutExpired:
         return [target + " goes on for ever"]
     red = re.findall(r"^\[  FAILED  \] ([\w/]+\.[\w/]+)(?=,| \()", done.stdout, re.MULTILINE)
@@ -124,7 +125,7 @@ def try_patch(name, everything):
         for target in ["test_unit_core", *more, "test_model"]:
             if red and not everything:
                 break
-            built = build([target])
+            built = build([target.partition(":")[0]])
             if built.returncode != 0:
                 print(f"{name}: DOES NOT COMPILE: {built.stdout[-1500:]}", flush=True)
                 return False
