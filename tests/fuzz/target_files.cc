@@ -89,8 +89,8 @@ class OneFile final : public rocksdb::EnvWrapper {
       *out = {scratch, piece.size()};
       return rocksdb::Status::OK();
     }
-    rocksdb::Status Skip(std::uint64_t bytes) override {
-      rest_.remove_prefix(std::min<std::size_t>(bytes, rest_.size()));
+    rocksdb::Status Skip(std::uint64_t count) override {
+      rest_.remove_prefix(std::min<std::size_t>(count, rest_.size()));
       return rocksdb::Status::OK();
     }
 

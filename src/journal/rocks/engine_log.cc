@@ -17,10 +17,11 @@ class EngineLog final : public rocksdb::Logger {
       : rocksdb::Logger(rocksdb::InfoLogLevel::WARN_LEVEL), log_(std::move(log)) {}
 
   using rocksdb::Logger::Logv;
-  void Logv(const char* format, va_list arguments) override {
+  __attribute__((format(printf, 2, 0))) void Logv(const char* format, va_list arguments) override {
     write(rocksdb::InfoLogLevel::INFO_LEVEL, format, arguments);
   }
-  void Logv(rocksdb::InfoLogLevel level, const char* format, va_list arguments) override {
+  __attribute__((format(printf, 3, 0))) void Logv(rocksdb::InfoLogLevel level, const char* format,
+                                                  va_list arguments) override {
     write(level, format, arguments);
   }
 
