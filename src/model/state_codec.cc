@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "base/checksum.h"
@@ -101,7 +102,8 @@ bool unpack_ascending(std::string_view packed, Sequence floor, std::vector<Seque
     difference |= std::uint64_t{byte & 0x7fU} << shift;
     shift += 7;
     if ((byte & 0x80U) != 0) continue;
-    if (difference == 0) return false;
+    if (difference == 0 || difference > std::numeric_limits<Sequence>::max() - previous)
+      return false;
     previous += difference;
     values.push_back(previous);
     difference = 0;

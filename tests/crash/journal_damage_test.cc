@@ -7,6 +7,7 @@
 #include <rocksdb/env.h>
 
 #include "journal/rocks/files.h"
+#include "journal/rocks/log_file.h"
 #include "journal/rocks/rocks_journal.h"
 #include "journal/rocks/watermark.h"
 #include "support/journal_image.h"
@@ -211,6 +212,27 @@ TEST_F(JournalDamage, AFlippedBitBeforeWhatALaterCommitCallsDurableIsDataLoss) {
   expect_data_loss({"offset"});
 }
 
+TEST_F(JournalDamage, ALengthThatPointsBehindTheEndIsNoTornEndWhenWhatFollowsWasDurable) {
+  // To the engine it looks as if the writer had died there. Only the commits behind it know.
+  append(2, Durability::durable);
+  crash_with_watermark();
+  const auto old = read_bytes(image_ + "/watermark");
+  append(8, Durability::durable);
+  crash();
+  write_bytes(image_ + "/watermark", old);
+  const auto log = newest_log(image_);
+  std::vector<std::uint64_t> begins;
+  const LogVisitor visitor{
+      .record = [&](const LogRecord& record) { begins.push_back(record.begin); },
+      .damage = [](const LogDamage&) { FAIL(); }};
+  ASSERT_TRUE(read_log_file(Files(*rocksdb::Env::Default()), log.string(), visitor).ok());
+  constexpr std::uint64_t kHighByteOfLength = 5;
+  auto bytes = read_bytes(log);
+  bytes[begins[begins.size() - 3] + kHighByteOfLength] ^= 0x40;
+  write_bytes(log, bytes);
+  expect_data_loss({"commit 9 was durable"});
+}
+
 TEST_F(JournalDamage, AFlippedBitInTheLastDurableRecordIsDataLoss) {
   append(10, Durability::durable);
   crash_with_watermark();
@@ -399,6 +421,25 @@ TEST_F(JournalDamage, ADamagedTableIsDataLossWhenItIsOpenedOrRead) {
     }
   }
   EXPECT_GT(at_read, 0);
+}
+
+TEST_F(JournalDamage, AFlippedBitInTheEndOfATableEndsNoProcess) {
+  // Where the engine finds its way in a table, and where it believes what it reads.
+  append(10, Durability::durable);
+  journal_.reset();
+  const auto table = files_in(path_, "", ".sst").back();
+  const auto whole = read_bytes(table);
+  copy_image(path_, image_);
+  for (auto offset = whole.size() - 300; offset < whole.size(); ++offset) {
+    auto bytes = whole;
+    bytes[offset] ^= static_cast<char>(0x80);
+    write_bytes(image_ / table.filename(), bytes);
+    const auto opened = open_rocks_reader(image_, options());
+    const auto scanned = opened.ok() ? scan_lane(**opened, Priority::normal) : Scanned{};
+    const auto status = opened.ok() ? scanned.status : opened.status();
+    EXPECT_TRUE(status == StatusCode::data_loss || scanned.events() == 100U)
+        << offset << ": " << status.to_string();
+  }
 }
 
 TEST_F(JournalDamage, ATruncatedTableIsDataLoss) {

@@ -4,6 +4,8 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const auto& target = holdfast::fuzz::target(FUZZ_TARGET);
-  target.run({reinterpret_cast<const char*>(data), size});
+  if (size <= target.input_bytes_max) {
+    target.run({reinterpret_cast<const char*>(data), size});
+  }
   return 0;
 }

@@ -231,12 +231,13 @@ std::vector<std::string> log_seeds() {
 }
 
 std::vector<std::string> line_seeds() {
-  return {R"({"type":"order.placed","payload":"42","priority":"high"})",
-          R"-({"type":"a","payload_base64":"/w==","source":"plugin(shop)","timestamp":12})-",
-          R"({"type":"a","metadata":{"k":"v","l":""},"content_type":"text/plain"})",
-          R"({"type":"a","metadata":[["k","v"],["k","\u00e4"]],"timestamp":"2026-05-01T02:40:11.5Z"})",
-          R"({"type":"a","metadata_base64":[["aw==","/w=="]],"source":"user"})",
-          R"({"type":12,"payload":{"a":[null,true,1.5e3]}})"};
+  return {
+      R"({"type":"order.placed","payload":"42","priority":"high"})",
+      R"-({"type":"a","payload_base64":"/w==","source":"plugin(shop)","timestamp":12})-",
+      R"({"type":"a","metadata":{"k":"v","l":""},"content_type":"text/plain"})",
+      R"({"type":"a","metadata":[["k","v"],["k","\u00e4"]],"timestamp":"2026-05-01T02:40:11.5Z"})",
+      R"({"type":"a","metadata_base64":[["aw==","/w=="]],"source":"user"})",
+      R"({"type":12,"payload":{"a":[null,true,1.5e3]}})"};
 }
 
 }  // namespace

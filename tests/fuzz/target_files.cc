@@ -106,7 +106,6 @@ std::size_t check_log(std::string_view bytes) {
   const journal::Files files(env);
   std::size_t whole = 0;
   std::uint64_t end = 0;
-  bool torn = false;
   const journal::LogVisitor visitor{
       .record =
           [&](const journal::LogRecord& record) {
@@ -119,7 +118,6 @@ std::size_t check_log(std::string_view bytes) {
       .damage =
           [&](const journal::LogDamage& damage) {
             FUZZ_CHECK(damage.offset < bytes.size() && !damage.why.empty());
-            torn = torn || damage.runs_past_end;
           }};
   FUZZ_CHECK(journal::read_log_file(files, "log", visitor).ok());
   return whole;
@@ -161,15 +159,12 @@ void run_log(std::string_view input) {
   const auto which = static_cast<std::uint8_t>(input.front());
   std::string log(input.substr(1));
   repair_log(log, which);
-  if (check_log(log) > 0) note_accepted();
+  const auto whole = check_log(log);
+  if (whole > 0) note_accepted();
   // One record more at its end is found, whatever is before it: damage hides nothing behind it.
-  constexpr std::size_t kBlock = 32768;
-  std::string more(log);
-  more.append((kBlock - more.size() % kBlock) % kBlock, '\0');
-  const auto before = check_log(more);
   std::string record = std::string(4, '\0') + std::string("\x05\0\x01", 3) + "whole";
   repair_log(record, 1);
-  FUZZ_CHECK(check_log(more + record) >= before + 1);
+  FUZZ_CHECK(check_log(log + record) > whole);
 }
 
 }  // namespace holdfast::fuzz

@@ -14,13 +14,13 @@ namespace {
 constexpr std::array kTargets = {
     Target{"chunk", run_chunk, 4096},
     Target{"event", run_event, 1024},
-    Target{"event_line", run_event_line, 1024},
+    Target{"event_line", run_event_line, 512},
     Target{"key", run_key, 64},
-    Target{"lines", run_lines, 512},
-    Target{"log", run_log, 4096},
+    Target{"lines", run_lines, 96},
+    Target{"log", run_log, 512},
     Target{"record", run_record, 2048},
     Target{"slots", run_slots, 1024},
-    Target{"text", run_text, 256},
+    Target{"text", run_text, 96},
     Target{"watermark", run_watermark, 256},
 };
 

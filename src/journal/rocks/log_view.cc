@@ -17,9 +17,12 @@ rocksdb::IOStatus LogView::freeze(const std::string& folder) {
   auto status = target()->GetChildren(folder, {}, &names, nullptr);
   const std::lock_guard lock(mutex_);
   for (const auto& name : names) {
-    if (!status.ok()) return status;
     if (!is_log(name)) continue;
-    status = target()->NewSequentialFile(folder + "/" + name, {}, &logs_[name], nullptr);
+    for (int times = 0; times < 2; ++times) {
+      if (!status.ok()) return status;
+      auto& file = logs_[name].emplace_back();
+      status = target()->NewSequentialFile(folder + "/" + name, {}, &file, nullptr);
+    }
   }
   return status;
 }
@@ -30,7 +33,7 @@ rocksdb::IOStatus LogView::GetChildren(const std::string& folder, const rocksdb:
   auto status = FileSystemWrapper::GetChildren(folder, options, names, context);
   std::erase_if(*names, is_log);
   const std::lock_guard lock(mutex_);
-  for (const auto& [name, file] : logs_) names->push_back(name);
+  for (const auto& [name, files] : logs_) names->push_back(name);
   return status;
 }
 
@@ -41,8 +44,9 @@ rocksdb::IOStatus LogView::NewSequentialFile(const std::string& path,
   {
     const std::lock_guard lock(mutex_);
     const auto log = logs_.find(path.substr(path.rfind('/') + 1));
-    if (log != logs_.end() && log->second != nullptr) {
-      *file = std::move(log->second);
+    if (log != logs_.end() && !log->second.empty()) {
+      *file = std::move(log->second.back());
+      log->second.pop_back();
       return rocksdb::IOStatus::OK();
     }
   }

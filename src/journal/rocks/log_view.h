@@ -20,7 +20,7 @@ class LogView final : public rocksdb::FileSystemWrapper {
   explicit LogView(const std::shared_ptr<rocksdb::FileSystem>& files)
       : rocksdb::FileSystemWrapper(files) {}
 
-  /// Adds the logs that are in `folder` now.
+  /// Adds the logs that are in `folder` now. Each can be read twice.
   rocksdb::IOStatus freeze(const std::string& folder);
 
   [[nodiscard]] const char* Name() const override { return "holdfast.log_view"; }
@@ -33,7 +33,8 @@ class LogView final : public rocksdb::FileSystemWrapper {
 
  private:
   std::mutex mutex_;
-  std::map<std::string, std::unique_ptr<rocksdb::FSSequentialFile>> logs_;  // by name; open
+  // By name, open.
+  std::map<std::string, std::vector<std::unique_ptr<rocksdb::FSSequentialFile>>> logs_;
 };
 
 }  // namespace holdfast::journal

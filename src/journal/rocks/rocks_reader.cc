@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include "base/clock.h"
 #include "base/status_or.h"
 #include "journal/rocks/engine_look.h"
+#include "journal/rocks/log_check.h"
 #include "journal/rocks/log_view.h"
 #include "journal/rocks/rocks_store.h"
 #include "journal/rocks/status_map.h"
@@ -49,11 +51,15 @@ Status check_folder(const std::string& path) {
 // The logs first, then what says which tables there are. The tables may be newer and then hold all
 // that is in the logs; a log that is newer could follow one that was flushed and deleted in
 // between, and with it a hole would be read.
+// What they call durable is read before the engine reads them: it takes a damaged length that
+// points behind the end for the place where the writer died, and says nothing.
 Status read_engine(OpenedEngine& engine) {
   auto made = make_engine_options(engine.options);
   const auto view = std::make_shared<LogView>(made.options.env->GetFileSystem());
   HOLDFAST_TRY(from_rocks(view->freeze(engine.folder), "reading"));
   engine.env = rocksdb::NewCompositeEnv(view);
+  HOLDFAST_ASSIGN(const auto report, check_log(Files(*engine.env), engine.folder, {}));
+  engine.watermark.durable = std::max(engine.watermark.durable, report.durable_known);
   made.options.env = engine.env.get();
   engine.cache = made.cache;
   made.options.create_if_missing = false;

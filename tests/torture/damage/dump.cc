@@ -151,9 +151,9 @@ std::vector<std::string> state_keys(const Facts& facts) {
 }
 
 template <typename Source>
-void put_readable(Dump& dump, const Source& source, const Facts& facts) {
+void put_readable(Dump& dump, const Source& source, const Facts& facts, Depth depth) {
   put_events(dump, source);
-  put_each(dump, source, facts);
+  if (depth == Depth::whole) put_each(dump, source, facts);
   put_dead_letters(dump, source);
   put_state(dump, source, state_keys(facts));
   put_operations(dump, source.operations());
@@ -234,19 +234,20 @@ void put_deliveries(Dump& dump, Bus& bus) {
 
 }  // namespace
 
-Dump dump_of(const JournalView& view, const Facts& facts) {
+Dump dump_of(const JournalView& view, const Facts& facts, Depth depth) {
   Dump dump;
-  put_readable(dump, view, facts);
+  put_readable(dump, view, facts, depth);
   const auto stats = view.stats();
   put_stats(dump, stats.value_or(Stats{}));
   dump.back().status = stats.status();
   return dump;
 }
 
-Dump dump_of(Bus& bus, const Facts& facts) {
+Dump dump_of(Bus& bus, const Facts& facts, Depth depth) {
   Dump dump;
-  put_readable(dump, bus, facts);
+  put_readable(dump, bus, facts, depth);
   put_stats(dump, bus.stats());
+  if (depth == Depth::light) return dump;
   put_tokens(dump, bus, facts);
   put_keys(dump, bus, facts);
   put_deliveries(dump, bus);

@@ -53,6 +53,14 @@ bool touches_slots(const Damage& damage) {
   return damage.file == "running.slots" || damage.other == "running.slots";
 }
 
+/// What carries nothing of the journal is read whole only now and then.
+Depth depth_for(const Damage& damage) {
+  const auto kind = class_of(damage.file);
+  const bool is_beside = kind == "options" || kind == "running.slots" || kind == "others";
+  const bool is_byte = damage.kind == DamageKind::flip || damage.kind == DamageKind::set;
+  return is_beside && is_byte && damage.offset % 16 != 0 ? Depth::light : Depth::whole;
+}
+
 void forget_attempts(Dump& dump) {
   for (auto& section : dump) {
     // What may have been running comes again by itself, and waits for that.
@@ -120,8 +128,9 @@ Judgement Judge::view(const Damage& damage) {
   Judgement judgement;
   {
     const auto view = JournalView::open(folder);
-    judgement = view.ok() ? judge(dump_of(**view, subject_.facts()), damage, views_)
-                          : of_refusal(view.status());
+    judgement = view.ok()
+                    ? judge(dump_of(**view, subject_.facts(), depth_for(damage)), damage, views_)
+                    : of_refusal(view.status());
   }
   const auto changed = difference(before, read_image(folder));
   if (!changed.empty()) return violation("a view has changed files:" + changed);
@@ -151,7 +160,7 @@ Judgement Judge::judge_open_bus(Bus& bus, const Damage& damage) {
   const auto& report = bus.recovery();
   if (report.created) return violation("an open has made a new journal in the folder");
   const bool has_report = report.bytes_cut > 0 || !report.damage.empty();
-  auto dump = dump_of(bus, subject_.facts());
+  auto dump = dump_of(bus, subject_.facts(), depth_for(damage));
   must(bus.close());
   const bool loose = touches_slots(damage);
   if (loose) forget_attempts(dump);

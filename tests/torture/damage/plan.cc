@@ -142,7 +142,8 @@ std::vector<Damage> make_plan(const Image& image, const PlanOptions& options) {
     // With the older watermark only what is in the logs can be told otherwise.
     for (const bool stale : {false, true}) {
       if (stale && !is_log(file)) continue;
-      strided(file, bytes.size(), DamageKind::flip, options.flip_stride, stale);
+      // Some are enough there: each byte is damaged once.
+      strided(file, bytes.size(), DamageKind::flip, options.flip_stride * (stale ? 4 : 1), stale);
       strided(file, bytes.size(), DamageKind::set, options.set_stride, stale);
       strided(file, bytes.size(), DamageKind::zeros, options.zeros_stride, stale);
       strided(file, bytes.size(), DamageKind::cut, options.cut_stride, stale);

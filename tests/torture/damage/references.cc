@@ -43,8 +43,11 @@ std::string difference_of(const Section& section, const Section& whole) {
 }  // namespace
 
 std::string difference_of(const Dump& dump, const Dump& whole) {
-  for (std::size_t i = 0; i < dump.size(); ++i) {
-    auto difference = difference_of(dump[i], whole.at(i));
+  for (const auto& section : dump) {
+    const auto same = std::find_if(whole.begin(), whole.end(),
+                                   [&](const Section& each) { return each.name == section.name; });
+    if (same == whole.end()) return section.name + ": was not there before";
+    auto difference = difference_of(section, *same);
     if (!difference.empty()) return difference;
   }
   return {};
