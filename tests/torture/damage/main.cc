@@ -28,8 +28,8 @@ namespace {
 constexpr unsigned kSecondsMax = 100;
 
 struct TortureOptions {
-  PlanOptions plan{.flip_stride = 1, .set_stride = 8, .cut_stride = 16};
-  std::uint64_t tool_stride = 64;   ///< The command looks at every so many damages.
+  PlanOptions plan{.flip_stride = 1, .set_stride = 64, .cut_stride = 16};
+  std::uint64_t tool_stride = 512;  ///< The command looks at every so many damages.
   std::uint64_t group = 256;        ///< Damages a child.
   std::uint64_t again_stride = 16;  ///< A refused open is tried again for every so many.
   unsigned jobs = 2 * std::max(1U, std::thread::hardware_concurrency());
@@ -198,10 +198,11 @@ class Torture {
   Tally tally_;
 };
 
-[[noreturn]] void usage(const std::string& why) {
+[[noreturn]] void usage(const std::string& why = {}) {
+  if (!why.empty()) std::fprintf(stderr, "holdfast_damage: %s\n", why.c_str());
   std::fprintf(
-      stderr,
-      "holdfast_damage: %s\n"
+      why.empty() ? stdout : stderr,
+      "holdfast_damage [OPTIONS]\n"
       "  --short               a few seconds: strides of some hundred bytes\n"
       "  --flip N, --set N, --cut N, --zeros N, --tool N\n"
       "                        damage every N-th byte so; try the command on every N-th damage; 0 "
@@ -210,9 +211,8 @@ class Torture {
       "  --jobs N, --group N   children at a time, and damages a child\n"
       "  --made DIR            a journal that an earlier run has kept\n"
       "  --kind KIND --file NAME [--offset N] [--other NAME] [--stale]\n"
-      "                        one damage alone: flip set zeros cut append empty remove swap\n",
-      why.c_str());
-  std::exit(2);
+      "                        one damage alone: flip set zeros cut append empty remove swap\n");
+  std::exit(why.empty() ? 0 : 2);
 }
 
 std::uint64_t number_of(const std::string& name, const std::string& value) {
@@ -240,7 +240,9 @@ TortureOptions parse(int argc, char** argv) {
                                                      {"--other", &single.other}};
   for (int i = 1; i < argc; ++i) {
     const std::string name = argv[i];
-    if (name == "--short") {
+    if (name == "--help") {
+      usage();
+    } else if (name == "--short") {
       options.be_short();
     } else if (name == "--stale") {
       single.stale = true;

@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -139,6 +140,39 @@ TEST(Chunk, AMalformedRecordWithGoodChecksumsIsRefused) {
   const auto decoded = Chunk::decode(chunk->bytes(), kPlace);
   ASSERT_TRUE(decoded.status() == StatusCode::data_loss);
   EXPECT_NE(decoded.status().message().find("high:41"), std::string::npos);
+}
+
+TEST(Chunk, SequencesThatNoEventHasAreRefused) {
+  constexpr auto kLast = std::numeric_limits<Sequence>::max();
+  for (const EventId place : {EventId{Priority::high, 0}, EventId{Priority::high, kLast}}) {
+    const auto forged = make_chunk(place, 2);
+    EXPECT_TRUE(Chunk::decode(forged->bytes(), place).status() == StatusCode::data_loss);
+  }
+  EXPECT_TRUE(
+      Chunk::decode(make_chunk({Priority::high, kLast}, 1)->bytes(), {Priority::high, kLast}).ok());
+}
+
+TEST(Chunk, MoreEventsThanALookupGoesBackForAreRefused) {
+  EXPECT_TRUE(Chunk::decode(make_chunk(kPlace, kChunkEventsMax)->bytes(), kPlace).ok());
+  const auto forged = make_chunk(kPlace, kChunkEventsMax + 1);
+  EXPECT_TRUE(Chunk::decode(forged->bytes(), kPlace).status() == StatusCode::data_loss);
+}
+
+TEST(Chunk, ABatchThatReachesIntoAnotherCommitIsRefused) {
+  auto forged = bytes_of(make_chunk(kPlace, 1));
+  constexpr std::size_t kHeader = 48;
+  constexpr std::size_t kBatchAt = kHeader + 12;
+  constexpr std::size_t kChecksumAt = 40;
+  const std::uint32_t batch = 1U << 20U;
+  std::memcpy(forged.data() + kBatchAt, &batch, sizeof(batch));
+  const std::string_view whole(forged);
+  const auto sum =
+      base::checksum(whole.substr(kHeader, 16), base::checksum(whole.substr(0, kChecksumAt)));
+  std::memcpy(forged.data() + kChecksumAt, &sum, sizeof(sum));
+  const auto decoded = Chunk::decode(forged, kPlace);
+  ASSERT_TRUE(decoded.status() == StatusCode::data_loss);
+  EXPECT_NE(decoded.status().message().find("batch"), std::string::npos)
+      << decoded.status().to_string();
 }
 
 TEST(Chunk, DamageNamesTheEventItIsIn) {

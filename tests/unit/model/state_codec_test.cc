@@ -100,6 +100,16 @@ TEST(StateCodec, RefusesASubscriptionWithAnUnknownPriority) {
   EXPECT_TRUE(decode_subscription("k", encode(record, "k")).status() == StatusCode::data_loss);
 }
 
+TEST(StateCodec, ACursorWhoseSettledAheadSetGoesRoundIsRefused) {
+  // Its differences are what a set that goes on above the highest sequence would have.
+  const CursorRecord record{.subscription = kId,
+                            .lane = Priority::high,
+                            .floor = 1ULL << 63U,
+                            .ahead = {(1ULL << 63U) + (1ULL << 62U), 5}};
+  const auto decoded = decode_cursor("key", encode(record, "key"), kId, Priority::high);
+  EXPECT_EQ(decoded.status(), StatusCode::data_loss) << decoded.status().to_string();
+}
+
 TEST(StateCodec, GivesBackACursorWithWhatIsSettledAheadOfIt) {
   for (const auto& ahead :
        std::vector<std::vector<Sequence>>{{},
