@@ -301,7 +301,8 @@ CommitPlan::Settlement CommitPlan::apply(SubscriptionState& subscription, const 
     case Answer::Kind::hold: hold(subscription, lease); return {Effect::parked, {}, {}};
     case Answer::Kind::postpone:
       park(subscription, lease,
-           {lease.attempt - 1, answer.until, {}, lease.started, lease.cleanup, lease.suspect});
+           {lease.attempt - 1, answer.until, answer.reason, lease.started, lease.cleanup,
+            lease.suspect});
       return {Effect::parked, {}, {}};
     case Answer::Kind::reject:
       bury(subscription, lease, lease.attempt, answer.reason);
@@ -494,12 +495,18 @@ void CommitPlan::forget_claims() {
 // --- The end ------------------------------------------------------------------------------------
 
 void CommitPlan::trim() {
+  PerLane<LaneRetention*> lanes;
+  PerLane<Sequence> floor;
+  for (const auto lane : kAllPriorities) {
+    lanes[lane] = &*ledger_.lanes[lane].retention;
+    floor[lane] = ledger_.floor(lane);
+  }
+  const auto trimmed = trim_lanes(lanes, floor, now_.bus);
   for (const auto lane : kAllPriorities) {
     auto& state = ledger_.lanes[lane];
-    const auto trimmed = state.retention->trim(state.trim, ledger_.floor(lane), now_.bus);
-    ledger_.expired_unclaimed += trimmed.unclaimed;
-    trimmed_ = trimmed_ || trimmed.trim > state.trim;
-    state.trim = trimmed.trim;
+    ledger_.expired_unclaimed += trimmed[lane].unclaimed;
+    trimmed_ = trimmed_ || trimmed[lane].trim > state.trim;
+    state.trim = std::max(state.trim, trimmed[lane].trim);
   }
   note_members_gone();
   reclaim_cancellations();

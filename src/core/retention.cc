@@ -2,6 +2,7 @@
 #include "core/retention.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/duration.h"
@@ -99,18 +100,58 @@ std::optional<model::RetentionMark> LaneRetention::claim(Sequence sequence, std:
   return mark;
 }
 
+std::optional<base::BusTime> LaneRetention::first_end(Sequence floor) const {
+  if (marks_.size() < 2 || marks_[1].sequence > floor) return std::nullopt;
+  return marks_[1].published_bus;
+}
+
+std::uint64_t LaneRetention::kept_bytes() const noexcept {
+  return marks_.empty() ? 0 : bytes_ - marks_[0].bytes_before;
+}
+
+bool LaneRetention::trim_first(Trimmed& trimmed, Sequence floor, base::BusTime now,
+                               std::uint64_t elsewhere) {
+  if (!first_end(floor).has_value()) return false;
+  const auto& rule = marks_[0].unclaimed == 0 ? rules_.settled : rules_.unclaimed;
+  const bool too_much = kept_bytes() + elsewhere > rule.bytes;
+  const bool too_old = now - marks_[1].published_bus > base::as_nanoseconds(rule.age).count();
+  if (!too_much && !too_old) return false;
+  trimmed.unclaimed += marks_[0].unclaimed;
+  trimmed.trim = std::max(trimmed.trim, marks_[1].sequence);
+  marks_.pop_front();
+  return true;
+}
+
 LaneRetention::Trimmed LaneRetention::trim(Sequence trim, Sequence floor, base::BusTime now) {
-  Trimmed result{trim, 0};
-  while (marks_.size() > 1 && marks_[1].sequence <= floor) {
-    const auto& rule = marks_[0].unclaimed == 0 ? rules_.settled : rules_.unclaimed;
-    const bool too_much = bytes_ - marks_[0].bytes_before > rule.bytes;
-    const bool too_old = now - marks_[1].published_bus > base::as_nanoseconds(rule.age).count();
-    if (!too_much && !too_old) break;
-    result.unclaimed += marks_[0].unclaimed;
-    result.trim = std::max(result.trim, marks_[1].sequence);
-    marks_.pop_front();
+  Trimmed trimmed{trim, 0};
+  while (trim_first(trimmed, floor, now, 0)) {
   }
-  return result;
+  return trimmed;
+}
+
+model::PerLane<LaneRetention::Trimmed> trim_lanes(
+    const model::PerLane<LaneRetention*>& lanes,
+    const model::PerLane<LaneRetention::Sequence>& floor, base::BusTime now) {
+  model::PerLane<LaneRetention::Trimmed> trimmed;
+  std::uint64_t kept = 0;
+  for (const auto* lane : lanes) kept += lane->kept_bytes();
+  std::vector<Priority> left(kAllPriorities.begin(), kAllPriorities.end());
+  const auto end_of = [&](Priority lane) {
+    constexpr auto kNothing = std::numeric_limits<base::BusTime>::max();
+    return lanes[lane]->first_end(floor[lane]).value_or(kNothing);
+  };
+  while (!left.empty()) {
+    const auto oldest = std::min_element(
+        left.begin(), left.end(), [&](Priority a, Priority b) { return end_of(a) < end_of(b); });
+    auto& lane = *lanes[*oldest];
+    const auto own = lane.kept_bytes();
+    if (lane.trim_first(trimmed[*oldest], floor[*oldest], now, kept - own)) {
+      kept -= own - lane.kept_bytes();
+    } else {
+      left.erase(oldest);
+    }
+  }
+  return trimmed;
 }
 
 LaneRetention::Sequence LaneRetention::at_or_before(WallTime time) const {

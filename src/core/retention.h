@@ -12,7 +12,8 @@
 
 namespace holdfast::core {
 
-/// Decides how far a lane may be trimmed, at marks set about every `step` bytes:
+/// Decides how far a lane may be trimmed (with what is kept in the others), at marks set about
+/// every `step` bytes:
 ///
 ///     trim   mark      mark          mark       next
 ///       |     |          |             |          |
@@ -66,8 +67,14 @@ class LaneRetention {
   /// again.
   std::vector<model::RetentionMark> forget_claims();
 
-  /// How far the lane may be trimmed when nobody is owed anything below `floor`. Forgets marks
-  /// below.
+  /// When the first interval ended, if nobody is owed anything of it: all is settled below `floor`.
+  [[nodiscard]] std::optional<base::BusTime> first_end(Sequence floor) const;
+  /// Of events from the first interval on.
+  [[nodiscard]] std::uint64_t kept_bytes() const noexcept;
+  /// Lets the first interval go if the rule for it says so, with `elsewhere` bytes kept in other
+  /// lanes. Forgets its mark. False when it stays.
+  bool trim_first(Trimmed& trimmed, Sequence floor, base::BusTime now, std::uint64_t elsewhere);
+  /// How far the lane may be trimmed if it is the only one.
   Trimmed trim(Sequence trim, Sequence floor, base::BusTime now);
 
   /// The first sequence at or after `time`, as far as marks tell: not later than the right one.
@@ -90,5 +97,11 @@ class LaneRetention {
   std::uint64_t bytes_ = 0;  // of events noted, since the journal began
   Sequence next_ = 1;        // of the event to be noted
 };
+
+/// How far each lane may be trimmed, with the bytes of all counted together: whatever lane it is
+/// in, what is oldest goes first, and what somebody is owed holds up only its own.
+model::PerLane<LaneRetention::Trimmed> trim_lanes(
+    const model::PerLane<LaneRetention*>& lanes,
+    const model::PerLane<LaneRetention::Sequence>& floor, base::BusTime now);
 
 }  // namespace holdfast::core

@@ -73,6 +73,38 @@ TEST(Retention, GoesByBytes) {
   EXPECT_EQ(lane.trim(1, 41, 41 * kSecond).trim, 25U);
 }
 
+/// A lane of each priority with 1 MiB in four seconds: 10 of them in low, 4 in high.
+class RetentionOfLanes : public ::testing::Test {
+ protected:
+  RetentionOfLanes() {
+    for (const auto lane : kAllPriorities) {
+      retention_[lane].emplace(lane, rules({hours(24), 6 * kMega}));
+      lanes_[lane] = &*retention_[lane];
+      floor_[lane] = 100;
+    }
+    note(*lanes_[Priority::low], 1, 40, kMega / 4);
+    note(*lanes_[Priority::high], 1, 16, kMega / 4);
+  }
+  model::PerLane<std::optional<LaneRetention>> retention_;
+  model::PerLane<LaneRetention*> lanes_;
+  model::PerLane<model::Sequence> floor_;
+};
+
+TEST_F(RetentionOfLanes, CountsTheirBytesTogetherAndTheOldestGoesFirst) {
+  const auto trimmed = trim_lanes(lanes_, floor_, 41 * kSecond);
+  EXPECT_EQ(trimmed[Priority::high].trim, 13U);
+  EXPECT_EQ(trimmed[Priority::low].trim, 21U);
+  EXPECT_EQ(trimmed[Priority::normal].trim, 1U);
+  EXPECT_EQ(lanes_[Priority::high]->kept_bytes() + lanes_[Priority::low]->kept_bytes(), 6 * kMega);
+}
+
+TEST_F(RetentionOfLanes, WhatSomebodyIsOwedHoldsUpItsOwnLaneAlone) {
+  floor_[Priority::high] = 1;
+  const auto trimmed = trim_lanes(lanes_, floor_, 41 * kSecond);
+  EXPECT_EQ(trimmed[Priority::high].trim, 1U);
+  EXPECT_EQ(trimmed[Priority::low].trim, 33U);
+}
+
 TEST(Retention, GoesByAge) {
   LaneRetention lane(kLane, rules({seconds(10), 256 * kMega}));
   note(lane, 1, 40, 10);
