@@ -40,7 +40,7 @@ struct SubscriptionStats {
   std::uint64_t held = 0;        ///< Now: taken from their lanes, waiting for an earlier event of
                                  ///< their `Event::ordering_key`.
   std::string last_error;        ///< Reason of the newest failed attempt.
-  /// Not empty: delivery of a lane stands still, and why (damage found).
+  /// Not empty: delivery of a lane stands still, and why (damage, or no reading for now).
   std::string blocked;
 };
 

@@ -42,6 +42,7 @@ void attach(Ledger& ledger, Scheduler& scheduler, SubscriptionState& subscriptio
   subscription.parked_in_flight.clear();
   subscription.forget_taken_keys();
   subscription.blocked.clear();
+  subscription.blocked_for_now = false;
   scheduler.advance(now);
   scheduler.refresh(subscription);
 }

@@ -66,9 +66,9 @@ ParkedWindow::Key ParkedWindow::begin_refill() {
   return horizon_.value_or(first_);
 }
 
-void ParkedWindow::refill_failed() {
+void ParkedWindow::refill_failed(bool for_good) {
   end_refill();
-  horizon_.reset();
+  if (for_good) horizon_.reset();
 }
 
 ParkedWindow::Meanwhile ParkedWindow::end_refill() {

@@ -91,7 +91,8 @@ class ParkedWindow {
     }
     horizon_ = reached;
   }
-  void refill_failed();
+  /// `for_good`: what is on disk stays there until `open`; otherwise it is read another time.
+  void refill_failed(bool for_good);
 
  private:
   using Meanwhile = std::map<Key, std::optional<Entry>>;  // none = removed

@@ -425,6 +425,7 @@ void Scheduler::advance(const base::Now& now) {
   now_ = now;
   now_.bus = bus;
   end_lingering();
+  read_again();
   for (const auto clock : model::kDueClocks) {
     auto& timers = ledger_.timers[clock];
     const auto until = model::due_now(clock, now_);
@@ -466,6 +467,7 @@ std::optional<base::BusTime> Scheduler::next_due() const {
     note(wait > 0 ? model::due_at_bus(now_.bus) + wait : now_.bus);
   }
   note(next_linger());
+  if (!unreadable_.empty()) note(unreadable_.front().until);
   return next;
 }
 

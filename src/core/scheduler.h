@@ -39,6 +39,8 @@ class Scheduler {
   /// one that has more gets no new ones until some are due. It gets none either, while it has any,
   /// when the memory for events is used up.
   static constexpr std::size_t kEphemeralParkedMax = 65'536;
+  /// A lane that could not be read is tried again after so long.
+  static constexpr base::BusTime kReadAgainAfter = 1'000'000'000;
   /// Of so many takes at least one is of the least urgent lane that has something aged.
   static constexpr std::uint32_t kTakesPerTurn = 32;
 
@@ -107,8 +109,10 @@ class Scheduler {
 
   /// What was read for `refill`: the runs that are wanted, and where reading ended.
   void refilled(const Refill& refill, std::vector<Span> spans, Sequence reached);
-  /// It could not be read: delivery of that lane stands still, and says why.
-  void refill_failed(const Refill& refill, const Status& status);
+  /// It could not be read: delivery of that lane stands still, and says why. What is `unavailable`,
+  /// as with too many open files, is tried again after `kReadAgainAfter`. Returns whether that is
+  /// news.
+  bool refill_failed(const Refill& refill, const Status& status);
 
   struct ParkedRefill {
     SubscriptionId subscription;
@@ -124,7 +128,7 @@ class Scheduler {
   /// `reached` is the first that was not read; none = these are all.
   void refilled(const ParkedRefill& refill, const std::vector<model::DueRecord>& records,
                 const std::optional<ParkedWindow::Key>& reached);
-  void refill_failed(const ParkedRefill& refill, const Status& status);
+  bool refill_failed(const ParkedRefill& refill, const Status& status);
 
  private:
   /// A row with something in it that may run, in the list of its lane and level.
@@ -146,6 +150,9 @@ class Scheduler {
   void note_older(SubscriptionState& subscription, Priority lane);
   void want_refill(SubscriptionState& subscription, Priority lane);
   void want_parked_refill(SubscriptionState& subscription, Priority lane);
+  bool stand_still(SubscriptionState& subscription, Priority lane, const Status& status);
+  static void note_readable(SubscriptionState& subscription);
+  void read_again();
   [[nodiscard]] bool is_behind(const SubscriptionState& subscription, Priority lane) const;
   [[nodiscard]] static bool has_slot(const SubscriptionState& subscription, Priority lane);
   /// Something that goes before `effective` may not be taken yet, or is still to be read.
@@ -221,6 +228,14 @@ class Scheduler {
   // When batches have waited long enough. A subscription whose own `lingers_until` is another, or
   // that is gone, has an entry of before.
   std::set<std::pair<base::BusTime, SubscriptionId>> lingering_;
+  // Lanes that could not be read for now, in the order in which they are to be tried again.
+  struct Unreadable {
+    base::BusTime until = 0;
+    SubscriptionId subscription;
+    std::uint32_t generation = 0;
+    Priority lane = Priority::normal;
+  };
+  std::deque<Unreadable> unreadable_;
   std::vector<Lease>* others_ = nullptr;  // while `take` runs
   base::Now now_;
   LeaseNumber last_lease_ = 0;

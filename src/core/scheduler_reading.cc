@@ -7,6 +7,18 @@
 
 namespace holdfast::core {
 
+namespace {
+
+/// Stored data is as it was: the system only did not let it be read now.
+bool may_pass(const Status& status) { return status == StatusCode::unavailable; }
+
+bool has_damaged_lane(const SubscriptionState& subscription) {
+  return std::any_of(subscription.lanes.begin(), subscription.lanes.end(),
+                     [](const auto& lane) { return lane.damaged; });
+}
+
+}  // namespace
+
 void Scheduler::want_refill(SubscriptionState& subscription, Priority lane) {
   auto& state = subscription.lanes[lane];
   if (!subscription.is_served() || state.refilling || state.damaged || !state.wants_refill() ||
@@ -74,20 +86,55 @@ void Scheduler::refilled(const Refill& refill, std::vector<Span> spans, Sequence
   state.refilling = false;
   if (!subscription->attached) return;
   const auto& offer_times = ledger_.lanes[refill.lane].offer_times;
+  note_readable(*subscription);
   for (auto& span : spans) span.since = offer_times.since(span.end - 1);
   state.refill(std::move(spans), reached, reached >= ledger_.lanes[refill.lane].offered);
   give_turns(*subscription);
   refresh(*subscription);
 }
 
-void Scheduler::refill_failed(const Refill& refill, const Status& status) {
+bool Scheduler::refill_failed(const Refill& refill, const Status& status) {
   auto* subscription = ledger_.find(refill.subscription);
-  if (subscription == nullptr || subscription->reading != refill.reading) return;
-  auto& state = subscription->lanes[refill.lane];
-  state.refilling = false;
-  state.damaged = true;
-  subscription->blocked = status.to_string();
-  refresh(*subscription);
+  if (subscription == nullptr || subscription->reading != refill.reading) return false;
+  subscription->lanes[refill.lane].refilling = false;
+  return stand_still(*subscription, refill.lane, status);
+}
+
+bool Scheduler::stand_still(SubscriptionState& subscription, Priority lane, const Status& status) {
+  auto& blocked = subscription.blocked;
+  bool is_news = false;
+  // What has to be mended is told before what may pass.
+  if (!may_pass(status) || subscription.blocked_for_now || blocked.empty()) {
+    auto why = status.to_string();
+    is_news = why != blocked;
+    blocked = std::move(why);
+    subscription.blocked_for_now = may_pass(status);
+  }
+  subscription.lanes[lane].damaged = true;
+  if (may_pass(status)) {
+    unreadable_.push_back(
+        {now_.bus + kReadAgainAfter, subscription.record.id, subscription.generation, lane});
+  }
+  refresh(subscription);
+  return is_news;
+}
+
+/// After a lane could be read.
+void Scheduler::note_readable(SubscriptionState& subscription) {
+  if (!subscription.blocked_for_now || has_damaged_lane(subscription)) return;
+  subscription.blocked_for_now = false;
+  subscription.blocked.clear();
+}
+
+void Scheduler::read_again() {
+  while (!unreadable_.empty() && unreadable_.front().until <= now_.bus) {
+    const auto which = unreadable_.front();
+    unreadable_.pop_front();
+    auto* subscription = ledger_.find(which.subscription);
+    if (subscription == nullptr || subscription->generation != which.generation) continue;
+    subscription->lanes[which.lane].damaged = false;
+    refresh(*subscription);
+  }
 }
 
 std::optional<Scheduler::ParkedRefill> Scheduler::next_parked_refill(Priority worker_class) {
@@ -123,6 +170,7 @@ void Scheduler::refilled(const ParkedRefill& refill, const std::vector<model::Du
       !subscription->attached) {
     return;
   }
+  note_readable(*subscription);
   auto& state = subscription->lanes[refill.lane];
   state.delayed[refill.clock].refilled(refill.from, records, reached, [&](EventId event) {
     return subscription->parked_in_flight.contains(event) || state.is_due(event.sequence) ||
@@ -133,14 +181,11 @@ void Scheduler::refilled(const ParkedRefill& refill, const std::vector<model::Du
   refresh(*subscription);
 }
 
-void Scheduler::refill_failed(const ParkedRefill& refill, const Status& status) {
+bool Scheduler::refill_failed(const ParkedRefill& refill, const Status& status) {
   auto* subscription = ledger_.find(refill.subscription);
-  if (subscription == nullptr || subscription->generation != refill.generation) return;
-  auto& state = subscription->lanes[refill.lane];
-  state.delayed[refill.clock].refill_failed();
-  state.damaged = true;
-  subscription->blocked = status.to_string();
-  refresh(*subscription);
+  if (subscription == nullptr || subscription->generation != refill.generation) return false;
+  subscription->lanes[refill.lane].delayed[refill.clock].refill_failed(!may_pass(status));
+  return stand_still(*subscription, refill.lane, status);
 }
 
 }  // namespace holdfast::core

@@ -131,6 +131,7 @@ struct SubscriptionState {
   std::uint64_t refused_tx = 0;
   std::string last_error;
   std::string blocked;
+  bool blocked_for_now = false;  // by what is tried again
 
   // --- Scratch of the router: the route this subscription has in the chunk at hand ---
   std::uint64_t route_serial = 0;

@@ -87,7 +87,7 @@ void WorkerPool::sift(Worker& worker, internal::BatchRun& batch) {
       left.push_back(std::move(leaves));
       continue;
     }
-    if (!load(member) || !may_run(member, leaves.answer)) {
+    if (!load(member, leaves.answer) || !may_run(member, leaves.answer)) {
       left.push_back(std::move(leaves));
       continue;
     }

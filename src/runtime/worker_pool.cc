@@ -17,6 +17,8 @@ namespace {
 // One refill reads no further than this, so that a lane of events that nobody wants is gone through
 // in parts.
 constexpr std::size_t kRefillScanEvents = 65'536;
+// Copies that the system does not let be read are told once, until there were none for so long.
+constexpr base::BootTime kUnreadableAgainAfter = 60'000'000'000;
 
 }  // namespace
 
@@ -170,7 +172,7 @@ void WorkerPool::deliver(Worker& worker, std::shared_ptr<internal::DeliveryState
   // Not run: ended meanwhile, or its copy cannot be read. It stays pending.
   core::Answer instead;
   instead.kind = core::Answer::Kind::release;
-  if (!load(*delivery) || !may_run(*delivery, instead) || !handle->enter()) {
+  if (!load(*delivery, instead) || !may_run(*delivery, instead) || !handle->enter()) {
     instead.lease = delivery->lease;
     instead.ran = false;
     delivery->answered = true;
@@ -190,7 +192,7 @@ void WorkerPool::deliver(Worker& worker, std::shared_ptr<internal::DeliveryState
   handle->leave();
 }
 
-bool WorkerPool::load(internal::DeliveryState& delivery) {
+bool WorkerPool::load(internal::DeliveryState& delivery, core::Answer& instead) {
   auto& lease = delivery.lease;
   if (lease.chunk == nullptr) {
     const journal::ParkedRef copy{lease.subscription, lease.event};
@@ -205,11 +207,24 @@ bool WorkerPool::load(internal::DeliveryState& delivery) {
       status = {StatusCode::data_loss, "the copy of a parked event is missing"};
     }
     if (!status.ok()) {
-      log_.error("holdfast: " + to_string(lease.event) + " of subscription " +
-                 delivery.handle->options().name + " cannot be delivered: " + status.to_string());
+      const auto tell = [&] {
+        log_.error("holdfast: " + to_string(lease.event) + " of subscription " +
+                   delivery.handle->options().name + " cannot be delivered: " + status.to_string());
+      };
+      if (status == StatusCode::unavailable) {
+        // The copy is there, and the system does not let it be read now; nor that of many others.
+        const auto now = clock_.now().boot;
+        if (now - last_unreadable_.exchange(now) > kUnreadableAgainAfter) tell();
+        instead.kind = core::Answer::Kind::postpone;
+        instead.until = model::due_at_bus(clock_.now().bus + core::Scheduler::kReadAgainAfter);
+        instead.reason = status.to_string();
+        return false;
+      }
+      tell();
       const std::lock_guard lock(state_.mutex);
       if (auto* subscription = state_.ledger.find(lease.subscription); subscription != nullptr) {
         subscription->blocked = status.to_string();
+        subscription->blocked_for_now = false;
       }
       return false;
     }
@@ -355,9 +370,10 @@ void WorkerPool::refill(const core::Scheduler::ParkedRefill& refill) {
   if (status.ok()) {
     state_.scheduler.refilled(refill, records, reached);
   } else {
-    log_.error("holdfast: parked events of lane " + std::string(to_string(refill.lane)) +
-               " stand still for a subscription: " + status.to_string());
-    state_.scheduler.refill_failed(refill, status);
+    if (state_.scheduler.refill_failed(refill, status)) {
+      log_.error("holdfast: parked events of lane " + std::string(to_string(refill.lane)) +
+                 " stand still for a subscription: " + status.to_string());
+    }
   }
   wake_locked();
 }
@@ -397,9 +413,10 @@ void WorkerPool::refill(const core::Scheduler::Refill& refill) {
     if (wanted == 0 && reached == refill.from) reached = refill.to;
     state_.scheduler.refilled(refill, std::move(spans), reached);
   } else {
-    log_.error("holdfast: lane " + std::string(to_string(refill.lane)) +
-               " stands still for a subscription: " + status.to_string());
-    state_.scheduler.refill_failed(refill, status);
+    if (state_.scheduler.refill_failed(refill, status)) {
+      log_.error("holdfast: lane " + std::string(to_string(refill.lane)) +
+                 " stands still for a subscription: " + status.to_string());
+    }
   }
   wake_locked();
 }

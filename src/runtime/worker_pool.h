@@ -2,9 +2,11 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -96,7 +98,7 @@ class WorkerPool {
   void enlist(internal::DeliveryState& delivery, core::Lease&& lease);
   void deliver(Worker& worker, std::shared_ptr<internal::DeliveryState>& delivery);
   static core::Answer call(internal::DeliveryState& delivery);
-  bool load(internal::DeliveryState& delivery);
+  bool load(internal::DeliveryState& delivery, core::Answer& instead);
   /// Whether its handler is to be called; otherwise `answer` is what happens instead.
   bool may_run(internal::DeliveryState& delivery, core::Answer& answer);
   /// Reads from the journal what the scheduler wants to know; false when it wants nothing.
@@ -130,6 +132,7 @@ class WorkerPool {
   const std::chrono::nanoseconds stuck_after_;
   const std::size_t replaced_max_;
   const std::function<void(base::BusTime)> next_due_;
+  std::atomic<base::BootTime> last_unreadable_{std::numeric_limits<base::BootTime>::min() / 2};
   std::mutex start_mutex_;  // of threads in the place of others; before the bus's lock
 
   // Under the bus's lock; once it is stopping nothing comes to it or goes.

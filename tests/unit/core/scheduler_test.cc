@@ -186,6 +186,88 @@ TEST_F(SchedulerTest, ALaneThatCannotBeReadStandsStillSaysWhyAndHoldsUpNothingEl
   EXPECT_EQ(ledger_.floor(Priority::high), 1U) << "what is owed stays owed";
 }
 
+TEST_F(SchedulerTest, ALaneThatCannotBeReadForNowIsTriedAgainAndGoesOn) {
+  auto& subscription = subscribe(2);
+  publish_and_offer(Priority::high);
+  detach(ledger_, subscription);
+  attach(ledger_, scheduler_, subscription, {.concurrency = 2}, now_);
+  const Status busy(StatusCode::unavailable, "Too many open files");
+  EXPECT_TRUE(scheduler_.refill_failed(*scheduler_.next_refill(Priority::low), busy));
+  EXPECT_EQ(subscription.blocked, busy.to_string());
+  EXPECT_EQ(scheduler_.next_due(), now_.bus + Scheduler::kReadAgainAfter);
+  now_.bus += Scheduler::kReadAgainAfter - 1;
+  scheduler_.advance(now_);
+  EXPECT_FALSE(scheduler_.next_refill(Priority::low).has_value()) << "not in a busy loop";
+  now_.bus += 1;
+  scheduler_.advance(now_);
+  EXPECT_FALSE(scheduler_.refill_failed(scheduler_.next_refill(Priority::low).value(), busy))
+      << "the same once more is no news";
+  now_.bus += Scheduler::kReadAgainAfter;
+  scheduler_.advance(now_);
+  EXPECT_EQ(subscription.blocked, busy.to_string()) << "until it could be read";
+  scheduler_.refilled(scheduler_.next_refill(Priority::low).value(), {{chunks_[0], 1, 2}}, 2);
+  EXPECT_EQ(subscription.blocked, "");
+  EXPECT_FALSE(scheduler_.next_due().has_value());
+  EXPECT_EQ(scheduler_.take(Priority::low)->event.priority, Priority::high);
+}
+
+TEST_F(SchedulerTest, AnAttachmentTriesAtOnceAndNotOnceMoreForTheEarlier) {
+  auto& subscription = subscribe(2);
+  publish_and_offer(Priority::high);
+  detach(ledger_, subscription);
+  attach(ledger_, scheduler_, subscription, {.concurrency = 2}, now_);
+  scheduler_.refill_failed(*scheduler_.next_refill(Priority::low),
+                           {StatusCode::unavailable, "Too many open files"});
+  detach(ledger_, subscription);
+  attach(ledger_, scheduler_, subscription, {.concurrency = 2}, now_);
+  EXPECT_EQ(subscription.blocked, "");
+  scheduler_.refill_failed(*scheduler_.next_refill(Priority::low),
+                           {StatusCode::data_loss, "checksum is wrong"});
+  now_.bus += Scheduler::kReadAgainAfter;
+  scheduler_.advance(now_);
+  EXPECT_FALSE(scheduler_.next_refill(Priority::low).has_value());
+  EXPECT_EQ(subscription.blocked, "data_loss: checksum is wrong");
+}
+
+TEST_F(SchedulerTest, DamageIsToldBeforeWhatMayPass) {
+  auto& subscription = subscribe(2);
+  publish_and_offer(Priority::high);
+  publish_and_offer(Priority::normal);
+  detach(ledger_, subscription);
+  attach(ledger_, scheduler_, subscription, {.concurrency = 2}, now_);
+  const auto high = scheduler_.next_refill(Priority::low);
+  const auto normal = scheduler_.next_refill(Priority::low);
+  EXPECT_TRUE(scheduler_.refill_failed(*high, {StatusCode::data_loss, "checksum is wrong"}));
+  EXPECT_FALSE(scheduler_.refill_failed(*normal, {StatusCode::unavailable, "busy"}));
+  EXPECT_EQ(subscription.blocked, "data_loss: checksum is wrong");
+  now_.bus += Scheduler::kReadAgainAfter;
+  scheduler_.advance(now_);
+  scheduler_.refilled(scheduler_.next_refill(Priority::low).value(), {{chunks_[1], 1, 2}}, 2);
+  EXPECT_EQ(subscription.blocked, "data_loss: checksum is wrong");
+  EXPECT_EQ(scheduler_.take(Priority::low)->event.priority, Priority::normal);
+}
+
+TEST_F(SchedulerTest, ParkedEventsThatCannotBeReadForNowAreReadFromWhereTheyWere) {
+  auto& subscription = subscribe(4);
+  subscription.lanes[Priority::normal].parked = 1;
+  attach(ledger_, scheduler_, subscription, {.concurrency = 4}, now_);
+  const auto first = scheduler_.next_parked_refill(Priority::low);
+  ASSERT_TRUE(first.has_value());
+  scheduler_.refill_failed(*first, {StatusCode::unavailable, "Too many open files"});
+  scheduler_.refilled(scheduler_.next_parked_refill(Priority::low).value(), {}, std::nullopt);
+  now_.bus += Scheduler::kReadAgainAfter;
+  scheduler_.advance(now_);
+  const auto again = scheduler_.next_parked_refill(Priority::low);
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(again->clock, first->clock);
+  EXPECT_EQ(again->from, first->from);
+  scheduler_.refilled(
+      *again,
+      {{.subscription = subscription.record.id, .event = {Priority::normal, 1}, .attempts = 1}},
+      std::nullopt);
+  EXPECT_EQ(scheduler_.take(Priority::low)->event.sequence, 1U);
+}
+
 TEST_F(SchedulerTest, ARefillOfAnEarlierAttachmentIsIgnored) {
   auto& subscription = subscribe(2);
   publish_and_offer(Priority::normal, 2);
