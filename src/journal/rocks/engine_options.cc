@@ -2,6 +2,7 @@
 #include "journal/rocks/engine_options.h"
 
 #include <algorithm>
+#include <sys/resource.h>
 
 #include <rocksdb/convenience.h>
 #include <rocksdb/env.h>
@@ -20,6 +21,18 @@ constexpr std::size_t kMiB = std::size_t{1} << 20U;
 bool supports(rocksdb::CompressionType type) {
   const auto supported = rocksdb::GetSupportedCompressions();
   return std::find(supported.begin(), supported.end(), type) != supported.end();
+}
+
+/// How many tables may be open at once. Half of what the process may open is the program's own, and
+/// logs, folders and new tables need some as well: who runs out in the middle of a write has to
+/// reopen. The engine takes no fewer than 20.
+int open_files_max() {
+  constexpr rlim_t kMost = 256;
+  constexpr rlim_t kOthers = 32;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return kMost;
+  const auto half = limit.rlim_cur / 2;
+  return static_cast<int>(std::clamp<rlim_t>(half > kOthers ? half - kOthers : 0, 20, kMost));
 }
 
 }  // namespace
@@ -56,7 +69,7 @@ EngineOptions make_engine_options(const RocksOptions& options) {
   out.write_buffer_size = std::clamp(share, kMiB, 8 * kMiB);
   out.max_write_buffer_number = 3;
   out.max_total_wal_size = 4 * out.write_buffer_size;
-  out.max_open_files = 256;
+  out.max_open_files = open_files_max();
   out.max_background_jobs = 2;
   out.bytes_per_sync = kMiB;
   out.max_manifest_file_size = 4 * kMiB;

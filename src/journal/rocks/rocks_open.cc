@@ -20,6 +20,7 @@
 #include "base/status_or.h"
 #include "journal/rocks/commit_batch.h"
 #include "journal/rocks/engine_look.h"
+#include "journal/rocks/folder_access.h"
 #include "journal/rocks/keys.h"
 #include "journal/rocks/log_check.h"
 #include "journal/rocks/rocks_store.h"
@@ -101,14 +102,10 @@ class Opening {
 
 Status Opening::take_folder() {
   if (!options_.is_on_disk) return files_.make_folder(folder());
-  struct stat found {};
-  if (::stat(folder().c_str(), &found) == 0) {
-    if (!S_ISDIR(found.st_mode)) return refuse(StatusCode::invalid_argument, "is not a folder");
-  } else if (errno != ENOENT) {
-    return refuse(StatusCode::unavailable, std::generic_category().message(errno));
-  } else if (!options_.create_if_missing) {
-    return refuse(StatusCode::not_found, "there is no such journal");
-  } else {
+  if (const auto access = check_folder_access(folder()); !access.ok()) {
+    if (!(access == StatusCode::not_found) || !options_.create_if_missing) {
+      return refuse(access.code(), access.message());
+    }
     // What it holds is nobody else's business, whatever the umask.
     if (::mkdir(folder().c_str(), 0700) != 0) {
       return refuse(StatusCode::unavailable,

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <system_error>
 #include <thread>
-#include <unistd.h>
 #include <utility>
 
 #include <rocksdb/env.h>
@@ -14,6 +9,7 @@
 #include "base/clock.h"
 #include "base/status_or.h"
 #include "journal/rocks/engine_look.h"
+#include "journal/rocks/folder_access.h"
 #include "journal/rocks/log_check.h"
 #include "journal/rocks/log_view.h"
 #include "journal/rocks/rocks_store.h"
@@ -22,31 +18,6 @@
 namespace holdfast::journal {
 
 namespace {
-
-Status forbidden() {
-  return {StatusCode::unavailable, "cannot be read: " + std::generic_category().message(errno)};
-}
-
-/// Whether there is a folder that this process may read: what the engine and its environment say of
-/// one that it may not is that it is empty, or not there.
-Status check_folder(const std::string& path) {
-  struct stat found {};
-  if (::stat(path.c_str(), &found) != 0) {
-    return errno == ENOENT || errno == ENOTDIR
-               ? Status(StatusCode::not_found, "there is no such journal")
-               : forbidden();
-  }
-  if (!S_ISDIR(found.st_mode)) {
-    return {StatusCode::invalid_argument, "is not a folder, as a journal is"};
-  }
-  const int folder = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) return forbidden();
-  // To have the names is not yet to get at the files.
-  const bool can_be_entered = ::fstatat(folder, ".", &found, 0) == 0;
-  const auto status = can_be_entered ? Status() : forbidden();
-  ::close(folder);
-  return status;
-}
 
 // The logs first, then what says which tables there are. The tables may be newer and then hold all
 // that is in the logs; a log that is newer could follow one that was flushed and deleted in
@@ -146,7 +117,7 @@ Result<std::unique_ptr<JournalReader>> open_rocks_reader(const std::filesystem::
   if (folder.empty()) return Status(StatusCode::invalid_argument, "the path of a journal is empty");
   const auto path = folder.lexically_normal().string();
   if (options.is_on_disk) {
-    const auto readable = check_folder(path);
+    const auto readable = check_folder_access(path);
     if (!readable.ok()) return readable.with_context(path);
   } else if (!files.exists(path)) {
     return Status(StatusCode::not_found, path + ": there is no such journal");

@@ -16,7 +16,11 @@ StatusCode code_of(const rocksdb::Status& status) {
     case rocksdb::Status::kIOError:
       // A file that the engine knows of is not there: that is damage, not a disk that is busy.
       return status.IsPathNotFound() ? StatusCode::data_loss : StatusCode::unavailable;
-    case rocksdb::Status::kInvalidArgument: return StatusCode::invalid_argument;
+    case rocksdb::Status::kInvalidArgument:
+      // Opening says so of a file that the system would not let it open, with the reason behind it.
+      return status.ToString().find(": IO error: ") != std::string::npos
+                 ? StatusCode::unavailable
+                 : StatusCode::invalid_argument;
     case rocksdb::Status::kNotSupported: return StatusCode::unimplemented;
     case rocksdb::Status::kBusy: return StatusCode::locked;
     case rocksdb::Status::kTimedOut:
