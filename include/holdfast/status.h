@@ -17,7 +17,7 @@ enum class StatusCode : std::uint8_t {
                            ///< the call says so.
   not_found = 2,           ///< What was named does not exist (any more).
   already_exists = 3,      ///< The name is taken by something live.
-  resource_exhausted = 4,  ///< A named limit was reached (intake, disk reserve, ...). Nothing was
+  resource_exhausted = 4,  ///< A named limit was reached (intake, disk reserve, memory). Nothing was
                            ///< changed, unless the call says so; try again later.
   deadline_exceeded = 5,   ///< The caller's deadline passed; what was asked for may still happen.
   indeterminate = 6,       ///< May or may not have happened: reopen the journal and read.

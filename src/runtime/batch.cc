@@ -8,6 +8,7 @@
 
 #include "core/event_limits.h"
 #include "runtime/bus_impl.h"
+#include "runtime/out_of_memory.h"
 
 namespace holdfast {
 
@@ -75,7 +76,8 @@ Batch& Batch::add(const Event& event) {
   auto& batch = *state_;
   if (!batch.status.ok()) return *this;
   const auto index = batch.events.size();
-  auto status = batch.engine.encode(event, batch.events);
+  auto status =
+      runtime::answered([&]() -> Status { return batch.engine.encode(event, batch.events); });
   if (!status.ok()) {
     batch.fail(status.with_context("event " + std::to_string(index) + " of the batch"));
   } else {
@@ -113,8 +115,10 @@ Result<BatchReceipt> Batch::commit(const BatchOptions& options) {
   if (events.empty() && state.empty()) {
     return Status(StatusCode::invalid_argument, "the batch is empty");
   }
-  return batch.engine.counted(
-      begun, batch.engine.commit_batch(std::move(events), std::move(state), options));
+  return runtime::answered([&]() -> Result<BatchReceipt> {
+    return batch.engine.counted(
+        begun, batch.engine.commit_batch(std::move(events), std::move(state), options));
+  });
 }
 
 }  // namespace holdfast

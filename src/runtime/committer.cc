@@ -17,7 +17,11 @@ namespace {
 // How long what nobody waits for may stay unsynced.
 constexpr std::chrono::milliseconds kBackgroundSync{100};
 
+thread_local std::uint64_t t_handed_over = 0;
+
 }  // namespace
+
+std::uint64_t Committer::handed_over() noexcept { return t_handed_over; }
 
 Committer::Committer(journal::Journal& journal, CommitNumber last, BusState& state,
                      const Options& options, const base::Clock& clock, const base::Log& log,
@@ -82,10 +86,11 @@ Result<Committed> Committer::submit_and_wait(Request& request, bool may_block) {
   const bool durable = request.durability == Durability::durable;
   const bool alone = intake_.idle();
   if (auto status = intake_.push(request, may_block, !alone); !status.ok()) return status;
+  ++t_handed_over;
   // Whoever holds a role now may have looked at the intake before this request was in it, so its
   // thread is always told when the role cannot be had here.
   if (alone && commit_role_.try_lock()) {
-    if (!stopped_) commit_group(take_group(), durable);
+    if (!stopped_) commit_waiting(durable);
     commit_role_.unlock();
     // Who asked for less than a sync must not be kept by one.
     if (durable && sync_role_.try_lock()) {
@@ -128,12 +133,12 @@ Status Committer::health() const {
 void Committer::commit_loop() {
   while (intake_.wait_for_work()) {
     const std::lock_guard role(commit_role_);
-    commit_group(take_group(), false);
+    commit_waiting(false);
   }
 }
 
-std::vector<Request> Committer::take_group() {
-  return intake_.take(kCommitEventsMax, kCommitBytesMax);
+void Committer::commit_waiting(bool caller_syncs) noexcept {
+  commit_group(intake_.take(kCommitEventsMax, kCommitBytesMax), caller_syncs);
 }
 
 /// Reads what the plan needs: nothing else commits meanwhile.
@@ -168,7 +173,7 @@ void Committer::look_up_answers(Group& group, IdempotencyReader& keys,
   state_.answers_taken = false;
 }
 
-void Committer::commit_group(std::vector<Request> requests, bool caller_syncs) {
+void Committer::commit_group(std::vector<Request> requests, bool caller_syncs) noexcept {
   Group group;
   group.requests = std::move(requests);
   group.outcomes.reserve(group.requests.size());
@@ -399,7 +404,7 @@ void Committer::sync_loop() {
 }
 
 /// With the sync role, which it gives back before it calls anybody.
-void Committer::sync_once() {
+void Committer::sync_once() noexcept {
   std::unique_lock role(sync_role_, std::adopt_lock);
   CommitNumber target;
   {

@@ -60,6 +60,10 @@ class Committer {
   /// The same, and waits. Commits itself if nobody else is at it.
   Result<Committed> submit_and_wait(Request& request, bool may_block);
 
+  /// How often this thread has had a request taken over by `submit_and_wait`: what it was told of
+  /// none of these may have happened.
+  static std::uint64_t handed_over() noexcept;
+
   void answers_given(bool urgent) { intake_.answers_given(urgent); }
 
   /// Blocks until the commit that is being made, if there is one, is written.
@@ -119,10 +123,15 @@ class Committer {
 
   void commit_loop();
   void sync_loop();
+  // A commit or a sync that stops half-way, for lack of memory say, would leave what memory knows
+  // apart from the journal, and everybody waiting. So the process ends there (std::terminate), as
+  // in any crash.
+
   /// With the commit role. `caller_syncs`: whoever calls this will sync, so nobody else is woken
   /// for it.
-  void commit_group(std::vector<Request> requests, bool caller_syncs);
-  std::vector<Request> take_group();
+  void commit_group(std::vector<Request> requests, bool caller_syncs) noexcept;
+  /// The same, of what is in the intake.
+  void commit_waiting(bool caller_syncs) noexcept;
   void plan_group(core::CommitPlan& plan, Group& group);
   void plan_answers(core::CommitPlan& plan, Group& group);
   void note_settlement(const core::CommitPlan::Settlement& settlement, const core::Answer& answer,
@@ -140,7 +149,7 @@ class Committer {
   void written(CommitNumber number, Group& group, bool caller_syncs);
   void refuse(Group& group, CommitNumber number, const Status& cause);
   void complete(Group& group, CommitNumber number, bool caller_syncs);
-  void sync_once();
+  void sync_once() noexcept;
   void want_sync(bool now, bool caller_syncs);
   void offer();
   void tell_settled();

@@ -10,6 +10,7 @@
 #include "core/token_id.h"
 #include "model/event_codec.h"
 #include "runtime/engine.h"
+#include "runtime/out_of_memory.h"
 
 namespace holdfast {
 
@@ -23,7 +24,7 @@ auto with_engine(const std::shared_ptr<runtime::EngineLink>& link, OperationId i
   }
   const std::shared_lock lock(link->mutex);
   if (link->engine == nullptr) return Status(StatusCode::unavailable, "the bus is closed");
-  return call(*link->engine);
+  return runtime::answered([&] { return call(*link->engine); });
 }
 
 }  // namespace

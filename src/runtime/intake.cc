@@ -57,12 +57,17 @@ Status Intake::push(Request& request, bool may_block, bool tell) {
                 std::to_string(settings_.bytes_max)};
   }
   if (!closed_.ok()) return closed_;
-  events_ += request.events.size();
-  bytes_ += bytes_of(request);
-  limited_ += request.limited ? 1 : 0;
-  urgent_ = urgent_ || request.durability == Durability::os;
+  const auto events = request.events.size();
+  const auto bytes = bytes_of(request);
+  const bool limited = request.limited;
+  const bool urgent = request.durability == Durability::os;
   auto& queue = request.overtakes ? overtaking_ : queue_;
+  // First, since there may be no memory for it.
   queue.push_back(std::move(request));
+  events_ += events;
+  bytes_ += bytes;
+  limited_ += limited ? 1 : 0;
+  urgent_ = urgent_ || urgent;
   // Not for each event that comes while a sync is under way: the committer would only look and
   // sleep.
   tell = tell && (urgent_ || !overtaking_.empty() || !sync_in_flight_ || events_ >= kGroupEvents);

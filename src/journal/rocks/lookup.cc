@@ -47,6 +47,15 @@ std::string key_of(const RecordRef& ref) {
   return std::visit(Key{}, ref);
 }
 
+// The engine is not made for exceptions: one of `std::bad_alloc` in the middle of a read leaves it
+// such that the next read of the same thread is undefined. So the process ends at the first, by
+// `noexcept`; what it was promised is in the journal.
+
+rocksdb::Status get_from(rocksdb::DB& db, const rocksdb::ReadOptions& options, std::string_view key,
+                         std::string& value) noexcept {
+  return db.Get(options, {key.data(), key.size()}, &value);
+}
+
 /// A walk over [from, end). The bounds keep the engine from wading through what was deleted
 /// outside.
 class Walk {
@@ -58,14 +67,22 @@ class Walk {
     options.fill_cache = fill_cache;
     options.iterate_lower_bound = &lower_;
     options.iterate_upper_bound = &upper_;
-    iterator_.reset(db.NewIterator(options));
+    open(db, options);
   }
-  rocksdb::Iterator* operator->() { return iterator_.get(); }
+  void seek_to_first() noexcept { iterator_->SeekToFirst(); }
+  void seek(const std::string& key) noexcept { iterator_->Seek(key); }
+  void seek_for_prev(const std::string& key) noexcept { iterator_->SeekForPrev(key); }
+  void next() noexcept { iterator_->Next(); }
+  [[nodiscard]] bool valid() const { return iterator_->Valid(); }
   [[nodiscard]] std::string_view key() const { return view(iterator_->key()); }
   [[nodiscard]] std::string_view value() const { return view(iterator_->value()); }
   [[nodiscard]] Status status() const { return from_rocks(iterator_->status(), "reading"); }
 
  private:
+  void open(rocksdb::DB& db, const rocksdb::ReadOptions& options) noexcept {
+    iterator_.reset(db.NewIterator(options));
+  }
+
   std::string from_;
   std::string end_;
   rocksdb::Slice lower_;
@@ -107,7 +124,7 @@ Result<std::optional<std::string>> Lookup::get(std::string_view key) const {
   std::string value;
   rocksdb::ReadOptions options;
   options.verify_checksums = true;
-  const auto status = db_.Get(options, {key.data(), key.size()}, &value);
+  const auto status = get_from(db_, options, key, value);
   if (status.IsNotFound()) return std::optional<std::string>();
   if (!status.ok()) return from_rocks(status, "reading");
   return std::optional<std::string>(std::move(value));
@@ -116,7 +133,7 @@ Result<std::optional<std::string>> Lookup::get(std::string_view key) const {
 Result<std::optional<model::ChunkPtr>> Lookup::first_chunk_reaching(EventId event) const {
   Walk walk(db_, keys::event({event.priority, earliest_first(event.sequence)}),
             keys::end_of(keys::event({event.priority, 0}).substr(0, 2)));
-  for (walk->SeekToFirst(); walk->Valid(); walk->Next()) {
+  for (walk.seek_to_first(); walk.valid(); walk.next()) {
     HOLDFAST_ASSIGN(const auto record, decode_record(walk.key(), walk.value()));
     const auto& chunk = std::get<model::ChunkPtr>(record);
     if (chunk->last() >= event.sequence) return std::optional<model::ChunkPtr>(chunk);
@@ -223,7 +240,7 @@ Status Lookup::scan(const ScanSpec& spec, const Sink& sink) const {
 
 Status Lookup::scan_keys(const std::string& from, const std::string& end, const Sink& sink) const {
   Walk walk(db_, from, end);
-  for (walk->SeekToFirst(); walk->Valid(); walk->Next()) {
+  for (walk.seek_to_first(); walk.valid(); walk.next()) {
     auto record = decode_record(walk.key(), walk.value());
     if (!record.ok()) return record.status();
     if (!sink(*std::move(record))) return {};
@@ -255,9 +272,9 @@ Status Lookup::scan_events(const EventRange& range, const Sink& sink) const {
   auto expected = std::max(range.from, now.trim[lane]);
   if (expected >= range.to) return {};
 
-  walk->SeekForPrev(keys::event({lane, expected}));
-  if (!walk->Valid() && walk->status().ok()) walk->Seek(keys::event({lane, expected}));
-  for (; walk->Valid(); walk->Next()) {
+  walk.seek_for_prev(keys::event({lane, expected}));
+  if (!walk.valid() && walk.status().ok()) walk.seek(keys::event({lane, expected}));
+  for (; walk.valid(); walk.next()) {
     auto record = decode_record(walk.key(), walk.value());
     if (!record.ok()) return record.status();
     const auto& chunk = *std::get<model::ChunkPtr>(*record);

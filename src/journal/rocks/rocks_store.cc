@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "journal/rocks/rocks_store.h"
 
-#include <exception>
 #include <limits>
 #include <sys/statvfs.h>
 #include <utility>
@@ -115,16 +114,15 @@ Status RocksJournal::commit(const model::Commit& commit, Durability durability) 
   return durability == Durability::durable ? sync() : Status();
 }
 
-Status RocksJournal::write() {
+// The engine is not made for exceptions. After `std::bad_alloc` in the middle of a write it hangs
+// at the next, and what it still has in its buffer it writes once more when it is closed, which
+// makes a log that it cannot read. So the process ends there, by `noexcept`: what is on the disk
+// then is what any crash leaves.
+
+Status RocksJournal::write() noexcept {
   rocksdb::WriteOptions options;
   options.sync = false;  // by `sync`, on its own thread, while the next commit is written
-  Status status;
-  try {
-    status = from_rocks(engine_.db->Write(options, &batch_), "writing");
-  } catch (const std::exception& error) {
-    // Out of memory in the middle of a write: the engine would hang at the next one.
-    status = {StatusCode::internal, std::string("writing: ") + error.what()};
-  }
+  auto status = from_rocks(engine_.db->Write(options, &batch_), "writing");
   // One huge commit does not keep its memory for ever.
   constexpr std::size_t kKeptBytes = std::size_t{1} << 20U;
   if (batch_.GetDataSize() > kKeptBytes) batch_ = rocksdb::WriteBatch();
@@ -161,14 +159,10 @@ Status RocksJournal::sync() {
   return {};
 }
 
-Status RocksJournal::sync_log() {
+Status RocksJournal::sync_log() noexcept {
   const LogGuard::Hold hold(*engine_.log_guard);
   HOLDFAST_TRY(hold.failure());
-  try {
-    return from_rocks(engine_.db->SyncWAL(), "syncing");
-  } catch (const std::exception& error) {
-    return {StatusCode::internal, std::string("syncing: ") + error.what()};
-  }
+  return from_rocks(engine_.db->SyncWAL(), "syncing");
 }
 
 Status RocksJournal::checkpoint(const std::filesystem::path& folder) {

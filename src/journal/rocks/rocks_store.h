@@ -64,8 +64,8 @@ class RocksJournal final : public Journal {
  private:
   [[nodiscard]] Status poisoned() const;
   Status poison(const Status& cause);
-  Status write();
-  Status sync_log();
+  Status write() noexcept;
+  Status sync_log() noexcept;
   void note_written(const model::Commit& commit, const End& before);
 
   OpenedEngine engine_;
