@@ -12,7 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "support/bus_test.h"
-#include "support/child_process.h"
+#include "support/child_check.h"
 #include "support/own_file_system.h"
 
 namespace holdfast::testing {
@@ -23,13 +23,7 @@ constexpr std::uint64_t kMiB = std::uint64_t{1} << 20U;
 constexpr std::uint64_t kDisk = 160 * kMiB;
 constexpr std::uint64_t kReserve = 64 * kMiB;
 constexpr auto kMinute = std::chrono::minutes(1);
-
-/// What a child says when all was as it should be, or could not be tried.
-constexpr const char* kFine = "fine";
-constexpr const char* kNotAllowed = "not allowed";
-
-#define CHILD_EXPECT(condition) \
-  if (!(condition)) return std::string(#condition) + " is false, line " + std::to_string(__LINE__)
+const std::string kMayNotMount = kNotHere + "may not mount a file system";
 
 Options small_disk_options() {
   Options options;
@@ -37,26 +31,8 @@ Options small_disk_options() {
   return options;
 }
 
-/// The main of a role: says what `check` says of a folder.
-template <std::string (*check)(const std::string& folder)>
-int say(const ChildArguments& given) {
-  const auto what = check(given.values.at(0));
-  report(given.report_fd, what.data(), what.size());
-  return 0;
-}
-
-/// Runs `role` over a folder and hands on what it says.
-void expect_fine(const char* role) {
-  const TempFolder folder;
-  auto child = ChildProcess::start(role, {folder.path().string()});
-  const auto said = child.read_all();
-  EXPECT_TRUE(child.succeeded());
-  if (said == kNotAllowed) GTEST_SKIP() << "may not mount a file system here";
-  EXPECT_EQ(said, kFine);
-}
-
 std::string refuse_below_the_reserve(const std::string& folder) {
-  if (!mount_own_file_system(folder, kDisk)) return kNotAllowed;
+  if (!mount_own_file_system(folder, kDisk)) return kMayNotMount;
   auto bus = must(Bus::open(folder + "/journal", small_disk_options()));
   Signal go_on;
   const auto s = must(bus->subscribe({.name = "s"}, [&](Delivery&) { go_on.wait(); }));
@@ -91,7 +67,7 @@ TEST(FullDisk, PublishingIsRefusedEarlySettlingGoesOnAndSoDoesPublishingWhenTher
 
 /// As fast as it can, until it is refused.
 std::string run_into_the_reserve(const std::string& folder) {
-  if (!mount_own_file_system(folder, kDisk)) return kNotAllowed;
+  if (!mount_own_file_system(folder, kDisk)) return kMayNotMount;
   const auto bus = must(Bus::open(folder + "/journal", small_disk_options()));
   must(bus->subscribe({.name = "s"}, [](Delivery&) {})).end();
   std::vector<OwnedEvent> events(1'000, {.type = "a.b", .payload = std::string(8'000, 'x')});
@@ -118,7 +94,7 @@ TEST(FullDisk, APublisherFasterThanTheUpkeepMeetsTheReserveAndNotTheEndOfTheDisk
 
 /// Somebody else takes the reserve as well.
 std::string lose_nothing(const std::string& folder) {
-  if (!mount_own_file_system(folder, kDisk)) return kNotAllowed;
+  if (!mount_own_file_system(folder, kDisk)) return kMayNotMount;
   auto options = small_disk_options();
   options.limits.disk_reserve_bytes = 0;
   auto bus = must(Bus::open(folder + "/journal", options));

@@ -34,6 +34,10 @@ bool mount_own_file_system(const fs::path& folder, std::uint64_t bytes) {
   return std::ofstream(folder / "probe").is_open() && fs::remove(folder / "probe");
 }
 
+bool make_own_file_system_read_only(const fs::path& folder) {
+  return mount("none", folder.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr) == 0;
+}
+
 void fill_file_system(const fs::path& file, std::uint64_t free) {
   std::ofstream out(file, std::ios::binary | std::ios::app);
   const std::string page(kPage, 'x');
