@@ -204,9 +204,10 @@ class Torture {
       why.empty() ? stdout : stderr,
       "holdfast_damage [OPTIONS]\n"
       "  --short               a few seconds: strides of some hundred bytes\n"
-      "  --flip N, --set N, --cut N, --zeros N, --tool N\n"
-      "                        damage every N-th byte so; try the command on every N-th damage; 0 "
-      "= never\n"
+      "  --flip N, --set N, --cut N, --zeros N\n"
+      "                        damage every N-th byte so; 0 = none\n"
+      "  --tool N, --again N   of every N-th damage, ask the command; open twice what is refused\n"
+      "  --only CLASS          files of one class, as in the table at the end\n"
       "  --seed N              where the strides begin\n"
       "  --jobs N, --group N   children at a time, and damages a child\n"
       "  --made DIR            a journal that an earlier run has kept\n"
