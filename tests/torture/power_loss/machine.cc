@@ -82,9 +82,11 @@ void PowerMachine::fail(const std::string& operation, std::uint64_t count, rocks
 }
 
 void PowerMachine::fail_read(std::uint64_t count) {
-  files_->set_read_hook([this, left = count](const std::string&, const std::string&) mutable {
-    const std::lock_guard lock(mutex_);
-    if (left == 0 || --left > 0) return rocksdb::IOStatus::OK();
+  const std::lock_guard lock(mutex_);
+  reads_left_ = count;
+  files_->set_read_hook([this](const std::string&, const std::string&) {
+    const std::lock_guard own(mutex_);
+    if (reads_left_ == 0 || --reads_left_ > 0) return rocksdb::IOStatus::OK();
     has_failed_ = true;
     return rocksdb::IOStatus::IOError("input/output error");
   });

@@ -76,6 +76,7 @@ class PowerMachine {
   std::string cut_at_;
   std::string failing_;
   std::uint64_t fail_left_ = 0;
+  std::uint64_t reads_left_ = 0;
   rocksdb::IOStatus error_;
   bool fails_for_ever_ = false;
   std::atomic<bool> has_failed_ = false;
