@@ -37,6 +37,7 @@ std::string refuse_below_the_reserve(const std::string& folder) {
   Signal go_on;
   const auto s = must(bus->subscribe({.name = "s"}, [&](Delivery&) { go_on.wait(); }));
   const auto before = must(bus->publish("a.b", "before"));
+  const auto waiting = must(bus->publish("a.b", "waits behind it"));
   fill_file_system(folder + "/filler", kReserve - kMiB);
   const auto refused = [&] {
     return fails(bus->publish("a.b", "more"), StatusCode::resource_exhausted,
@@ -47,7 +48,9 @@ std::string refuse_below_the_reserve(const std::string& folder) {
   CHILD_EXPECT(fails(bus->publish_batch(std::vector<OwnedEvent>(1, {.type = "a.b", .payload = {}})),
                      StatusCode::resource_exhausted));
   CHILD_EXPECT(bus->stats().publishes_refused > 0);
-  // What was accepted is settled all the same.
+  // What was accepted can be cancelled, and is settled all the same.
+  const auto cancelled = bus->cancel(waiting.id, "no room");
+  CHILD_EXPECT(cancelled.ok() && cancelled->outcome == CancelOutcome::prevented);
   go_on.set();
   CHILD_EXPECT(bus->wait_settled(before.id, kMinute).ok());
   bus.reset();

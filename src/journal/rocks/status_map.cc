@@ -7,6 +7,15 @@ namespace holdfast::journal {
 
 namespace {
 
+/// The engine takes a file that it cannot open for a wrong option: it tries to find out whether the
+/// file system can do what no option of ours asks for, or has the reason behind its own words.
+bool is_failed_read(const rocksdb::Status& status) {
+  const auto text = status.ToString();
+  return text.find(": IO error: ") != std::string::npos ||
+         text.find("Direct I/O is not supported") != std::string::npos ||
+         text.find("options incompatible with filesystem") != std::string::npos;
+}
+
 StatusCode code_of(const rocksdb::Status& status) {
   switch (status.code()) {
     case rocksdb::Status::kOk: return StatusCode::ok;
@@ -17,10 +26,7 @@ StatusCode code_of(const rocksdb::Status& status) {
       // A file that the engine knows of is not there: that is damage, not a disk that is busy.
       return status.IsPathNotFound() ? StatusCode::data_loss : StatusCode::unavailable;
     case rocksdb::Status::kInvalidArgument:
-      // Opening says so of a file that the system would not let it open, with the reason behind it.
-      return status.ToString().find(": IO error: ") != std::string::npos
-                 ? StatusCode::unavailable
-                 : StatusCode::invalid_argument;
+      return is_failed_read(status) ? StatusCode::unavailable : StatusCode::invalid_argument;
     case rocksdb::Status::kNotSupported: return StatusCode::unimplemented;
     case rocksdb::Status::kBusy: return StatusCode::locked;
     case rocksdb::Status::kTimedOut:
