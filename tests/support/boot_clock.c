@@ -2,10 +2,9 @@
 // Loaded in front of a test's child: its CLOCK_BOOTTIME is moved by what it asks for, as that of a
 // machine that slept, while its monotonic clock, by which threads wait, goes on as it was.
 #include <stdatomic.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <sys/syscall.h>
 
 static _Atomic long long moved;
 

@@ -11,8 +11,8 @@ namespace holdfast::testing {
 /// changes what the process may do elsewhere, it is for children.
 bool mount_own_file_system(const std::filesystem::path& folder, std::uint64_t bytes);
 
-/// Nothing can be changed in it any more. False when it does not let itself, as while a file is open
-/// to be written.
+/// Nothing can be changed in it any more. False when it does not let itself, as while a file is
+/// open to be written.
 bool make_own_file_system_read_only(const std::filesystem::path& folder);
 
 /// Makes `file` so large that no more than `free` bytes of its file system are left, or less by
