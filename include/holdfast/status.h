@@ -19,10 +19,10 @@ enum class StatusCode : std::uint8_t {
   already_exists = 3,      ///< The name is taken by something live.
   resource_exhausted = 4,  ///< A named limit was reached (intake, disk reserve, memory). Nothing
                            ///< was changed, unless the call says so; try again later.
-  deadline_exceeded = 5,  ///< The caller's deadline passed; what was asked for may still happen.
-  indeterminate = 6,      ///< May or may not have happened: reopen the journal and read.
-  stale = 7,              ///< This delivery is no longer yours; the answer changed nothing.
-  cancelled = 8,          ///< The event was cancelled first.
+  deadline_exceeded = 5,   ///< The caller's deadline passed; what was asked for may still happen.
+  indeterminate = 6,       ///< May or may not have happened: reopen the journal and read.
+  stale = 7,               ///< This delivery is no longer yours; the answer changed nothing.
+  cancelled = 8,           ///< The event was cancelled first.
   conflict = 9,        ///< It does not fit how things stand: what was read has changed, a name is
                        ///< in use, an operation is sealed or has ended; or the call would wait
                        ///< for itself. The message says which.

@@ -270,6 +270,8 @@ void Committer::refuse(Group& group, CommitNumber number, const Status& cause) {
 
 void Committer::complete(Group& group, CommitNumber number, bool caller_syncs) {
   std::vector<std::function<void()>> now;
+  std::deque<Notice> lost;
+  Status failed;
   bool sync_now = group.somebody_waits || group.events_need_sync || !group.settled.empty() ||
                   !group.operations.empty();
   {
@@ -325,8 +327,12 @@ void Committer::complete(Group& group, CommitNumber number, bool caller_syncs) {
     }
     sync_now = sync_now && !durable_already;
     limit_backlog();
+    // A sync has failed since the commit was written: `fail` has not seen these.
+    failed = failed_;
+    if (!failed.ok()) lost = take_notices();
   }
   for (auto& done : now) done();
+  tell_lost(lost, failed);
   want_sync(sync_now, caller_syncs);
 }
 
@@ -340,10 +346,7 @@ void Committer::fail(const Status& cause) {
                                                    "an earlier write or sync failed, reopen the "
                                                    "journal and compare: " +
                                                        cause.message());
-    lost.swap(notices_);
-    while (!settled_.empty() && settled_.back().commit > durable()) settled_.pop_back();
-    notice_bytes_ = 0;
-    limit_backlog();
+    lost = take_notices();
   }
   log_.error("holdfast: " + cause.to_string() + "; nothing more is written until it is reopened");
   {
@@ -351,7 +354,21 @@ void Committer::fail(const Status& cause) {
     state_.scheduler.stop(true);
     state_.tell_waiters(SettleWaiter::End::failed);
   }
-  for (auto& notice : lost) {
+  tell_lost(lost, cause);
+}
+
+/// With the mutex: after a failure nothing that is not durable becomes so.
+std::deque<Committer::Notice> Committer::take_notices() {
+  std::deque<Notice> notices;
+  notices.swap(notices_);
+  while (!settled_.empty() && settled_.back().commit > durable()) settled_.pop_back();
+  notice_bytes_ = 0;
+  limit_backlog();
+  return notices;
+}
+
+void Committer::tell_lost(std::deque<Notice>& notices, const Status& cause) {
+  for (auto& notice : notices) {
     notice.done(
         Status(StatusCode::indeterminate, "commit " + std::to_string(notice.commit.value) +
                                               " may or may not survive: " + cause.message()));

@@ -155,6 +155,8 @@ class Committer {
   void tell_settled();
   void tell_settled(const std::vector<SettledNote>& notes);
   void fail(const Status& cause);
+  std::deque<Notice> take_notices();
+  static void tell_lost(std::deque<Notice>& notices, const Status& cause);
   /// Under `mutex_`: keeps what is written and not synced within what the intake may hold.
   void limit_backlog();
 

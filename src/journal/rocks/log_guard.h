@@ -28,6 +28,9 @@ class LogGuard final : public rocksdb::EventListener {
     const LogGuard& guard_;
   };
 
+  /// Until whoever holds it now has let go.
+  void wait_for_syncs() const { const std::unique_lock lock(mutex_); }
+
   [[nodiscard]] const char* Name() const override { return "holdfast.log_guard"; }
   bool ShouldBeNotifiedOnFileIO() override { return true; }
   /// By the thread that writes, before the engine itself knows.

@@ -85,13 +85,15 @@ Status RocksJournal::poisoned() const {
 }
 
 Status RocksJournal::poison(const Status& cause) {
+  Status first;
   {
     const std::lock_guard lock(mutex_);
     if (failure_.ok()) failure_ = cause;
+    first = failure_;
   }
   // Before the caller learns the numbers of what may not be there: they are not given out again.
   keeper_.note_failed();
-  return {StatusCode::indeterminate, cause.message()};
+  return {StatusCode::indeterminate, first.message()};
 }
 
 Status RocksJournal::commit(const model::Commit& commit, Durability durability) {
@@ -109,7 +111,11 @@ Status RocksJournal::commit(const model::Commit& commit, Durability durability) 
   }
   batch_.Clear();
   encode_commit(commit, batch_);
-  if (const auto written = write(); !written.ok()) return poison(written);
+  if (const auto written = write(); !written.ok()) {
+    // If it failed because a sync has, that one is the cause.
+    engine_.log_guard->wait_for_syncs();
+    return poison(written);
+  }
   note_written(commit, before);
   return durability == Durability::durable ? sync() : Status();
 }
@@ -148,7 +154,10 @@ Status RocksJournal::sync() {
     const std::lock_guard lock(mutex_);
     if (end.number <= durable_) return {};
   }
-  if (const auto synced = sync_log(); !synced.ok()) return poison(synced);
+  {
+    const LogGuard::Hold hold(*engine_.log_guard);
+    if (const auto synced = sync_log(hold); !synced.ok()) return poison(synced);
+  }
   {
     const std::lock_guard lock(mutex_);
     durable_ = std::max(durable_, end.number);
@@ -159,8 +168,7 @@ Status RocksJournal::sync() {
   return {};
 }
 
-Status RocksJournal::sync_log() noexcept {
-  const LogGuard::Hold hold(*engine_.log_guard);
+Status RocksJournal::sync_log(const LogGuard::Hold& hold) noexcept {
   HOLDFAST_TRY(hold.failure());
   return from_rocks(engine_.db->SyncWAL(), "syncing");
 }

@@ -65,7 +65,7 @@ class RocksJournal final : public Journal {
   [[nodiscard]] Status poisoned() const;
   Status poison(const Status& cause);
   Status write() noexcept;
-  Status sync_log() noexcept;
+  Status sync_log(const LogGuard::Hold& hold) noexcept;
   void note_written(const model::Commit& commit, const End& before);
 
   OpenedEngine engine_;

@@ -4,6 +4,7 @@
 #include "runtime/committer.h"
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -43,7 +44,9 @@ class HeldJournal final : public journal::Journal {
   Status commit(const model::Commit& commit, Durability durability) override {
     if (!fail_commit.ok()) return fail_commit;
     numbers.add(commit.number);
-    return inner_->commit(commit, durability);
+    auto status = inner_->commit(commit, durability);
+    if (on_written) on_written();
+    return status;
   }
   Status sync() override {
     syncs.add(numbers.size());
@@ -57,6 +60,7 @@ class HeldJournal final : public journal::Journal {
   Signal let_go;
   Status fail_sync;
   Status fail_commit;
+  std::function<void()> on_written;  ///< Before whoever commits knows.
   std::atomic<bool> fail_find{false};
 
  private:
@@ -253,6 +257,29 @@ TEST_F(Committing, OneSyncServesAllWhoWaited) {
   ASSERT_TRUE(done.wait_for_count(201));
   EXPECT_LE(journal.syncs.size(), 3U);
   EXPECT_LE(journal.numbers.size(), 3U);
+}
+
+TEST_F(Committing, WhatIsWrittenWhileASyncFailsIsToldOfIt) {
+  journal.fail_sync = {StatusCode::unavailable, "the disk said no"};
+  committer.start();
+  publish(Durability::durable);
+  ASSERT_TRUE(journal.syncs.wait_for_count(1));
+  journal.on_written = [this] {
+    let_syncs_go();
+    EXPECT_TRUE(eventually([this] { return !committer.health().ok(); }));
+  };
+  publish(Durability::durable);
+  // Nothing else is written while a sync is under way; with this the one before is.
+  publish(Durability::os);
+  ASSERT_TRUE(done.wait_for_count(3));
+  EXPECT_EQ(journal.numbers.size(), 2U);
+  std::size_t told = 0;
+  for (const auto& result : done.all()) {
+    if (result.ok()) continue;
+    EXPECT_TRUE(fails(result, StatusCode::indeterminate, {"the disk said no"}));
+    ++told;
+  }
+  EXPECT_EQ(told, 2U);
 }
 
 TEST_F(Committing, FailedSyncIsIndeterminateForWhoWaitsAndPoisonsWhatFollows) {
