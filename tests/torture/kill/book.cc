@@ -201,7 +201,8 @@ void Book::note_suspect(const Note& note) {
   check(9, note.flag == 0 || may_die(*event),
         name(keys_[note.id()], *event) + " was innocent, and a crash made it a dead letter of " +
             std::string(name_of(note.sub)));
-  check(9, side.settled != static_cast<std::int8_t>(Settled::acked),
+  // Of a member that was acked the compensation may have been running.
+  check(9, side.settled != static_cast<std::int8_t>(Settled::acked) || event->type == Type::member,
         to_string(note.id()) + " was acked by " + std::string(name_of(note.sub)) +
             ", and is suspected");
 }
