@@ -149,7 +149,7 @@ void Book::hear(Judge& judge, const Note& note) {
 
 void Book::end_round(Judge& judge, Ending ending) {
   judge_ = &judge;
-  if (ending == Ending::killed && is_open_) {
+  if (ending == Ending::killed && is_scanned_) {
     ++figures_.kills;
     const bool is_running =
         std::any_of(running_.begin(), running_.end(), [](auto count) { return count != 0; });
@@ -158,7 +158,6 @@ void Book::end_round(Judge& judge, Ending ending) {
   untold_opens_ += is_scanned_ ? 0 : 1;
   is_scanned_ = false;
   was_closed_ = ending == Ending::returned;
-  is_open_ = false;
   open_intents_ = 0;
   running_ = {};
   last_ordered_ = {};
@@ -177,7 +176,6 @@ void Book::end_round(Judge& judge, Ending ending) {
 // --- Opening ------------------------------------------------------------------------------------
 
 void Book::note_opened(const Note& note) {
-  is_open_ = true;
   if (was_closed_) {
     check(14, note.flag != 0 && note.number == 0,
           "the bus was closed, and the next open speaks of a crash, with " +

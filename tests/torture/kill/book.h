@@ -45,7 +45,7 @@ class Book {
     std::uint64_t settled = 0;
     std::uint64_t suspects = 0;
     std::uint64_t quiet = 0;       ///< Rounds at whose end everything was compared.
-    std::uint64_t kills = 0;       ///< With the bus open.
+    std::uint64_t kills = 0;       ///< Once the work had begun.
     std::uint64_t busy_kills = 0;  ///< Of them with publishes unresolved and handlers running.
     std::array<std::uint64_t, kFeatures> features{};
     std::array<std::uint64_t, kPromises + 1> checks{};  ///< By promise.
@@ -136,7 +136,6 @@ class Book {
   std::uint64_t untold_opens_ = 0;
 
   // Of the life that goes on.
-  bool is_open_ = false;
   bool is_scanned_ = false;  // suspects and all that is there were told
   std::uint64_t open_intents_ = 0;
   std::array<std::uint32_t, kSubs> running_{};

@@ -153,7 +153,7 @@ class Life {
     for (std::uint64_t thread = 0; thread < threads; ++thread) {
       publishers.emplace_back([this, thread, threads, steps] {
         // One of several publishes without a pause, so that a kill finds it at that.
-        const bool is_steady = thread > 0 && thread + 1 == threads;
+        const bool is_steady = thread + 1 == threads;
         Publisher publisher(*bus_, teller_, is_steady ? kSteady : profile_, thread);
         if (thread == 0) publisher.publish_again(book_.unresolved_once());
         publisher.run(steps);

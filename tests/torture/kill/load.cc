@@ -14,7 +14,7 @@ using std::chrono::milliseconds;
 
 constexpr std::uint64_t kRoundShift = 40;
 constexpr std::uint64_t kThreadShift = 32;
-constexpr std::uint64_t kBacklogMax = 1'500;
+constexpr std::uint64_t kBacklogMax = 20'000;
 constexpr std::uint64_t kPoisonEvery = 25;  // rounds
 constexpr std::uint64_t kPoisonAtStep = 2;
 
@@ -155,9 +155,10 @@ void Publisher::publish_plain() {
   static constexpr std::array<Type, 12> kAny = {Type::work, Type::work,  Type::work,  Type::work,
                                                 Type::work, Type::work,  Type::held,  Type::held,
                                                 Type::slow, Type::fussy, Type::fussy, Type::loose};
-  const auto type = kAny[draw(kAny.size())];
+  const bool is_slow = draws(profile_.slow);
+  const auto type = is_slow ? Type::slow : kAny[draw(kAny.size())];
   std::uint32_t special = 0;
-  if (type == Type::slow && draws(40)) special = kIsAbandoned;
+  if (type == Type::slow && (is_slow || draws(40))) special = kIsAbandoned;
   if (type == Type::fussy) special = draws(50) ? kRejects : draws(50) ? kGivesUp : 0U;
   Made made;
   make(made, type, special);

@@ -30,6 +30,8 @@ struct Profile {
   unsigned cancels;     ///< Cancels, tokens.
   unsigned operations;  ///< Operations and composites.
   unsigned order;       ///< Ordering keys, `expect_last`, idempotency keys.
+  unsigned slow =
+      0;  ///< Of the single ones, how many are slow, so that some handler is always at it.
 };
 inline constexpr std::array<Profile, 5> kProfiles = {{
     {"mixed", 40, 20, 15, 10, 15},
@@ -38,7 +40,7 @@ inline constexpr std::array<Profile, 5> kProfiles = {{
     {"operations", 15, 5, 10, 60, 10},
     {"order", 20, 5, 5, 5, 65},
 }};
-inline constexpr Profile kSteady{"steady", 100, 0, 0, 0, 0};
+inline constexpr Profile kSteady{"steady", 100, 0, 0, 0, 0, 12};
 [[nodiscard]] const Profile* find_profile(std::string_view name);
 
 /// Gives notes; any thread.
