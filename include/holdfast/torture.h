@@ -7,6 +7,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "holdfast/result.h"
@@ -20,7 +21,7 @@
 /// about to do something, and that it was confirmed. The parent judges by them, and since each
 /// child is a fork of the parent, it knows all that earlier children have told. Now and then, and
 /// at the end, comes a *quiet* round: nobody kills the child, which works off what is left and
-/// looks whether everything is as it has to be. examples/torture.cc is one of fifty lines.
+/// looks whether everything is as it has to be. examples/torture.cc is a short one.
 namespace holdfast::torture {
 
 /// A note has at most so many bytes: such a write into a pipe is all there or absent.
@@ -38,7 +39,7 @@ struct KillOptions {
   /// children draw from `Child::seed`. How threads interleave is the machine's. 0 = a random one,
   /// which `Report` tells.
   std::uint64_t seed = 0;
-  std::uint64_t quiet_every = 50;  ///< Each so-manieth round is quiet; 0 = the last alone.
+  std::uint64_t quiet_every = 50;  ///< Every that many rounds one is quiet; 0 = the last alone.
   /// A child is killed some time after it was `ready`: after 1 to so many notes, or when
   /// `kill_after_max` is over, and up to 5 ms later than that.
   std::uint32_t notes_max = 2'000;

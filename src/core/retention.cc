@@ -122,13 +122,6 @@ bool LaneRetention::trim_first(Trimmed& trimmed, Sequence floor, base::BusTime n
   return true;
 }
 
-LaneRetention::Trimmed LaneRetention::trim(Sequence trim, Sequence floor, base::BusTime now) {
-  Trimmed trimmed{trim, 0};
-  while (trim_first(trimmed, floor, now, 0)) {
-  }
-  return trimmed;
-}
-
 model::PerLane<LaneRetention::Trimmed> trim_lanes(
     const model::PerLane<LaneRetention*>& lanes,
     const model::PerLane<LaneRetention::Sequence>& floor, base::BusTime now) {

@@ -74,8 +74,6 @@ class LaneRetention {
   /// Lets the first interval go if the rule for it says so, with `elsewhere` bytes kept in other
   /// lanes. Forgets its mark. False when it stays.
   bool trim_first(Trimmed& trimmed, Sequence floor, base::BusTime now, std::uint64_t elsewhere);
-  /// How far the lane may be trimmed if it is the only one.
-  Trimmed trim(Sequence trim, Sequence floor, base::BusTime now);
 
   /// The first sequence at or after `time`, as far as marks tell: not later than the right one.
   [[nodiscard]] Sequence at_or_before(WallTime time) const;

@@ -38,20 +38,18 @@ Result<std::unique_ptr<Bus>> Bus::open(const std::string& path, const Options& o
 const RecoveryReport& Bus::recovery() const noexcept { return impl_->engine->recovery(); }
 
 Result<Receipt> Bus::publish(const Event& event, const PublishOptions& options) {
-  return runtime::answered(
-      [&]() -> Result<Receipt> { return impl_->engine->publish(event, options); });
+  return runtime::answered([&] { return impl_->engine->publish(event, options); });
 }
 
 Result<Receipt> Bus::publish(std::string_view type, Payload payload) {
-  return runtime::answered([&]() -> Result<Receipt> {
-    return impl_->engine->publish({.type = type, .payload = payload}, {});
-  });
+  return runtime::answered(
+      [&] { return impl_->engine->publish({.type = type, .payload = payload}, {}); });
 }
 
 Status Bus::publish_async(const Event& event, std::function<void(Result<Receipt>)> done,
                           const PublishOptions& options) {
   return runtime::answered(
-      [&]() -> Status { return impl_->engine->publish_async(event, std::move(done), options); });
+      [&] { return impl_->engine->publish_async(event, std::move(done), options); });
 }
 
 std::future<Result<Receipt>> Bus::publish_future(const Event& event,
@@ -62,16 +60,14 @@ std::future<Result<Receipt>> Bus::publish_future(const Event& event,
 
 Result<BatchReceipt> Bus::publish_batch(std::span<const OwnedEvent> events,
                                         const BatchOptions& options) {
-  return runtime::answered(
-      [&]() -> Result<BatchReceipt> { return impl_->engine->publish_batch(events, options); });
+  return runtime::answered([&] { return impl_->engine->publish_batch(events, options); });
 }
 
 Status Bus::publish_batch_async(std::span<const OwnedEvent> events,
                                 std::function<void(Result<BatchReceipt>)> done,
                                 const BatchOptions& options) {
-  return runtime::answered([&]() -> Status {
-    return impl_->engine->publish_batch_async(events, std::move(done), options);
-  });
+  return runtime::answered(
+      [&] { return impl_->engine->publish_batch_async(events, std::move(done), options); });
 }
 
 std::future<Result<BatchReceipt>> Bus::publish_batch_future(std::span<const OwnedEvent> events,
@@ -82,47 +78,40 @@ std::future<Result<BatchReceipt>> Bus::publish_batch_future(std::span<const Owne
 
 CommitNumber Bus::durable_commit() const noexcept { return impl_->engine->durable_commit(); }
 Status Bus::wait_durable(CommitNumber commit) {
-  return runtime::answered([&]() -> Status { return impl_->engine->wait_durable(commit); });
+  return runtime::answered([&] { return impl_->engine->wait_durable(commit); });
 }
 
 Result<CancellationToken> Bus::make_token(const TokenOptions& options) {
-  return runtime::answered(
-      [&]() -> Result<CancellationToken> { return impl_->engine->make_token(options); });
+  return runtime::answered([&] { return impl_->engine->make_token(options); });
 }
 
 Result<CancellationToken> Bus::token(TokenId id) const {
-  return runtime::answered([&]() -> Result<CancellationToken> { return impl_->engine->token(id); });
+  return runtime::answered([&] { return impl_->engine->token(id); });
 }
 
 Result<CancellableReceipt> Bus::publish_cancellable(const Event& event,
                                                     const PublishOptions& options) {
-  return runtime::answered([&]() -> Result<CancellableReceipt> {
-    return impl_->engine->publish_cancellable(event, options);
-  });
+  return runtime::answered([&] { return impl_->engine->publish_cancellable(event, options); });
 }
 
 Result<CancelReceipt> Bus::cancel(TokenId token, std::string_view reason) {
-  return runtime::answered(
-      [&]() -> Result<CancelReceipt> { return impl_->engine->cancel(token, std::string(reason)); });
+  return runtime::answered([&] { return impl_->engine->cancel(token, std::string(reason)); });
 }
 
 Result<CancelReceipt> Bus::cancel(EventId id, std::string_view reason) {
-  return runtime::answered(
-      [&]() -> Result<CancelReceipt> { return impl_->engine->cancel(id, std::string(reason)); });
+  return runtime::answered([&] { return impl_->engine->cancel(id, std::string(reason)); });
 }
 
 Status Bus::cancel_async(TokenId token, std::string_view reason,
                          std::function<void(Result<CancelReceipt>)> done) {
-  return runtime::answered([&]() -> Status {
-    return impl_->engine->cancel_async(token, std::string(reason), std::move(done));
-  });
+  return runtime::answered(
+      [&] { return impl_->engine->cancel_async(token, std::string(reason), std::move(done)); });
 }
 
 Status Bus::cancel_async(EventId id, std::string_view reason,
                          std::function<void(Result<CancelReceipt>)> done) {
-  return runtime::answered([&]() -> Status {
-    return impl_->engine->cancel_async(id, std::string(reason), std::move(done));
-  });
+  return runtime::answered(
+      [&] { return impl_->engine->cancel_async(id, std::string(reason), std::move(done)); });
 }
 
 std::future<Result<CancelReceipt>> Bus::cancel_future(TokenId token, std::string_view reason) {
@@ -164,41 +153,36 @@ Result<Subscription> Bus::subscribe(std::string_view type, Handler handler) {
 }
 
 Status Bus::remove_subscription(std::string_view name) {
-  return runtime::answered([&]() -> Status { return impl_->engine->remove_subscription(name); });
+  return runtime::answered([&] { return impl_->engine->remove_subscription(name); });
 }
 
 Status Bus::pause(std::string_view subscription) {
-  return runtime::answered(
-      [&]() -> Status { return impl_->engine->set_paused(subscription, true); });
+  return runtime::answered([&] { return impl_->engine->set_paused(subscription, true); });
 }
 
 Status Bus::resume(std::string_view subscription) {
-  return runtime::answered(
-      [&]() -> Status { return impl_->engine->set_paused(subscription, false); });
+  return runtime::answered([&] { return impl_->engine->set_paused(subscription, false); });
 }
 
 Status Bus::pause(TypePattern types) {
-  return runtime::answered([&]() -> Status { return impl_->engine->pause_types(types.pattern); });
+  return runtime::answered([&] { return impl_->engine->pause_types(types.pattern); });
 }
 
 Status Bus::resume(TypePattern types) {
-  return runtime::answered([&]() -> Status { return impl_->engine->resume_types(types.pattern); });
+  return runtime::answered([&] { return impl_->engine->resume_types(types.pattern); });
 }
 
 Status Bus::wait_settled(EventId id, std::chrono::nanoseconds timeout) {
-  return runtime::answered([&]() -> Status {
-    return impl_->engine->wait_settled(id, runtime::deadline_after(timeout));
-  });
+  return runtime::answered(
+      [&] { return impl_->engine->wait_settled(id, runtime::deadline_after(timeout)); });
 }
 
 Result<Operation> Bus::begin_operation(const OperationOptions& options) {
-  return runtime::answered(
-      [&]() -> Result<Operation> { return impl_->engine->begin_operation(options); });
+  return runtime::answered([&] { return impl_->engine->begin_operation(options); });
 }
 
 Result<Operation> Bus::find_operation(OperationId id) const {
-  return runtime::answered(
-      [&]() -> Result<Operation> { return impl_->engine->find_operation(id); });
+  return runtime::answered([&] { return impl_->engine->find_operation(id); });
 }
 
 Result<OperationInfo> Bus::operation(OperationId id) const {
@@ -216,9 +200,8 @@ std::vector<OperationInfo> Bus::operations() const {
 }
 
 Status Bus::wait_settled(OperationId id, std::chrono::nanoseconds timeout) {
-  return runtime::answered([&]() -> Status {
-    return impl_->engine->wait_settled(id, runtime::deadline_after(timeout));
-  });
+  return runtime::answered(
+      [&] { return impl_->engine->wait_settled(id, runtime::deadline_after(timeout)); });
 }
 
 Status Bus::wait_settled(const BatchReceipt& batch, std::chrono::nanoseconds timeout) {
@@ -233,8 +216,7 @@ Status Bus::wait_settled(const BatchReceipt& batch, std::chrono::nanoseconds tim
 }
 
 Result<std::optional<StoredEvent>> Bus::get(EventId id) const {
-  return runtime::answered(
-      [&]() -> Result<std::optional<StoredEvent>> { return impl_->engine->get(id); });
+  return runtime::answered([&] { return impl_->engine->get(id); });
 }
 
 Status Bus::scan(const ScanFilter& filter, const ScanVisitor& visitor) const {
@@ -263,8 +245,7 @@ Result<std::vector<DeadLetter>> Bus::dead_letters(const DeadLetterFilter& filter
 }
 
 Result<std::uint64_t> Bus::redrive(const DeadLetterFilter& filter) {
-  return runtime::answered(
-      [&]() -> Result<std::uint64_t> { return impl_->engine->redrive(filter); });
+  return runtime::answered([&] { return impl_->engine->redrive(filter); });
 }
 
 Result<std::optional<std::string>> Bus::state(std::string_view name, std::string_view key) const {
@@ -287,28 +268,24 @@ Status Bus::scan_state(
 
 Result<ReplayReceipt> Bus::replay(const ReplayOptions& options,
                                   const ReplayHandler& handler) const {
-  return runtime::answered(
-      [&]() -> Result<ReplayReceipt> { return impl_->engine->replay(options, handler); });
+  return runtime::answered([&] { return impl_->engine->replay(options, handler); });
 }
 
 Result<ReplayReceipt> Bus::replay(const ReplayOptions& options, Bus& into) const {
-  return runtime::answered([&]() -> Result<ReplayReceipt> {
-    return impl_->engine->replay(options, *into.impl_->engine);
-  });
+  return runtime::answered([&] { return impl_->engine->replay(options, *into.impl_->engine); });
 }
 
 Result<RewindReceipt> Bus::rewind(std::string_view subscription, const Start& position) {
-  return runtime::answered(
-      [&]() -> Result<RewindReceipt> { return impl_->engine->rewind(subscription, position); });
+  return runtime::answered([&] { return impl_->engine->rewind(subscription, position); });
 }
 
 Stats Bus::stats() const { return impl_->engine->stats(); }
 
 Status Bus::drain(std::chrono::nanoseconds timeout) {
-  return runtime::answered([&]() -> Status { return impl_->engine->drain(timeout); });
+  return runtime::answered([&] { return impl_->engine->drain(timeout); });
 }
 Status Bus::close() {
-  return runtime::answered([&]() -> Status { return impl_->engine->close(); });
+  return runtime::answered([&] { return impl_->engine->close(); });
 }
 
 }  // namespace holdfast

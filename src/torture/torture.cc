@@ -31,10 +31,7 @@ constexpr int kPipeBytes = 1 << 20;
 constexpr std::chrono::microseconds kOpenKillAfterMax{60'000};
 constexpr std::chrono::microseconds kLaterMax{5'000};
 
-struct Head {
-  std::uint32_t bytes = 0;
-  char kind = kNote;
-};
+// The bytes of what follows, and its kind.
 constexpr std::size_t kHeadBytes = sizeof(std::uint32_t) + 1;
 static_assert(kHeadBytes + kNoteBytesMax <= PIPE_BUF);
 

@@ -7,7 +7,6 @@
 //
 // HOLDFAST_FAULT_STRIDE=1 is the long form: each operation; by default every fifth.
 #include <algorithm>
-#include <cstdlib>
 #include <iostream>
 #include <string>
 #include <tuple>
@@ -16,14 +15,14 @@
 #include <gtest/gtest.h>
 
 #include "support/bus_test.h"
+#include "support/environment.h"
 #include "torture/power_loss/load.h"
 
 namespace holdfast::testing {
 namespace {
 
 std::uint64_t stride() {
-  const char* text = std::getenv("HOLDFAST_FAULT_STRIDE");
-  return text == nullptr ? 5 : std::max<std::uint64_t>(std::strtoull(text, nullptr, 10), 1);
+  return std::max<std::uint64_t>(from_environment("HOLDFAST_FAULT_STRIDE", 5), 1);
 }
 
 Options short_run_options() {

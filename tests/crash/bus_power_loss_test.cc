@@ -2,27 +2,22 @@
 // Goal: whenever power is lost under a bus at work, what it promised holds.
 // Method: the short form of tests/torture/power_loss; HOLDFAST_POWER_LOSS_ROUNDS and
 // HOLDFAST_POWER_LOSS_SEED change it, and its program is for long runs.
-#include <cstdlib>
 #include <iostream>
 #include <random>
 #include <string>
 
 #include <gtest/gtest.h>
 
+#include "support/environment.h"
 #include "torture/power_loss/run.h"
 
 namespace holdfast::testing {
 namespace {
 
-std::uint64_t number_from_environment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
-
 TEST(BusPowerLoss, WhatWasPromisedHoldsWheneverPowerIsLost) {
   PowerLossOptions options;
-  options.rounds = number_from_environment("HOLDFAST_POWER_LOSS_ROUNDS", 60);
-  options.seed = number_from_environment("HOLDFAST_POWER_LOSS_SEED", std::random_device{}());
+  options.rounds = from_environment("HOLDFAST_POWER_LOSS_ROUNDS", 60);
+  options.seed = from_environment("HOLDFAST_POWER_LOSS_SEED", std::random_device{}());
   std::cout << "HOLDFAST_POWER_LOSS_SEED=" << options.seed
             << " HOLDFAST_POWER_LOSS_ROUNDS=" << options.rounds << std::endl;
   const auto result =

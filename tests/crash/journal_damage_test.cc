@@ -59,6 +59,15 @@ class JournalDamage : public ::testing::Test {
     ASSERT_TRUE(eventually([this] { return watermark() == writer_->durable(); }));
     crash();
   }
+  /// Likewise, with a watermark that knows the first `known` commits, and not the `behind` after.
+  void crash_with_an_old_watermark(int known, int behind) {
+    append(known, Durability::durable);
+    crash_with_watermark();
+    const auto old = read_bytes(image_ + "/watermark");
+    append(behind, Durability::durable);
+    crash();
+    write_bytes(image_ + "/watermark", old);
+  }
 
   Result<std::unique_ptr<Journal>> reopen(const RocksOptions& how) {
     return open_rocks_journal(image_, how);
@@ -201,12 +210,7 @@ TEST_F(JournalDamage, AFlippedBitInDurableDataIsDataLoss) {
 
 TEST_F(JournalDamage, AFlippedBitBeforeWhatALaterCommitCallsDurableIsDataLoss) {
   // The watermark is old here: only the commits behind the damage know.
-  append(2, Durability::durable);
-  crash_with_watermark();
-  const auto old = read_bytes(image_ + "/watermark");
-  append(8, Durability::durable);
-  crash();
-  write_bytes(image_ + "/watermark", old);
+  crash_with_an_old_watermark(2, 8);
   const auto log = newest_log(image_);
   flip_bit(log, std::filesystem::file_size(log) / 2);
   expect_data_loss({"offset"});
@@ -214,12 +218,7 @@ TEST_F(JournalDamage, AFlippedBitBeforeWhatALaterCommitCallsDurableIsDataLoss) {
 
 TEST_F(JournalDamage, ALengthThatPointsBehindTheEndIsNoTornEndWhenWhatFollowsWasDurable) {
   // To the engine it looks as if the writer had died there. Only the commits behind it know.
-  append(2, Durability::durable);
-  crash_with_watermark();
-  const auto old = read_bytes(image_ + "/watermark");
-  append(8, Durability::durable);
-  crash();
-  write_bytes(image_ + "/watermark", old);
+  crash_with_an_old_watermark(2, 8);
   const auto log = newest_log(image_);
   std::vector<std::uint64_t> begins;
   const LogVisitor visitor{

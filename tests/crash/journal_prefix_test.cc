@@ -7,7 +7,6 @@
 //
 // HOLDFAST_PREFIX_STEP=1 is the long form: each byte.
 #include <algorithm>
-#include <cstdlib>
 #include <iostream>
 #include <iterator>
 #include <map>
@@ -26,6 +25,7 @@
 #include "journal/rocks/watermark.h"
 #include "model/state_codec.h"
 #include "support/bus_test.h"
+#include "support/environment.h"
 #include "torture/power_loss/load.h"
 
 namespace holdfast::testing {
@@ -179,8 +179,7 @@ class JournalPrefix : public ::testing::Test {
 };
 
 std::size_t step() {
-  const char* text = std::getenv("HOLDFAST_PREFIX_STEP");
-  return text == nullptr ? 997 : std::max<std::size_t>(std::strtoull(text, nullptr, 10), 1);
+  return std::max<std::size_t>(from_environment("HOLDFAST_PREFIX_STEP", 997), 1);
 }
 
 TEST_F(JournalPrefix, OfTheLogHasExactlyTheCommitsThatAreWholeInIt) {

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <iostream>
 #include <map>
 #include <mutex>
@@ -17,14 +16,10 @@
 #include <gtest/gtest.h>
 
 #include "support/core_world.h"
+#include "support/environment.h"
 
 namespace holdfast::testing {
 namespace {
-
-std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);  // NOLINT(concurrency-mt-unsafe)
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
 
 Profile profile_of(std::uint64_t seed) {
   Profile profile;

@@ -17,9 +17,6 @@ using Kind = Note::Kind;
 constexpr std::array<std::uint32_t, kSubs> kConcurrency = {3, 1, 20, 2, 4, 2, 3,
                                                            2, 2, 1,  1, 1, 1, 1};
 
-constexpr std::uint64_t kRoundShift = 40;
-std::uint64_t round_of(std::uint64_t key) { return (key & ~kFollowBit) >> kRoundShift; }
-
 constexpr std::size_t kSubscriptionPaused = 0;
 constexpr std::size_t kTypePaused = 1;
 

@@ -12,8 +12,6 @@ namespace {
 using Kind = Note::Kind;
 using std::chrono::milliseconds;
 
-constexpr std::uint64_t kRoundShift = 40;
-constexpr std::uint64_t kThreadShift = 32;
 constexpr std::uint64_t kBacklogMax = 20'000;
 constexpr std::uint64_t kPoisonEvery = 25;  // rounds
 constexpr std::uint64_t kPoisonAtStep = 2;
@@ -38,7 +36,7 @@ Publisher::Publisher(Bus& bus, const Teller& teller, const Profile& profile, std
       profile_(profile),
       thread_(thread),
       random_(teller.child().seed() * 1'000'003 + thread),
-      next_key_((teller.child().round() << kRoundShift) | (thread << kThreadShift)) {}
+      next_key_(first_key(teller.child().round(), thread)) {}
 
 // --- Making and telling -------------------------------------------------------------------------
 

@@ -90,6 +90,7 @@ class Handlers {
 
   void tell_delivered(Sub sub, const EventView& event, std::uint32_t attempt,
                       const std::optional<Body>& body) const;
+  [[nodiscard]] std::function<void(EventId, Settled)> telling(Sub sub) const;
   void tell_answered(Sub sub, EventId id, Outcome::Kind kind) const;
   /// Counts in the tx what has to happen once.
   void count(Tx tx, char what, std::uint64_t key) const;

@@ -75,6 +75,14 @@ void Handlers::tell_answered(Sub sub, EventId id, Outcome::Kind kind) const {
   teller_.tell(note);
 }
 
+std::function<void(EventId, Settled)> Handlers::telling(Sub sub) const {
+  return [this, sub](EventId id, Settled how) {
+    Note note{.kind = Kind::settled, .sub = sub, .what = static_cast<std::uint8_t>(how)};
+    note.set_id(id);
+    teller_.tell(note);
+  };
+}
+
 void Handlers::count(Tx tx, char what, std::uint64_t key) const {
   auto state = tx.state();
   const auto name = what + ("/" + std::to_string(key));
@@ -97,11 +105,7 @@ void Handlers::add(Sub sub, std::vector<std::string> types, SubscribeOptions opt
                    Handle handle) {
   options.name = name_of(sub);
   options.types = std::move(types);
-  options.on_settled = [this, sub](EventId id, Settled how) {
-    Note note{.kind = Kind::settled, .sub = sub, .what = static_cast<std::uint8_t>(how)};
-    note.set_id(id);
-    teller_.tell(note);
-  };
+  options.on_settled = telling(sub);
   auto subscription = bus_.subscribe(
       std::move(options), [this, sub, handle = std::move(handle)](Delivery& delivery) {
         const auto id = delivery.event().id;
@@ -195,11 +199,7 @@ void Handlers::add_batched() {
                            .batch_size = 20,
                            .batch_linger = milliseconds(2),
                            .retry = for_ever()};
-  options.on_settled = [this](EventId id, Settled how) {
-    Note note{.kind = Kind::settled, .sub = Sub::batched, .what = static_cast<std::uint8_t>(how)};
-    note.set_id(id);
-    teller_.tell(note);
-  };
+  options.on_settled = telling(Sub::batched);
   auto subscription = bus_.subscribe_batch(std::move(options), [this](BatchDelivery& batch) {
     std::vector<std::pair<EventId, Outcome::Kind>> answers;
     auto tx = batch.tx();

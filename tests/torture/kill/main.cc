@@ -39,22 +39,33 @@ std::vector<std::string> never_happened(const Book::Figures& figures) {
   return missing;
 }
 
+/// One of the figures, in the table and in JSON.
+struct Row {
+  const char* label;
+  const char* name;
+  std::uint64_t value;
+};
+
+std::vector<Row> rows_of(const Report& report, const Book::Figures& figures) {
+  return {{"rounds", "rounds", report.rounds},
+          {"kills", "kills", report.kills},
+          {"  while the bus was opened", "kills_before_ready", report.kills_before_ready},
+          {"  publishing and handling", "kills_while_busy", figures.busy_kills},
+          {"killed itself", "killed_itself", report.killed_itself},
+          {"came to an end", "returned", report.returned},
+          {"  everything compared", "compared_to_the_end", figures.quiet},
+          {"publishes asked for", "intents", figures.intents},
+          {"  confirmed", "receipts", figures.receipts},
+          {"events found in the journal", "events", figures.found},
+          {"deliveries", "deliveries", figures.deliveries},
+          {"  told settled", "settled", figures.settled},
+          {"suspects", "suspects", figures.suspects},
+          {"violations", "violations", report.violations}};
+}
+
 Json to_json(const Report& report, const Book::Figures& figures) {
-  Json json = {{"seed", report.seed},
-               {"rounds", report.rounds},
-               {"kills", report.kills},
-               {"kills_before_ready", report.kills_before_ready},
-               {"kills_while_busy", figures.busy_kills},
-               {"killed_itself", report.killed_itself},
-               {"returned", report.returned},
-               {"compared_to_the_end", figures.quiet},
-               {"intents", figures.intents},
-               {"receipts", figures.receipts},
-               {"events", figures.found},
-               {"deliveries", figures.deliveries},
-               {"settled", figures.settled},
-               {"suspects", figures.suspects},
-               {"violations", report.violations}};
+  Json json = {{"seed", report.seed}};
+  for (const auto& row : rows_of(report, figures)) json[row.name] = row.value;
   for (std::size_t i = 1; i <= kPromises; ++i) {
     json["checks"]["4." + std::to_string(i)] = figures.checks[i];
   }
@@ -65,22 +76,9 @@ Json to_json(const Report& report, const Book::Figures& figures) {
 }
 
 void print_table(const Report& report, const Book::Figures& figures) {
-  const auto line = [](const char* what, std::uint64_t value) {
-    std::printf("%-32s %12llu\n", what, static_cast<unsigned long long>(value));
-  };
-  line("rounds", report.rounds);
-  line("kills", report.kills);
-  line("  while the bus was opened", report.kills_before_ready);
-  line("  publishing and handling", figures.busy_kills);
-  line("killed itself", report.killed_itself);
-  line("came to an end", report.returned);
-  line("  everything compared", figures.quiet);
-  line("publishes asked for", figures.intents);
-  line("  confirmed", figures.receipts);
-  line("events found in the journal", figures.found);
-  line("deliveries", figures.deliveries);
-  line("  told settled", figures.settled);
-  line("suspects", figures.suspects);
+  for (const auto& row : rows_of(report, figures)) {
+    std::printf("%-32s %12llu\n", row.label, static_cast<unsigned long long>(row.value));
+  }
   std::printf("checks by promise:");
   for (std::size_t i = 1; i <= kPromises; ++i) {
     std::printf(" 4.%zu %llu", i, static_cast<unsigned long long>(figures.checks[i]));
@@ -91,7 +89,6 @@ void print_table(const Report& report, const Book::Figures& figures) {
                 static_cast<unsigned long long>(figures.features[i]));
   }
   std::printf("\n");
-  line("violations", report.violations);
 }
 
 int run(Wanted& wanted) {
@@ -139,9 +136,8 @@ int run(Wanted& wanted) {
     const auto missing = never_happened(figures);
     for (const auto& feature : missing) std::cerr << "never happened: " << feature << std::endl;
     if (!missing.empty()) return 1;
-    const auto kills = figures.kills;
-    if (figures.busy_kills * 10 < kills * 9) {
-      std::cerr << "only " << figures.busy_kills << " of " << kills
+    if (figures.busy_kills * 10 < figures.kills * 9) {
+      std::cerr << "only " << figures.busy_kills << " of " << figures.kills
                 << " kills came while it was publishing and handling" << std::endl;
       return 1;
     }
@@ -166,7 +162,7 @@ int run_main(int argc, char** argv) {
       });
   app.add_option("--folder", wanted.options.folder, "empty or new; by default a temporary one");
   app.add_option("--quiet-every", wanted.options.quiet_every,
-                 "each so-manieth round works everything off and compares it");
+                 "every that many rounds one works everything off and compares it");
   app.add_option("--fail-point", wanted.fail_point, "NAME:COUNT, where children kill themselves");
   app.add_flag("--short", wanted.is_short, "do not ask for each feature to have been used");
   CLI11_PARSE(app, argc, argv);

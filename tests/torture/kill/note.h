@@ -183,6 +183,15 @@ struct Body {
   std::uint8_t unused[7] = {};
 };
 inline constexpr std::uint64_t kFollowBit = std::uint64_t{1} << 63U;
+inline constexpr std::uint64_t kRoundShift = 40;
+inline constexpr std::uint64_t kThreadShift = 32;
+/// The key before the first that a thread gives in a round.
+[[nodiscard]] inline std::uint64_t first_key(std::uint64_t round, std::uint64_t thread) {
+  return round << kRoundShift | thread << kThreadShift;
+}
+[[nodiscard]] inline std::uint64_t round_of(std::uint64_t key) {
+  return (key & ~kFollowBit) >> kRoundShift;
+}
 inline constexpr std::uint64_t kFollowEvery = 8;
 
 [[nodiscard]] inline char pattern_at(std::uint64_t key, std::size_t at) {

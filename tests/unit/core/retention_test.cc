@@ -43,6 +43,15 @@ std::vector<model::RetentionMark> note(LaneRetention& lane, model::Sequence from
   return stored;
 }
 
+/// How far a lane may be trimmed that is the only one.
+LaneRetention::Trimmed trim_alone(LaneRetention& lane, model::Sequence trim, model::Sequence floor,
+                                  base::BusTime now) {
+  LaneRetention::Trimmed trimmed{trim, 0};
+  while (lane.trim_first(trimmed, floor, now, 0)) {
+  }
+  return trimmed;
+}
+
 TEST(Retention, TheFirstEventIsAlwaysMarked) {
   LaneRetention lane(kLane, rules({hours(24), 256 * kMega}));
   const auto marks = lane.note(1, 10, at(5), true);
@@ -70,7 +79,7 @@ TEST(Retention, GoesByBytes) {
   LaneRetention lane(kLane, rules({hours(24), 4 * kMega}));
   note(lane, 1, 40, kMega / 4);
   // 10 MiB noted; all but the newest 4 MiB may go, in whole intervals of 1 MiB.
-  EXPECT_EQ(lane.trim(1, 41, 41 * kSecond).trim, 25U);
+  EXPECT_EQ(trim_alone(lane, 1, 41, 41 * kSecond).trim, 25U);
 }
 
 /// A lane of each priority with 1 MiB in four seconds: 10 of them in low, 4 in high.
@@ -108,33 +117,33 @@ TEST_F(RetentionOfLanes, WhatSomebodyIsOwedHoldsUpItsOwnLaneAlone) {
 TEST(Retention, GoesByAge) {
   LaneRetention lane(kLane, rules({seconds(10), 256 * kMega}));
   note(lane, 1, 40, 10);
-  const auto trimmed = lane.trim(1, 41, 40 * kSecond);
+  const auto trimmed = trim_alone(lane, 1, 41, 40 * kSecond);
   // An interval goes when the one behind it is older than 10 s as well, so that no young event
   // does.
   EXPECT_EQ(trimmed.trim, 29U);
-  EXPECT_EQ(lane.trim(trimmed.trim, 41, 40 * kSecond).trim, 29U) << "and not twice";
+  EXPECT_EQ(trim_alone(lane, trimmed.trim, 41, 40 * kSecond).trim, 29U) << "and not twice";
 }
 
 TEST(Retention, ZeroMeansAtOnceButTheNewestIntervalStays) {
   for (const auto& zero : {Retention{seconds(0), 256 * kMega}, Retention{hours(24), 0}}) {
     LaneRetention lane(kLane, rules(zero));
     note(lane, 1, 40, kMega);
-    EXPECT_EQ(lane.trim(1, 41, 41 * kSecond).trim, 40U);
+    EXPECT_EQ(trim_alone(lane, 1, 41, 41 * kSecond).trim, 40U);
   }
 }
 
 TEST(Retention, NothingThatIsOwedGoes) {
   LaneRetention lane(kLane, rules({seconds(0), 0}, {seconds(0), 0}));
   note(lane, 1, 40, kMega);
-  EXPECT_EQ(lane.trim(1, 1, 1'000 * kSecond).trim, 1U);
-  EXPECT_EQ(lane.trim(1, 7, 1'000 * kSecond).trim, 7U) << "7 itself is owed";
-  EXPECT_EQ(lane.trim(7, 41, 1'000 * kSecond).trim, 40U);
+  EXPECT_EQ(trim_alone(lane, 1, 1, 1'000 * kSecond).trim, 1U);
+  EXPECT_EQ(trim_alone(lane, 1, 7, 1'000 * kSecond).trim, 7U) << "7 itself is owed";
+  EXPECT_EQ(trim_alone(lane, 7, 41, 1'000 * kSecond).trim, 40U);
 }
 
 TEST(Retention, TheTrimPointNeverGoesBack) {
   LaneRetention lane(kLane, rules({seconds(0), 0}));
   note(lane, 1, 10, kMega);
-  EXPECT_EQ(lane.trim(20, 5, 100 * kSecond).trim, 20U);
+  EXPECT_EQ(trim_alone(lane, 20, 5, 100 * kSecond).trim, 20U);
 }
 
 TEST(Retention, UnclaimedEventsStayByTheirOwnRule) {
@@ -143,10 +152,10 @@ TEST(Retention, UnclaimedEventsStayByTheirOwnRule) {
   note(lane, 11, 1, kMega, false);
   note(lane, 12, 10, kMega);
   EXPECT_EQ(lane.unclaimed(), 1U);
-  auto trimmed = lane.trim(1, 22, 30 * kSecond);
+  auto trimmed = trim_alone(lane, 1, 22, 30 * kSecond);
   EXPECT_EQ(trimmed.trim, 11U) << "stops before the interval of the unclaimed one";
   EXPECT_EQ(trimmed.unclaimed, 0U);
-  trimmed = lane.trim(11, 22, 200 * kSecond);
+  trimmed = trim_alone(lane, 11, 22, 200 * kSecond);
   EXPECT_EQ(trimmed.trim, 21U);
   EXPECT_EQ(trimmed.unclaimed, 1U) << "and is told as expired";
   EXPECT_EQ(lane.unclaimed(), 0U);
@@ -155,14 +164,14 @@ TEST(Retention, UnclaimedEventsStayByTheirOwnRule) {
 TEST(Retention, AnEventThatIsClaimedLaterFollowsTheRuleOfSettledOnes) {
   LaneRetention lane(kLane, rules({seconds(0), 0}, {hours(24), 256 * kMega}));
   note(lane, 1, 4, kMega, false);
-  EXPECT_EQ(lane.trim(1, 5, 100 * kSecond).trim, 1U);
+  EXPECT_EQ(trim_alone(lane, 1, 5, 100 * kSecond).trim, 1U);
   const auto mark = lane.claim(2);
   ASSERT_TRUE(mark.has_value());
   EXPECT_EQ(mark->sequence, 2U);
   EXPECT_EQ(mark->unclaimed, 0U);
   ASSERT_TRUE(lane.claim(1).has_value());
   EXPECT_EQ(lane.unclaimed(), 2U);
-  EXPECT_EQ(lane.trim(1, 5, 100 * kSecond).trim, 3U);
+  EXPECT_EQ(trim_alone(lane, 1, 5, 100 * kSecond).trim, 3U);
   EXPECT_FALSE(lane.claim(1).has_value()) << "below every mark";
 }
 
@@ -193,8 +202,8 @@ TEST(Retention, StoredMarksAndARecountGiveTheSameState) {
   }
   EXPECT_EQ(after.unclaimed(), before.unclaimed());
   for (std::int64_t now = 10; now < 60; ++now) {
-    const auto a = before.trim(1, 51, now * kSecond);
-    const auto b = after.trim(1, 51, now * kSecond);
+    const auto a = trim_alone(before, 1, 51, now * kSecond);
+    const auto b = trim_alone(after, 1, 51, now * kSecond);
     ASSERT_EQ(a.trim, b.trim) << now;
     ASSERT_EQ(a.unclaimed, b.unclaimed) << now;
   }
@@ -275,7 +284,7 @@ TEST(Retention, ForEverIsForEver) {
     lane.restore({.lane = kLane, .sequence = 1, .unclaimed = unclaimed});
     lane.restore({.lane = kLane, .sequence = 500, .bytes_before = kAll - 2});
     (void)lane.note(500, 1, at(0), true);
-    EXPECT_EQ(lane.trim(1, 501, std::numeric_limits<std::int64_t>::max()).trim, 1U);
+    EXPECT_EQ(trim_alone(lane, 1, 501, std::numeric_limits<std::int64_t>::max()).trim, 1U);
   }
 }
 
@@ -293,7 +302,7 @@ TEST(Retention, WhatIsKeptForEverIsMarkedForTheRuleThatMayComeLater) {
   for (auto i = from; i <= 1'024; ++i) {
     after.note_again(i, kMega, static_cast<std::int64_t>(i) * kSecond, true);
   }
-  const auto trim = after.trim(1, 1'025, 1'024 * kSecond).trim;
+  const auto trim = trim_alone(after, 1, 1'025, 1'024 * kSecond).trim;
   EXPECT_GE(trim, 1'024U - 256U - 64U);
   EXPECT_LE(trim, 1'024U - 256U + 64U);
 }
@@ -306,8 +315,8 @@ TEST(Retention, TheWallClockTrimsNothingHoweverItIsSet) {
     wall = i % 2 == 0 ? -kCentury : kCentury;
     (void)lane.note(i, kMega, {wall, static_cast<std::int64_t>(i) * kSecond}, true);
   }
-  EXPECT_EQ(lane.trim(1, 11, 11 * kSecond).trim, 1U);
-  EXPECT_GT(lane.trim(1, 11, 16 * kSecond).trim, 1U) << "its age does";
+  EXPECT_EQ(trim_alone(lane, 1, 11, 11 * kSecond).trim, 1U);
+  EXPECT_GT(trim_alone(lane, 1, 11, 16 * kSecond).trim, 1U) << "its age does";
 }
 
 TEST(Retention, WhoClaimsWhatAForgottenOneMayHaveClaimedIsNotTakenForTheFirst) {
@@ -318,7 +327,7 @@ TEST(Retention, WhoClaimsWhatAForgottenOneMayHaveClaimedIsNotTakenForTheFirst) {
   EXPECT_TRUE(lane.forget_claims().empty()) << "it is stored once";
   for (model::Sequence i = 1; i <= 4; ++i) EXPECT_FALSE(lane.claim(i).has_value());
   note(lane, 6, 20, kMega / 8, true);
-  EXPECT_EQ(lane.trim(1, 26, 30 * kSecond).trim, 1U);
+  EXPECT_EQ(trim_alone(lane, 1, 26, 30 * kSecond).trim, 1U);
   EXPECT_EQ(lane.unclaimed(), 1U);
 }
 

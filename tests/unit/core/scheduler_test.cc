@@ -44,6 +44,12 @@ class SchedulerTest : public ::testing::Test {
     scheduler_.offer(publish(priority, count, type));
   }
 
+  /// What it is owed is on the disk alone then.
+  void reattach(SubscriptionState& subscription) {
+    detach(ledger_, subscription);
+    attach(ledger_, scheduler_, subscription, {.concurrency = 2}, now_);
+  }
+
   void answer(const Lease& lease, Answer::Kind kind) {
     scheduler_.finish(lease);
     CommitPlan plan(ledger_, {1, {++number_}, {0}}, now_, [] { return 0.5; });
@@ -174,8 +180,7 @@ TEST_F(SchedulerTest, ALaneThatCannotBeReadStandsStillSaysWhyAndHoldsUpNothingEl
   auto& subscription = subscribe(2);
   publish_and_offer(Priority::high);
   publish_and_offer(Priority::normal);
-  detach(ledger_, subscription);
-  attach(ledger_, scheduler_, subscription, {.concurrency = 2}, now_);
+  reattach(subscription);
   const auto high = scheduler_.next_refill(Priority::low);
   const auto normal = scheduler_.next_refill(Priority::low);
   scheduler_.refill_failed(*high, {StatusCode::data_loss, "chunk high:1: checksum is wrong"});
@@ -189,8 +194,7 @@ TEST_F(SchedulerTest, ALaneThatCannotBeReadStandsStillSaysWhyAndHoldsUpNothingEl
 TEST_F(SchedulerTest, ALaneThatCannotBeReadForNowIsTriedAgainAndGoesOn) {
   auto& subscription = subscribe(2);
   publish_and_offer(Priority::high);
-  detach(ledger_, subscription);
-  attach(ledger_, scheduler_, subscription, {.concurrency = 2}, now_);
+  reattach(subscription);
   const Status busy(StatusCode::unavailable, "Too many open files");
   EXPECT_TRUE(scheduler_.refill_failed(*scheduler_.next_refill(Priority::low), busy));
   EXPECT_EQ(subscription.blocked, busy.to_string());
@@ -214,12 +218,10 @@ TEST_F(SchedulerTest, ALaneThatCannotBeReadForNowIsTriedAgainAndGoesOn) {
 TEST_F(SchedulerTest, AnAttachmentTriesAtOnceAndNotOnceMoreForTheEarlier) {
   auto& subscription = subscribe(2);
   publish_and_offer(Priority::high);
-  detach(ledger_, subscription);
-  attach(ledger_, scheduler_, subscription, {.concurrency = 2}, now_);
+  reattach(subscription);
   scheduler_.refill_failed(*scheduler_.next_refill(Priority::low),
                            {StatusCode::unavailable, "Too many open files"});
-  detach(ledger_, subscription);
-  attach(ledger_, scheduler_, subscription, {.concurrency = 2}, now_);
+  reattach(subscription);
   EXPECT_EQ(subscription.blocked, "");
   scheduler_.refill_failed(*scheduler_.next_refill(Priority::low),
                            {StatusCode::data_loss, "checksum is wrong"});
@@ -233,8 +235,7 @@ TEST_F(SchedulerTest, DamageIsToldBeforeWhatMayPass) {
   auto& subscription = subscribe(2);
   publish_and_offer(Priority::high);
   publish_and_offer(Priority::normal);
-  detach(ledger_, subscription);
-  attach(ledger_, scheduler_, subscription, {.concurrency = 2}, now_);
+  reattach(subscription);
   const auto high = scheduler_.next_refill(Priority::low);
   const auto normal = scheduler_.next_refill(Priority::low);
   EXPECT_TRUE(scheduler_.refill_failed(*high, {StatusCode::data_loss, "checksum is wrong"}));
@@ -271,8 +272,7 @@ TEST_F(SchedulerTest, ParkedEventsThatCannotBeReadForNowAreReadFromWhereTheyWere
 TEST_F(SchedulerTest, ARefillOfAnEarlierAttachmentIsIgnored) {
   auto& subscription = subscribe(2);
   publish_and_offer(Priority::normal, 2);
-  detach(ledger_, subscription);
-  attach(ledger_, scheduler_, subscription, {.concurrency = 2}, now_);
+  reattach(subscription);
   const auto old = scheduler_.next_refill(Priority::low);
   ASSERT_TRUE(old.has_value());
   attach(ledger_, scheduler_, subscription, {.concurrency = 2}, now_);

@@ -8,7 +8,6 @@
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <iostream>
 #include <map>
 #include <mutex>
@@ -18,6 +17,7 @@
 #include <vector>
 
 #include "support/bus_test.h"
+#include "support/environment.h"
 
 namespace holdfast::testing {
 namespace {
@@ -27,10 +27,7 @@ using std::chrono::steady_clock;
 
 constexpr std::uint64_t kLongForm = 10'000;
 
-std::uint64_t races() {
-  const char* text = std::getenv("HOLDFAST_RACES");  // NOLINT(concurrency-mt-unsafe)
-  return text == nullptr ? 300 : std::strtoull(text, nullptr, 10);
-}
+std::uint64_t races() { return from_environment("HOLDFAST_RACES", 300); }
 
 void spin_until(steady_clock::time_point time) {
   while (steady_clock::now() < time) std::this_thread::yield();
