@@ -4,7 +4,7 @@
     operators.py [--mutants N] [--seed S] [--list]     200 of them, drawn from all places; --list: the places
 
 Beside the broken rules of tests/mutations/*.patch, which somebody has thought of, these are thought of by
-nobody. Each is one change in one line of src/core/*.cc, in the same copy of the tree that mutate.py works
+nobody. Each is one change in one line of src/core/*.cc, in the same copies of the tree that mutate.py works
 in: test_unit_core runs first, and where it stays green test_model. What does not compile counts for
 nothing and is replaced by the next one drawn. Survivors are listed at the end: those that change nothing
 that anybody could see are named, with the reason, in tests/mutations/equivalent.txt, as "FILE: LINE TEXT
@@ -14,6 +14,7 @@ that anybody could see are named, with the reason, in tests/mutations/equivalent
 import argparse
 import glob
 import os
+import queue
 import random
 import re
 import sys
@@ -89,25 +90,37 @@ def describe(place):
     return f"{os.path.basename(name)}: {before.strip()} => {after.strip()}"
 
 
-def try_place(place):
+def try_place(tree, place):
     """Who notices; None when it does not compile."""
     name, number, _, after = place
-    target = os.path.join(mutate.TREE, name)
-    with open(target, encoding="utf-8") as file:
-        lines = file.read().split("\n")
-    lines[number - 1] = after
-    with open(target, "w", encoding="utf-8") as file:
-        file.write("\n".join(lines))
-    try:
+    target = os.path.join(tree.path, name)
+    with tree.broken([name]):
+        with open(target, encoding="utf-8") as file:
+            lines = file.read().split("\n")
+        lines[number - 1] = after
+        with open(target, "w", encoding="utf-8") as file:
+            file.write("\n".join(lines))
         for program in ["test_unit_core", "test_model"]:
-            if mutate.build([program]).returncode != 0:
+            if tree.build([program]).returncode != 0:
                 return None
-            red = mutate.red_tests(program)
+            red = tree.red_tests(program)
             if red:
                 return red
         return []
-    finally:
-        mutate.restore([name])
+
+
+def try_one_that_compiles(tree, drawn):
+    """The next place drawn that compiles, and whether it was noticed; None when there is none left."""
+    for place in iter(drawn.get, None):
+        begin = time.monotonic()
+        red = try_place(tree, place)
+        if red is None:
+            continue
+        print(f"{place[0]}:{place[1]}: {red[0] if red else 'NO TEST NOTICES'}: {describe(place)} "
+              f"({time.monotonic() - begin:.0f} s)", flush=True)
+        return place, bool(red)
+    drawn.put(None)
+    return None
 
 
 def main():
@@ -125,27 +138,19 @@ def main():
         return 0
     random.Random(options.seed).shuffle(all_places)
     equivalent = known_equivalent()
-    mutate.prepare()
-    noticed, survivors = 0, []
+    drawn = queue.SimpleQueue()
     for place in all_places:
-        if noticed + len(survivors) == options.mutants:
-            break
-        if describe(place) in equivalent:
-            continue
-        begin = time.monotonic()
-        red = try_place(place)
-        if red is None:
-            continue
-        noticed += 1 if red else 0
-        if not red:
-            survivors.append(place)
-        print(f"{place[0]}:{place[1]}: {red[0] if red else 'NO TEST NOTICES'}: {describe(place)} "
-              f"({time.monotonic() - begin:.0f} s)", flush=True)
-    tried = noticed + len(survivors)
-    print(f"seed {options.seed}: {noticed} of {tried} are noticed, of {len(all_places)} places")
+        if describe(place) not in equivalent:
+            drawn.put(place)
+    drawn.put(None)
+    tried = list(mutate.on_trees(range(options.mutants), lambda tree, _: try_one_that_compiles(tree, drawn)))
+    tried = [result for result in tried if result is not None]
+    survivors = [place for place, is_noticed in tried if not is_noticed]
+    noticed = len(tried) - len(survivors)
+    print(f"seed {options.seed}: {noticed} of {len(tried)} are noticed, of {len(all_places)} places")
     for place in survivors:
         print(f"not noticed: {place[0]}:{place[1]}: {describe(place)}")
-    return 0 if noticed >= WANTED_SHARE * tried else 1
+    return 0 if noticed >= WANTED_SHARE * len(tried) else 1
 
 
 if __name__ == "__main__":
