@@ -275,6 +275,7 @@ class CommitPlan {
   /// Where `event` of `chunk`, in which it is alone or not, stands in the order of its key, once
   /// all that it comes after has been taken.
   [[nodiscard]] static model::KeyPlace reached_place(const model::Chunk& chunk, EventId event);
+  [[nodiscard]] static model::KeyPlace suspect_place(const Suspect& suspect);
   void note_key_change(SubscriptionState& subscription);
   model::OrderKey order_key(const model::EncodedEvents& events, std::size_t index, EventId event);
   void touch_token(Cancellations::Token& token);

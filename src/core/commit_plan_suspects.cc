@@ -53,6 +53,14 @@ bool CommitPlan::redrive(const model::DeadLetterRecord& letter) {
   return true;
 }
 
+/// What came before it may be owed again: answers that were not written yet went with the process.
+model::KeyPlace CommitPlan::suspect_place(const Suspect& suspect) {
+  auto place = model::key_place(*suspect.chunk, suspect.event.sequence);
+  // It is taken out of turn, so that its own lane has to come to it as well.
+  if (place.key.hash != 0) place.key.after[suspect.event.priority] = suspect.event.sequence - 1;
+  return place;
+}
+
 bool CommitPlan::accuse(const Suspect& suspect) {
   auto* subscription = ledger_.find(suspect.subscription);
   HOLDFAST_ASSERT(subscription != nullptr);
@@ -67,7 +75,7 @@ bool CommitPlan::accuse(const Suspect& suspect) {
     lane.settle_ahead(suspect.event.sequence);
     ++lane.parked;
     lane.parked_events.add(suspect.event.sequence);
-    subscription->keys.add(suspect.event, reached_place(*suspect.chunk, suspect.event));
+    subscription->keys.add(suspect.event, suspect_place(suspect));
   }
   touch(*subscription, suspect.event.priority);
   // One that answered and had still to return may have been held since: it is due now instead.

@@ -196,14 +196,14 @@ void CoreWorld::accuse(CommitPlan& plan, const std::vector<std::pair<Held, bool>
     } else {
       expected_settlements_.insert(name);
       if (cleanup) ++counts["suspect cancelled"];
-      fact([=, now = now_](Oracle& oracle) {
+      fact([=, now = now_, parked = suspect.parked](Oracle& oracle) {
         oracle.park(id, event,
                     {.attempts = attempts,
                      .due = now.bus,
                      .suspect = true,
                      .started = started,
                      .cleanup = cleanup});
-        oracle.subscriptions.at(id).owed.at(event).had_turn = true;
+        if (!parked) oracle.subscriptions.at(id).owed.at(event).is_behind_lane = true;
       });
     }
   }

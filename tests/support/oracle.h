@@ -86,6 +86,8 @@ struct Owed {
   bool cleanup = false;
   std::string type;       // of what is held because that is paused
   bool had_turn = false;  // of its key, before what comes earlier was owed again
+  // Of a key, and out of its turn: a suspect that waits until its lane has come to it.
+  bool is_behind_lane = false;
 
   std::uint64_t holder = 0;          // the lease that may answer
   bool asks = false;                 // whoever has it has not asked the gate yet
@@ -208,8 +210,10 @@ class Oracle {
     const auto known = keyed.find(event);
     if (known == keyed.end()) return false;
     if (waits_for_key(subscription, event)) return true;
+    const bool is_behind_lane = subscription.owed.at(event).is_behind_lane;
     for (const auto lane : kAllPriorities) {
-      const auto after = known->second.after[lane];
+      const bool is_behind_own = is_behind_lane && lane == event.priority;
+      const auto after = is_behind_own ? event.sequence - 1 : known->second.after[lane];
       if (after == 0) continue;
       if (!all_is_read) return true;
       for (auto it = subscription.owed.lower_bound({lane, 0});
