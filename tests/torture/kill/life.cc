@@ -152,11 +152,10 @@ class Life {
     std::vector<std::jthread> publishers;
     for (std::uint64_t thread = 0; thread < threads; ++thread) {
       publishers.emplace_back([this, thread, threads, steps] {
-        // One of several publishes without a pause, so that a kill finds it at that.
         const bool is_steady = thread + 1 == threads;
         Publisher publisher(*bus_, teller_, is_steady ? kSteady : profile_, thread);
         if (thread == 0) publisher.publish_again(book_.unresolved_once());
-        publisher.run(steps);
+        is_steady ? publisher.run_steadily(steps) : publisher.run(steps);
       });
     }
   }

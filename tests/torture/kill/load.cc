@@ -13,6 +13,7 @@ using Kind = Note::Kind;
 using std::chrono::milliseconds;
 
 constexpr std::uint64_t kBacklogMax = 20'000;
+constexpr std::ptrdiff_t kAtOnce = 8;
 constexpr std::uint64_t kPoisonEvery = 25;  // rounds
 constexpr std::uint64_t kPoisonAtStep = 2;
 
@@ -99,6 +100,19 @@ bool Publisher::publish(const Made& made, StatusCode otherwise,
 
 // --- What is done -------------------------------------------------------------------------------
 
+void Publisher::run_steadily(std::uint64_t steps) {
+  std::latch told(static_cast<std::ptrdiff_t>(std::min<std::uint64_t>(steps, std::latch::max())));
+  // The next one is asked for before this one is told of: there always is one under way.
+  const std::function<void()> publish_next = [&] {
+    if (++step_ > steps) return;
+    Made made;
+    make_plain(made);
+    publish_async(made, Durability::durable, publish_next, [&told] { told.count_down(); });
+  };
+  publish_next();
+  told.wait();
+}
+
 void Publisher::run(std::uint64_t steps) {
   for (step_ = 1; step_ <= steps; ++step_) {
     step();
@@ -119,7 +133,7 @@ void Publisher::step() {
     return false;
   };
   if (is_within(profile_.plain)) {
-    return draws(20) ? publish_async() : draws(25) ? publish_timed() : publish_plain();
+    return draws(20) ? publish_some_async() : draws(25) ? publish_timed() : publish_plain();
   }
   if (is_within(profile_.batches)) {
     return draws(20) ? publish_bad_batch() : draws(25) ? publish_independent() : publish_batch();
@@ -149,7 +163,7 @@ void Publisher::tell_memory() const {
                 .number = stats.resident_bytes + stats.engine_bytes});
 }
 
-void Publisher::publish_plain() {
+void Publisher::make_plain(Made& made) {
   static constexpr std::array<Type, 12> kAny = {Type::work, Type::work,  Type::work,  Type::work,
                                                 Type::work, Type::work,  Type::held,  Type::held,
                                                 Type::slow, Type::fussy, Type::fussy, Type::loose};
@@ -158,32 +172,41 @@ void Publisher::publish_plain() {
   std::uint32_t special = 0;
   if (type == Type::slow && (is_slow || draws(40))) special = kIsAbandoned;
   if (type == Type::fussy) special = draws(50) ? kRejects : draws(50) ? kGivesUp : 0U;
-  Made made;
   make(made, type, special);
-  intend(made.body);
-  publish(made);
-  teller_.did(type == Type::loose ? Feature::unclaimed : Feature::single);
 }
 
-void Publisher::publish_async() {
-  constexpr std::size_t kCount = 8;
-  std::latch done(kCount);
-  for (std::size_t i = 0; i < kCount; ++i) {
+void Publisher::publish_plain() {
+  Made made;
+  make_plain(made);
+  intend(made.body);
+  publish(made);
+  teller_.did(made.body.type == Type::loose ? Feature::unclaimed : Feature::single);
+}
+
+void Publisher::publish_async(const Made& made, Durability durability,
+                              const std::function<void()>& before_told,
+                              const std::function<void()>& told) {
+  intend(made.body);
+  const auto done = [this, before_told, told, durability,
+                     key = made.body.key](const Result<Receipt>& receipt) {
+    if (before_told) before_told();
+    if (receipt.ok()) {
+      confirm(key, *receipt, durability);
+    } else {
+      teller_.wrong("publish_async: " + receipt.status().to_string());
+    }
+    told();
+  };
+  const auto taken = bus_.publish_async(made.event, done, {.durability = durability});
+  if (!teller_.expect_ok(taken, "publish_async")) told();
+}
+
+void Publisher::publish_some_async() {
+  std::latch done(kAtOnce);
+  for (std::ptrdiff_t i = 0; i < kAtOnce; ++i) {
     Made made;
     make(made, Type::work);
-    intend(made.body);
-    const auto durability = any_durability();
-    const auto told = [this, &done, durability,
-                       key = made.body.key](const Result<Receipt>& receipt) {
-      if (receipt.ok()) {
-        confirm(key, *receipt, durability);
-      } else {
-        teller_.wrong("publish_async: " + receipt.status().to_string());
-      }
-      done.count_down();
-    };
-    const auto taken = bus_.publish_async(made.event, told, {.durability = durability});
-    if (!teller_.expect_ok(taken, "publish_async")) done.count_down();
+    publish_async(made, any_durability(), {}, [&done] { done.count_down(); });
   }
   done.wait();
   teller_.did(Feature::async);

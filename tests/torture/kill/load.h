@@ -30,8 +30,8 @@ struct Profile {
   unsigned cancels;     ///< Cancels, tokens.
   unsigned operations;  ///< Operations and composites.
   unsigned order;       ///< Ordering keys, `expect_last`, idempotency keys.
-  unsigned slow =
-      0;  ///< Of the single ones, how many are slow, so that some handler is always at it.
+  /// Of the single ones, how many are slow, so that some handler is always at it.
+  unsigned slow = 0;
 };
 inline constexpr std::array<Profile, 5> kProfiles = {{
     {"mixed", 40, 20, 15, 10, 15},
@@ -114,6 +114,8 @@ class Publisher {
   Publisher(Bus& bus, const Teller& teller, const Profile& profile, std::uint64_t thread);
   /// Until `steps` are done.
   void run(std::uint64_t steps);
+  /// The same with plain events alone and without a pause, so that a kill finds it at that.
+  void run_steadily(std::uint64_t steps);
   /// Publishes again those with an idempotency key of which nobody knows whether they are there.
   void publish_again(const std::vector<std::uint64_t>& keys);
 
@@ -141,8 +143,11 @@ class Publisher {
                const std::optional<EventId>& expect_last = {});
 
   void step();
+  void make_plain(Made& made);
   void publish_plain();
-  void publish_async();
+  void publish_async(const Made& made, Durability durability,
+                     const std::function<void()>& before_told, const std::function<void()>& told);
+  void publish_some_async();
   void publish_timed();
   void publish_batch();
   void publish_bad_batch();
