@@ -134,11 +134,13 @@ bool CoreWorld::is_late_as_well(const core::Lease& lease) const {
 std::optional<std::pair<CoreWorld::Id, EventId>> CoreWorld::rare_one() {
   std::array<std::vector<std::pair<Id, EventId>>, kStateCount> found;
   const auto look = [&](Id id, const OracleSubscription& subscription, EventId event) {
-    const auto state = *state_of(subscription, event);
+    const auto state = state_of(subscription, event);
+    // What it kept and will not compensate any more.
+    if (!state.has_value()) return;
     const bool more = can_meet_more(event);
-    const bool rare = (kRareStates | kRarestStates).contains(state) || subscription.paused;
+    const bool rare = (kRareStates | kRarestStates).contains(*state) || subscription.paused;
     if (!rare && !more) return;
-    auto& these = found[static_cast<std::size_t>(state)];
+    auto& these = found[static_cast<std::size_t>(*state)];
     these.insert(these.end(), more ? 6 : 1, {id, event});
   };
   for (const auto& [id, subscription] : oracle_.subscriptions) {
