@@ -1,24 +1,28 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/running_slots.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <fcntl.h>
 #include <fstream>
 #include <new>
+#include <string_view>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
 
+#include "base/checksum.h"
 #include "holdfast/options.h"
 
 namespace holdfast::runtime {
 
 namespace {
 
-constexpr char kMagic[8] = {'H', 'F', 'S', 'L', 'O', 'T', 'S', '2'};
+constexpr char kMagic[8] = {'H', 'F', 'S', 'L', 'O', 'T', 'S', '3'};
 constexpr std::size_t kSlotsMax = 65'536;
 
 // The file: a header, a slot for each worker, and for each slot what its batch has beside the
@@ -32,7 +36,7 @@ struct Header {
 };
 
 struct alignas(64) Slot {
-  std::atomic<std::uint32_t> running;
+  std::atomic<std::uint32_t> seal;  // a checksum of what follows and of its others; 0 = empty
   std::uint32_t subscription;
   std::uint64_t sequence;
   std::uint8_t lane;
@@ -40,6 +44,8 @@ struct alignas(64) Slot {
   std::uint16_t others;  // of the batch, in the slot's room for them
 };
 static_assert(sizeof(Header) == 64 && sizeof(Slot) == 64);
+constexpr std::size_t kSealed = offsetof(Slot, subscription);
+constexpr std::size_t kSealedBytes = offsetof(Slot, others) + sizeof(Slot::others) - kSealed;
 // An event in eight bytes: nobody gets as far as 2^62 in a lane.
 using Other = std::uint64_t;
 constexpr std::size_t kOthersMax = kBatchSizeMax;
@@ -57,6 +63,12 @@ static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
 
 Slot* slot_at(void* memory, std::size_t index) {
   return std::launder(reinterpret_cast<Slot*>(static_cast<char*>(memory) + sizeof(Header))) + index;
+}
+
+std::uint32_t seal_of(const Slot& slot, std::size_t index, std::string_view others) {
+  const std::string_view own(reinterpret_cast<const char*>(&slot) + kSealed, kSealedBytes);
+  return std::max(1U,
+                  base::checksum32(own, others.empty() ? index : base::checksum(others, index)));
 }
 
 std::string padded(const std::string& boot_id) {
@@ -81,25 +93,26 @@ std::vector<RunningSlots::Running> RunningSlots::left_behind(const std::filesyst
   for (std::uint64_t i = 0; i < header.count; ++i) {
     Slot slot{};
     if (!in.read(reinterpret_cast<char*>(&slot), sizeof(slot))) break;
-    if (slot.running.load() != 1 || slot.lane >= kLaneCount || slot.sequence == 0) continue;
+    if (slot.seal.load() == 0 || slot.others > kOthersMax) continue;
+    std::vector<Other> others(slot.others);
+    const auto others_bytes = others.size() * sizeof(Other);
+    if (!others.empty()) {
+      const auto next = in.tellg();
+      in.seekg(static_cast<std::streamoff>(others_at(header.count, i)));
+      in.read(reinterpret_cast<char*>(others.data()), static_cast<std::streamsize>(others_bytes));
+      in.clear();
+      in.seekg(next);
+    }
+    const std::string_view text(reinterpret_cast<const char*>(others.data()), others_bytes);
+    if (slot.seal.load() != seal_of(slot, i, text) || slot.lane >= kLaneCount) continue;
+    const bool is_together = !others.empty();
     running.push_back({{slot.subscription},
                        {static_cast<Priority>(slot.lane), slot.sequence},
                        slot.suspect != 0,
-                       slot.others != 0});
-    if (slot.others == 0 || slot.others > kOthersMax) continue;
-    const auto next = in.tellg();
-    std::vector<Other> others(slot.others);
-    in.seekg(static_cast<std::streamoff>(others_at(header.count, i)));
-    in.read(reinterpret_cast<char*>(others.data()),
-            static_cast<std::streamsize>(others.size() * sizeof(Other)));
-    others.resize(static_cast<std::size_t>(in.gcount()) / sizeof(Other));
+                       is_together});
     for (const auto other : others) {
-      if (unpacked(other).sequence != 0) {
-        running.push_back({{slot.subscription}, unpacked(other), false, true});
-      }
+      running.push_back({{slot.subscription}, unpacked(other), false, is_together});
     }
-    in.clear();
-    in.seekg(next);
   }
   return running;
 }
@@ -148,23 +161,24 @@ void RunningSlots::begin(std::size_t slot, const Running& running) noexcept {
 void RunningSlots::begin(std::size_t slot, std::span<const Running> batch) noexcept {
   auto& out = *slot_at(memory_, slot);
   const auto& running = batch.front();
-  auto* others = static_cast<char*>(memory_) + others_at(count_, slot);
+  auto* const others = static_cast<char*>(memory_) + others_at(count_, slot);
+  std::size_t others_bytes = 0;
   for (const auto& each : batch.subspan(1)) {
     const auto other = packed(each.event);
-    std::memcpy(others, &other, sizeof(other));
-    others += sizeof(other);
+    std::memcpy(others + others_bytes, &other, sizeof(other));
+    others_bytes += sizeof(other);
   }
   out.others = static_cast<std::uint16_t>(batch.size() - 1);
   out.subscription = running.subscription.value;
   out.sequence = running.event.sequence;
   out.lane = static_cast<std::uint8_t>(running.event.priority);
   out.suspect = running.suspect ? 1 : 0;
-  // The flag last: a process that dies in between leaves a slot that says nothing.
-  out.running.store(1, std::memory_order_release);
+  // Last: a process that dies in between leaves a slot that says nothing.
+  out.seal.store(seal_of(out, slot, {others, others_bytes}), std::memory_order_release);
 }
 
 void RunningSlots::end(std::size_t slot) noexcept {
-  slot_at(memory_, slot)->running.store(0, std::memory_order_release);
+  slot_at(memory_, slot)->seal.store(0, std::memory_order_release);
 }
 
 }  // namespace holdfast::runtime

@@ -27,7 +27,8 @@ class RunningSlots {
   };
 
   /// What the last process left. Reads the file and nothing else; none, when it is missing, of
-  /// another boot or not a slot file: it is a help, never a reason not to open.
+  /// another boot or not a slot file, and nothing of a slot whose checksum is another: it is a
+  /// help, never a reason not to open.
   static std::vector<Running> left_behind(const std::filesystem::path& file,
                                           const std::string& boot_id);
 

@@ -47,8 +47,8 @@ Dump dump_of_view(const std::string& folder, const Facts& facts) {
   return dump_of(*must(JournalView::open(folder)), facts);
 }
 
-/// What was running is a help to tell who is to blame for a crash, with nothing to check it by.
-/// Which attempts are counted may go wrong with it, and nothing else.
+/// What was running is a help to tell who is to blame for a crash: a damaged slot says nothing, so
+/// that attempts may go uncounted. Nothing else may be different.
 bool touches_slots(const Damage& damage) {
   return damage.file == "running.slots" || damage.other == "running.slots";
 }
