@@ -222,7 +222,8 @@ void Committer::commit_group(std::vector<Request> requests, bool caller_syncs) n
   }
   HOLDFAST_FAIL_POINT("commit.written");
   counters_.events += plan.event_count();
-  written(number, group, caller_syncs);
+  complete(group, number, caller_syncs);
+  if (!group.events_need_sync) offer();
 }
 
 Status Committer::write(const model::Commit& commit) {
@@ -236,16 +237,6 @@ Status Committer::write(const model::Commit& commit) {
   }
   ++counters_.commits;
   return {};
-}
-
-void Committer::written(CommitNumber number, Group& group, bool caller_syncs) {
-  {
-    const std::lock_guard lock(mutex_);
-    written_ = number.value;
-    if (group.events_need_sync) unsynced_offers_.push_back(number);
-  }
-  complete(group, number, caller_syncs);
-  if (!group.events_need_sync) offer();
 }
 
 void Committer::refuse(Group& group, CommitNumber number, const Status& cause) {
@@ -276,6 +267,11 @@ void Committer::complete(Group& group, CommitNumber number, bool caller_syncs) {
                   !group.operations.empty();
   {
     const std::lock_guard lock(mutex_);
+    // With its notices: a sync that came in between would find nobody to tell.
+    if (number > written()) {
+      written_ = number.value;
+      if (group.events_need_sync) unsynced_offers_.push_back(number);
+    }
     const bool durable_already = number <= durable();
     const auto promise = [&](std::function<void(const Status&)> done, std::size_t bytes) {
       // Notices are in the order of commits, and this is the newest of them.
@@ -304,7 +300,7 @@ void Committer::complete(Group& group, CommitNumber number, bool caller_syncs) {
           Intake::bytes_of(group.requests[i]));
     }
     if (!group.operations.empty()) {
-      // Its commit is never durable already: it says that they have ended.
+      // The commit that says so is new, and so not durable already.
       promise(
           [this, ended = std::move(group.operations)](const Status& status) {
             if (status.ok()) tell_ended(ended);

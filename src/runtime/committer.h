@@ -146,8 +146,8 @@ class Committer {
   void prepare(Group& group, IdempotencyReader& keys);
   void look_up_answers(Group& group, IdempotencyReader& keys, std::unique_lock<std::mutex>& lock);
   Status write(const model::Commit& commit);
-  void written(CommitNumber number, Group& group, bool caller_syncs);
   void refuse(Group& group, CommitNumber number, const Status& cause);
+  /// What was asked for is in commit `number`, which is written.
   void complete(Group& group, CommitNumber number, bool caller_syncs);
   void sync_once() noexcept;
   void want_sync(bool now, bool caller_syncs);

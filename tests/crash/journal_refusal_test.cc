@@ -2,8 +2,13 @@
 // What an open refuses before it touches anything: a journal that somebody has open, a folder that
 // is none of ours, a format it does not know.
 
+#include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <functional>
+#include <pthread.h>
+#include <string>
+#include <string_view>
 #include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
@@ -24,6 +29,7 @@
 #include "support/journal_image.h"
 #include "support/journal_writer.h"
 #include "support/temp_folder.h"
+#include "support/waiting.h"
 
 namespace holdfast::testing {
 namespace {
@@ -227,15 +233,17 @@ TEST_F(JournalRefusal, AReaderOfALiveJournalAlwaysSeesAPrefix) {
     const auto& state = (*reader)->state();
     const auto scanned = scan_lane(**reader, Priority::normal);
     EXPECT_TRUE(scanned.status.ok()) << scanned.status.to_string();
-    const auto end = scanned.chunks.empty() ? 1 : scanned.chunks.back()->last() + 1;
+    // By the time at which it was open all that it saw may have been trimmed.
+    const auto end =
+        scanned.chunks.empty() ? state.trim[Priority::normal] : scanned.chunks.back()->last() + 1;
     EXPECT_EQ(end, state.next[Priority::normal]);
     EXPECT_GE(end, before);
     before = end;
   }
 }
 
-/// Lets the writer go on at the worst moment: between the reading of which tables there are, and
-/// that of which logs.
+/// Lets the writer go on at the worst moment: between the reading of which tables there are and
+/// that of which logs, or just before the tables.
 class Interrupted final : public rocksdb::FileSystemWrapper {
  public:
   using rocksdb::FileSystemWrapper::FileSystemWrapper;
@@ -243,16 +251,20 @@ class Interrupted final : public rocksdb::FileSystemWrapper {
   rocksdb::IOStatus GetChildren(const std::string& folder, const rocksdb::IOOptions& options,
                                 std::vector<std::string>* names,
                                 rocksdb::IODebugContext* context) override {
-    if (has_read_manifest && !std::exchange(is_done, true)) interruption();
+    if (has_read_manifest && !at_manifest && !std::exchange(is_done, true)) interruption();
     return FileSystemWrapper::GetChildren(folder, options, names, context);
   }
   rocksdb::IOStatus NewSequentialFile(const std::string& path, const rocksdb::FileOptions& options,
                                       std::unique_ptr<rocksdb::FSSequentialFile>* file,
                                       rocksdb::IODebugContext* context) override {
-    if (path.find("MANIFEST") != std::string::npos) has_read_manifest = true;
+    const bool is_manifest = path.find("MANIFEST") != std::string::npos;
+    has_read_manifest = has_read_manifest || is_manifest;
+    if (is_manifest && at_manifest && !std::exchange(is_done, !is_again)) interruption();
     return FileSystemWrapper::NewSequentialFile(path, options, file, context);
   }
   std::function<void()> interruption;
+  bool at_manifest = false;
+  bool is_again = false;  // at each attempt
   bool has_read_manifest = false;
   bool is_done = false;
 };
@@ -279,6 +291,127 @@ TEST_F(JournalRefusal, AReaderSeesNoHoleWhenTheLogIsReplacedWhileItOpens) {
   const auto scanned = scan_lane(**reader, Priority::normal);
   EXPECT_TRUE(scanned.status.ok()) << scanned.status.to_string();
   EXPECT_EQ(scanned.events() + 1, (*reader)->state().next[Priority::normal]);
+}
+
+/// Writes no log into a table until it may again. (The engine's threads for that are its urgent
+/// ones.)
+class NoFlush final : public rocksdb::FileSystemWrapper {
+ public:
+  using rocksdb::FileSystemWrapper::FileSystemWrapper;
+  [[nodiscard]] const char* Name() const override { return "test.no_flush"; }
+  rocksdb::IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSWritableFile>* file,
+                                    rocksdb::IODebugContext* context) override {
+    char thread[16] = {};
+    pthread_getname_np(pthread_self(), thread, sizeof(thread));
+    const bool is_flush = std::string_view(thread).starts_with("rocksdb:high");
+    if (is_stopped && is_flush && path.ends_with(".sst")) may_go_on.wait();
+    return FileSystemWrapper::NewWritableFile(path, options, file, context);
+  }
+  std::atomic<bool> is_stopped = false;
+  Signal may_go_on;
+};
+
+struct Tables {
+  std::size_t count = 0;
+  std::uint64_t bytes = 0;
+};
+Tables tables_in(const std::string& folder) {
+  Tables tables;
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    std::error_code gone;
+    const auto bytes = file.file_size(gone);
+    if (file.path().extension() != ".sst" || gone) continue;
+    ++tables.count;
+    tables.bytes += bytes;
+  }
+  return tables;
+}
+
+std::uint64_t manifest_bytes(const std::string& folder) {
+  std::uint64_t bytes = 0;
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    const auto name = file.path().filename().string();
+    if (name.starts_with("MANIFEST")) bytes += file.file_size();
+  }
+  return bytes;
+}
+
+/// What is trimmed is dropped from the tables at once, and the trim is in a log that the reader has
+/// not.
+TEST_F(JournalRefusal, AReaderSeesNoHoleWhenEventsAreTrimmedAndReclaimedWhileItOpens) {
+  const auto written = std::make_shared<NoFlush>(rocksdb::Env::Default()->GetFileSystem());
+  const auto written_env = rocksdb::NewCompositeEnv(written);
+  RocksOptions options;
+  options.env = written_env.get();
+  options.reclaim_bytes_min = 1U << 16U;
+  options.reclaim_pause = std::chrono::milliseconds(1);
+  const auto opened = open_rocks_journal(path_, options);
+  ASSERT_TRUE(opened.ok());
+  JournalWriter writer(**opened);
+  const auto append = [&] {
+    ASSERT_TRUE(writer.append(Priority::normal, 100, Durability::durable, 4'000).ok());
+  };
+  const auto trim = [&](model::Sequence upto) {
+    ASSERT_TRUE(writer.trim(Priority::normal, upto, Durability::durable).ok());
+  };
+  // Some tables of their full size, in the last level: from there whole ones can go.
+  while (writer.next(Priority::normal) < 15'000) append();
+  trim(3'000);
+  ASSERT_TRUE(eventually([&] {
+    const auto tables = tables_in(path_);
+    return tables.count >= 3 && tables.bytes < std::uint64_t{13'000} * 4'000;
+  }));
+
+  const auto last = writer.next(Priority::normal) - 50;
+  const auto files = std::make_shared<Interrupted>(rocksdb::Env::Default()->GetFileSystem());
+  files->at_manifest = true;
+  files->interruption = [&] {
+    written->is_stopped = true;
+    const auto log = newest_log(path_);
+    while (newest_log(path_) == log) append();
+    const auto edits = manifest_bytes(path_);
+    trim(last);
+    // That tables have gone is written there; the files stay until the flush is over.
+    ASSERT_TRUE(eventually([&] { return manifest_bytes(path_) > edits; }));
+  };
+  const auto env = rocksdb::NewCompositeEnv(files);
+  RocksOptions reading;
+  reading.env = env.get();
+  const auto reader = open_rocks_reader(path_, reading);
+  written->may_go_on.set();
+  ASSERT_TRUE(reader.ok()) << reader.status().to_string();
+  EXPECT_TRUE(files->is_done);
+  EXPECT_EQ((*reader)->state().trim[Priority::normal], last);
+  const auto scanned = scan_lane(**reader, Priority::normal);
+  EXPECT_TRUE(scanned.status.ok()) << scanned.status.to_string();
+}
+
+TEST_F(JournalRefusal, AReaderComesToAnEndThoughEventsAreTrimmedAgainAndAgain) {
+  const auto opened = open_journal(path_, {});
+  ASSERT_TRUE(opened.ok());
+  JournalWriter writer(**opened);
+  const auto go_on = [&] {
+    const auto log = newest_log(path_);
+    while (newest_log(path_) == log) {
+      ASSERT_TRUE(writer.append(Priority::normal, 100, Durability::os, 4'000).ok());
+    }
+    const auto trim = writer.next(Priority::normal) - 50;
+    ASSERT_TRUE(writer.trim(Priority::normal, trim, Durability::durable).ok());
+  };
+  go_on();
+  const auto files = std::make_shared<Interrupted>(rocksdb::Env::Default()->GetFileSystem());
+  files->at_manifest = files->is_again = true;
+  files->interruption = go_on;
+  const auto env = rocksdb::NewCompositeEnv(files);
+  RocksOptions options;
+  options.env = env.get();
+  const auto reader = open_rocks_reader(path_, options);
+  ASSERT_TRUE(reader.ok()) << reader.status().to_string();
+  const auto scanned = scan_lane(**reader, Priority::normal);
+  EXPECT_TRUE(scanned.status.ok()) << scanned.status.to_string();
+  const auto& state = (*reader)->state();
+  EXPECT_EQ(scanned.events(), state.next[Priority::normal] - state.trim[Priority::normal]);
 }
 
 // --- What a reader is told ----------------------------------------------------------------------

@@ -50,6 +50,7 @@ std::optional<std::string_view> take_put(std::string_view& rest, std::string_vie
 struct LoggedCommit {
   CommitNumber number;
   CommitNumber durable_known;
+  model::PerLane<model::Sequence> trim;
   /// The commit that it goes on from, when its open skipped numbers.
   std::optional<CommitNumber> resumed;
 };
@@ -62,7 +63,7 @@ std::optional<LoggedCommit> commit_in(std::string_view head) {
   if (!value) return std::nullopt;
   const auto commit = model::decode_meta(keys::kCommit, *value);
   if (!commit.ok()) return std::nullopt;
-  LoggedCommit logged{commit->number, commit->durable_known, {}};
+  LoggedCommit logged{commit->number, commit->durable_known, commit->trim, {}};
   if (const auto resumed = take_put(head, keys::kResumed)) {
     const auto before = model::decode_meta(keys::kResumed, *resumed);
     if (before.ok()) logged.resumed = before->number;
@@ -79,6 +80,10 @@ class Follower {
     const auto commit = commit_in(record.head);
     if (!commit) return;
     report_.durable_known = std::max(report_.durable_known, commit->durable_known);
+    report_.newest = std::max(report_.newest, commit->number);
+    for (const auto lane : kAllPriorities) {
+      report_.trim[lane] = std::max(report_.trim[lane], commit->trim[lane]);
+    }
     if (report_.hole) {
       if (report_.hole->behind.value == 0) report_.hole->behind = commit->number;
       return;

@@ -9,6 +9,7 @@
 #include "holdfast/result.h"
 #include "holdfast/types.h"
 #include "journal/rocks/files.h"
+#include "model/records.h"
 
 namespace holdfast::journal {
 
@@ -22,7 +23,9 @@ Result<std::vector<std::string>> log_files(const Files& files, const std::string
 struct LogReport {
   CommitNumber end;  ///< The newest commit that everything before it is there of.
   CommitNumber
-      durable_known;  ///< Newest that any intact commit, before or behind a hole, calls durable.
+      durable_known;    ///< Newest that any intact commit, before or behind a hole, calls durable.
+  CommitNumber newest;  ///< Of any intact commit; 0 = there is none.
+  model::PerLane<model::Sequence> trim;  ///< As far as any of them has trimmed.
   struct Hole {
     std::string file;  ///< Where it begins: name and offset.
     std::uint64_t offset = 0;

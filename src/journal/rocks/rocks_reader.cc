@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
 #include <chrono>
+#include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <rocksdb/env.h>
 
@@ -20,10 +22,10 @@ namespace holdfast::journal {
 namespace {
 
 // The logs first, then what says which tables there are. The tables may be newer and then hold all
-// that is in the logs; a log that is newer could follow one that was flushed and deleted in
-// between, and with it a hole would be read.
-// What they call durable is read before the engine reads them: it takes a damaged length that
-// points behind the end for the place where the writer died, and says nothing.
+// that is in the logs, but for what was trimmed since (`note_newer_trim`); a log that is newer
+// could follow one that was flushed and deleted in between, and with it a hole would be read. What
+// they call durable is read before the engine reads them: it takes a damaged length that points
+// behind the end for the place where the writer died, and says nothing.
 Status read_engine(OpenedEngine& engine) {
   auto made = make_engine_options(engine.options);
   const auto view = std::make_shared<LogView>(made.options.env->GetFileSystem());
@@ -74,6 +76,28 @@ Status fill_state(OpenedEngine& engine) {
   return {};
 }
 
+/// The tables may have dropped what a commit trimmed that is in no table yet, and in a log that is
+/// younger than those which were read: that must not look like a hole.
+Status note_newer_trim(OpenedEngine& engine, const Files& files,
+                       const std::vector<std::string>& logs_read, bool may_be_trimmed) {
+  HOLDFAST_ASSIGN(const auto logs, log_files(files, engine.folder));
+  if (logs == logs_read) return {};
+  HOLDFAST_ASSIGN(const auto report, check_log(files, engine.folder, {}));
+  auto trim = engine.state.trim;
+  for (const auto lane : kAllPriorities) {
+    trim[lane] = std::max(trim[lane], std::min(report.trim[lane], engine.state.next[lane]));
+  }
+  // Nothing known: that log may have been written into tables as well, younger than those read.
+  const bool is_known = report.newest.value != 0;
+  if (is_known && trim == engine.state.trim) return {};
+  // All that is there is better than what is left of it.
+  if (!is_known || !may_be_trimmed) {
+    return {StatusCode::unavailable, "the journal went on while it was opened"};
+  }
+  engine.state.trim = engine.end.trim = trim;
+  return {};
+}
+
 /// Why there is nothing to read in a folder without a watermark.
 Status missing_watermark(const OpenedEngine& engine, const Files& files) {
   if (!files.exists(engine.folder + "/CURRENT")) {
@@ -87,7 +111,7 @@ Status missing_watermark(const OpenedEngine& engine, const Files& files) {
 }
 
 /// One attempt. Whatever goes wrong may be so because the writer went on meanwhile.
-Status attempt(OpenedEngine& engine, const Files& files) {
+Status attempt(OpenedEngine& engine, const Files& files, bool may_be_trimmed) {
   HOLDFAST_ASSIGN(const auto watermark, read_watermark(files, engine.folder));
   if (!watermark) return missing_watermark(engine, files);
   if (watermark->epoch == 0) {
@@ -97,8 +121,10 @@ Status attempt(OpenedEngine& engine, const Files& files) {
   }
   // What it calls durable was there before the engine's files are read: it has to be found.
   engine.watermark = *watermark;
+  HOLDFAST_ASSIGN(const auto logs, log_files(files, engine.folder));
   HOLDFAST_TRY(read_engine(engine));
-  return fill_state(engine);
+  HOLDFAST_TRY(fill_state(engine));
+  return note_newer_trim(engine, files, logs, may_be_trimmed);
 }
 
 /// Whether a writer has it now, or has had it since the watermark was read: who opens it for
@@ -122,7 +148,8 @@ Result<std::unique_ptr<JournalReader>> open_rocks_reader(const std::filesystem::
   } else if (!files.exists(path)) {
     return Status(StatusCode::not_found, path + ": there is no such journal");
   }
-  constexpr int kAttempts = 10;
+  constexpr int kAttempts = 16;
+  constexpr int kAttemptsForAll = 3;  // then what has been trimmed meanwhile may be gone
   Status status;
   for (int i = 0; i < kAttempts; ++i) {
     if (i > 0) std::this_thread::sleep_for(std::chrono::milliseconds(2 * i));
@@ -130,7 +157,7 @@ Result<std::unique_ptr<JournalReader>> open_rocks_reader(const std::filesystem::
     engine.folder = path;
     engine.options = options;
     const bool had_writer = FolderLock::owner(path) != 0;
-    status = attempt(engine, files);
+    status = attempt(engine, files, i >= kAttemptsForAll);
     if (status.ok())
       return std::unique_ptr<JournalReader>(std::make_unique<RocksReader>(std::move(engine)));
     if (status == StatusCode::invalid_argument) break;
