@@ -17,6 +17,7 @@
 #include "support/bus_test.h"
 #include "support/child_check.h"
 #include "support/limits.h"
+#include "support/sanitizer.h"
 
 namespace holdfast::testing {
 namespace {
@@ -24,6 +25,8 @@ namespace {
 constexpr auto kMinute = std::chrono::minutes(1);
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20U;
 constexpr const char* kReason = "Too many open files";
+/// The sanitizer asks the system whether memory can be read, by a pipe.
+constexpr const char* kNeedsDescriptors = "a sanitizer needs descriptors for itself";
 /// Lower than what any process has open.
 constexpr std::uint64_t kNothingMore = 1;
 
@@ -58,6 +61,7 @@ const ChildRole kFew("descriptors-few", [](const ChildArguments& given) {
 class Descriptors : public DiskBusTest {};
 
 TEST_F(Descriptors, WithTooFewTheOpenSaysSoAndWithEnoughEverythingWorks) {
+  if (kSanitized) GTEST_SKIP() << kNeedsDescriptors;
   options.durability = Durability::durable;
   open();
   std::set<EventId> receipts = {publish("a.b", "before").id};
@@ -133,6 +137,7 @@ std::string run_out_while_publishing(const std::string& folder) {
 const ChildRole kWhilePublishing("descriptors-publishing", say<run_out_while_publishing>);
 
 TEST(RunningOutOfDescriptors, WhilePublishingPoisonsSaysWhyAndLosesNothing) {
+  if (kSanitized) GTEST_SKIP() << kNeedsDescriptors;
   expect_fine("descriptors-publishing");
 }
 
@@ -164,6 +169,7 @@ std::string run_out_for_a_while(const std::string& folder) {
 const ChildRole kForAWhile("descriptors-a-while", say<run_out_for_a_while>);
 
 TEST(RunningOutOfDescriptors, ForAWhileStopsNobodyWhoNeedsNone) {
+  if (kSanitized) GTEST_SKIP() << kNeedsDescriptors;
   expect_fine("descriptors-a-while");
 }
 
@@ -241,6 +247,7 @@ std::string run_out_while_reading(const std::string& folder) {
 const ChildRole kWhileReading("descriptors-reading", say<run_out_while_reading>);
 
 TEST(RunningOutOfDescriptors, WhileReadingABacklogIsToldAndGoesOnWhenThereAreSomeAgain) {
+  if (kSanitized) GTEST_SKIP() << kNeedsDescriptors;
   expect_fine("descriptors-reading");
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "fuzz/repair.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/checksum.h"
@@ -102,6 +103,28 @@ void repair_log(std::string& log, std::uint8_t which) {
       put_at(log, at, masked(journal::crc32c(std::string_view(log).substr(at + 6, length + 1U))));
     }
     at += kHeader + length;
+  }
+}
+
+void repair_slots(std::string& file) {
+  constexpr std::size_t kHeader = 64;
+  constexpr std::size_t kSlot = 64;
+  constexpr std::size_t kOthers = 8'000;
+  if (file.size() < kHeader) return;
+  std::string door = "HFSLOTS3boot";
+  door.resize(48);
+  file.replace(0, door.size(), door);
+  const auto count = number_at<std::uint64_t>(file, 48);
+  if (count > file.size()) return;
+  for (std::size_t i = 0; i < count && kHeader + (i + 1) * kSlot <= file.size(); ++i) {
+    const auto at = kHeader + i * kSlot;
+    if (number_at<std::uint32_t>(file, at) == 0) continue;
+    const std::size_t bytes = number_at<std::uint16_t>(file, at + 18) * std::size_t{8};
+    const auto others_at = kHeader + count * kSlot + i * kOthers;
+    const std::string_view whole(file);
+    if (bytes > 0 && (others_at > file.size() || bytes > file.size() - others_at)) continue;
+    const auto seed = bytes == 0 ? i : base::checksum(whole.substr(others_at, bytes), i);
+    put_at(file, at, std::max(1U, base::checksum32(whole.substr(at + 4, 16), seed)));
   }
 }
 

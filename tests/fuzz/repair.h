@@ -20,6 +20,9 @@ std::string sealed_with_chunk(std::string_view key, std::string body);
 
 void repair_watermark(std::string& watermark);
 
+/// Of a file of what is running: its first bytes and each slot's.
+void repair_slots(std::string& file);
+
 /// Of each record of a log whose place in it has its bit in `which`, by turns.
 void repair_log(std::string& log, std::uint8_t which);
 

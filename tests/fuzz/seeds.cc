@@ -199,10 +199,9 @@ std::vector<std::string> watermark_seeds() {
   return {journal::encode(watermark), journal::encode(closed)};
 }
 
-/// Two slots, the second with two more events of its batch.
+/// Two slots, the first with two more events of its batch.
 std::vector<std::string> slot_seeds() {
-  std::string file = "HFSLOTS2boot";
-  file.resize(64 + 2 * 64 + 2 * 8);
+  std::string file(64 + 2 * 64 + 2 * 8, '\0');
   file[48] = 2;
   for (const std::size_t slot : {64, 128}) {
     file[slot] = 1;
@@ -213,6 +212,7 @@ std::vector<std::string> slot_seeds() {
   file[64 + 18] = 2;
   file[192] = 0x15;
   file[200] = 0x19;
+  repair_slots(file);
   return {file, file.substr(0, 150)};
 }
 

@@ -132,17 +132,8 @@ void run_watermark(std::string_view input) {
   check_watermark(repaired);
 }
 
-void run_slots(std::string_view input) {
-  constexpr std::size_t kMagic = 8;
-  constexpr std::size_t kBootId = 40;
+void check_slots(const std::string& bytes) {
   static MemoryFile file;
-  std::string bytes(input);
-  // Magic and boot id are what they have to be in every second input: the last byte chooses.
-  if (bytes.size() >= kMagic + kBootId && (bytes.back() & 1) != 0) {
-    std::string door = "HFSLOTS2boot";
-    door.resize(kMagic + kBootId);
-    bytes.replace(0, door.size(), door);
-  }
   const auto left = runtime::RunningSlots::left_behind(file.holding(bytes), "boot");
   if (!left.empty()) note_accepted();
   // Each slot of 64 bytes, and each event of 8 behind them, is read at most once a slot that names
@@ -152,6 +143,13 @@ void run_slots(std::string_view input) {
     FUZZ_CHECK(running.event.priority <= Priority::low && running.event.sequence != 0);
     FUZZ_CHECK(!(running.together && running.suspect) || running.event.sequence != 0);
   }
+}
+
+void run_slots(std::string_view input) {
+  std::string bytes(input);
+  check_slots(bytes);
+  repair_slots(bytes);
+  check_slots(bytes);
 }
 
 void run_log(std::string_view input) {

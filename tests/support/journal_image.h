@@ -9,8 +9,10 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -19,16 +21,33 @@
 
 namespace holdfast::testing {
 
+/// False when the engine has made or deleted a file meanwhile: then it is no image of one moment.
+inline bool try_copy_image(const std::string& from, const std::string& to) {
+  namespace fs = std::filesystem;
+  const auto names = [&] {
+    std::set<std::string> found;
+    for (const auto& entry : fs::directory_iterator(from)) {
+      // What is about to replace a file counts for nothing yet.
+      const auto name = entry.path().filename().string();
+      if (!name.ends_with(".new")) found.insert(name);
+    }
+    return found;
+  };
+  fs::remove_all(to);
+  fs::create_directory(to);
+  const auto before = names();
+  for (const auto& name : before) {
+    std::error_code error;
+    fs::copy(fs::path(from) / name, fs::path(to) / name, fs::copy_options::recursive, error);
+    if (error == std::errc::no_such_file_or_directory) return false;
+    if (error) throw fs::filesystem_error("copying " + name, error);
+  }
+  return names() == before;
+}
+
 /// What a SIGKILL now would leave of the folder of an open journal: everything that was written.
 inline void copy_image(const std::string& from, const std::string& to) {
-  std::filesystem::remove_all(to);
-  std::filesystem::create_directory(to);
-  for (const auto& entry : std::filesystem::directory_iterator(from)) {
-    const auto name = entry.path().filename().string();
-    // What is about to replace a file may be gone before it is copied, and counts for nothing yet.
-    if (name.ends_with(".new")) continue;
-    std::filesystem::copy(entry.path(), std::filesystem::path(to) / name,
-                          std::filesystem::copy_options::recursive);
+  while (!try_copy_image(from, to)) {
   }
 }
 
