@@ -35,7 +35,7 @@ std::vector<double> latencies(std::vector<double> samples) {
 class Backlog {
  public:
   Backlog(Report& report, const Load& load, std::uint64_t pending)
-      : load_(load), pending_(pending), folder_{report.temp().fresh()} {
+      : load_(load), folder_{report.temp().fresh()} {
     bus_ = check(Bus::open(folder_.folder));
     check(bus_->subscribe({.name = "backlog", .types = {"order.>"}}, [](Delivery&) {})).end();
     for (std::uint64_t i = 0; i < pending; i += Load::kBatchEvents) {
@@ -73,7 +73,6 @@ class Backlog {
 
  private:
   const Load& load_;
-  const std::uint64_t pending_;
   const Removed folder_;
   std::unique_ptr<Bus> bus_;
   std::vector<std::uint64_t> order_;

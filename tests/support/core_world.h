@@ -36,6 +36,11 @@
 
 namespace holdfast::testing {
 
+/// Of every subscription.
+inline const RetryPolicy kRetry{.attempts_max = 3,
+                                .backoff_first = std::chrono::milliseconds(100),
+                                .backoff_max = std::chrono::milliseconds(5'000)};
+
 struct Violation : std::runtime_error {
   using std::runtime_error::runtime_error;
 };

@@ -118,7 +118,7 @@ void CoreWorld::check_turns(const core::Lease& lease, Priority worker_class) {
     if (!profile_.refills_at_once || profile_.crowded || has_little_memory()) continue;
     const bool waits = std::any_of(
         oracle_.subscriptions.begin(), oracle_.subscriptions.end(), [&](const auto& each) {
-          const auto& [id, other] = each;
+          const OracleSubscription& other = each.second;
           if (!other.is_served() || gets_no_more(other) || lingers(other) ||
               !Oracle::has_slot(other, lane)) {
             return false;

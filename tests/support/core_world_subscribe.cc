@@ -15,9 +15,6 @@ using model::SubscriptionId;
 namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
-const RetryPolicy kRetry{.attempts_max = 3,
-                         .backoff_first = std::chrono::milliseconds(100),
-                         .backoff_max = std::chrono::milliseconds(5'000)};
 const std::vector<MetadataPair> kFloodColor{{"color", "red"}};
 
 }  // namespace
