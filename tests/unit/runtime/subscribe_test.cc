@@ -27,7 +27,6 @@ TEST_P(Subscribing, HandlerSeesTheEventAsItWasPublished) {
   open();
   const std::vector<MetadataPair> metadata = {{"traceparent", "00-1"}, {"k", "v"}};
   Signal done;
-  Receipt receipt;
   std::atomic<bool> compared{false};
   const auto subscription = must(bus->subscribe({.name = "s"}, [&](Delivery& delivery) {
     const auto& event = delivery.event();
