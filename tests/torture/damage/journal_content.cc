@@ -106,8 +106,9 @@ class Session {
     facts_.events.push_back({id, content_of(event)});
   }
   OwnedEvent make(std::string type, Priority priority = Priority::normal) {
+    ++seed_;
     return {.type = std::move(type),
-            .payload = std::to_string(number_) + noise(++seed_ + 1000U * number_, 8 + seed_ % 24),
+            .payload = std::to_string(number_) + noise(seed_ + 1000U * number_, 8 + seed_ % 24),
             .priority = priority};
   }
   OperationId operation(const std::vector<std::string>& types, OperationState until);
