@@ -23,9 +23,10 @@ namespace {
 
 // The logs first, then what says which tables there are. The tables may be newer and then hold all
 // that is in the logs, but for what was trimmed since (`note_newer_trim`); a log that is newer
-// could follow one that was flushed and deleted in between, and with it a hole would be read. What
-// they call durable is read before the engine reads them: it takes a damaged length that points
-// behind the end for the place where the writer died, and says nothing.
+// could follow one that was flushed and deleted in between, and with it a hole would be read.
+//
+// What the logs call durable is read before the engine reads them: it takes a damaged length that
+// points behind the end for the place where the writer died, and says nothing.
 Status read_engine(OpenedEngine& engine) {
   auto made = make_engine_options(engine.options);
   const auto view = std::make_shared<LogView>(made.options.env->GetFileSystem());
