@@ -28,8 +28,8 @@ struct JournalInfo {
   std::vector<RecoveryReport::LostRange> lost;
 };
 
-/// A journal, read as it was when it was opened here: also while a bus has it open elsewhere.
-/// Cannot write, by type, and changes no byte of what is stored.
+/// A journal, read as it was when it was opened here: also while a bus has it open elsewhere (what
+/// that trims meanwhile may be gone). Cannot write, by type, and changes no byte of what is stored.
 ///
 /// Opening replays the journal's log in memory (up to about a second for 100 MB). What only the
 /// live bus knows (leases, stuck handlers) is not in it. While it is open it keeps its tables open,
