@@ -259,6 +259,40 @@ void Committer::refuse(Group& group, CommitNumber number, const Status& cause) {
   }
 }
 
+/// Under `mutex_`: calls `done` when `number`, than which no notice is newer, is durable.
+void Committer::promise(CommitNumber number, std::function<void(const Status&)> done,
+                        std::size_t bytes) {
+  notices_.push_back({number, std::move(done), bytes});
+  notice_bytes_ += bytes;
+}
+
+/// Under `mutex_`: those who need not wait are added to `now`.
+void Committer::complete_requests(Group& group, CommitNumber number,
+                                  std::vector<std::function<void()>>& now) {
+  for (std::size_t i = 0; i < group.requests.size(); ++i) {
+    auto& request = group.requests[i];
+    if (!request.done) continue;
+    auto& outcome = group.outcomes[i];
+    if (outcome.ok()) outcome->commit = number;
+    if (!outcome.ok() || number <= durable() || request.durability == Durability::os) {
+      now.emplace_back([done = std::move(request.done), result = std::move(outcome)]() mutable {
+        done(std::move(result));
+      });
+      continue;
+    }
+    const auto bytes = Intake::bytes_of(request);
+    promise(
+        number,
+        [done = std::move(request.done),
+         result = std::move(outcome)](const Status& status) mutable {
+          if (status.ok()) return done(std::move(result));
+          done(result->ids.empty() ? status
+                                   : status.with_context("event " + to_string(result->ids[0])));
+        },
+        bytes);
+  }
+}
+
 void Committer::complete(Group& group, CommitNumber number, bool caller_syncs) {
   std::vector<std::function<void()>> now;
   std::deque<Notice> lost;
@@ -273,39 +307,16 @@ void Committer::complete(Group& group, CommitNumber number, bool caller_syncs) {
       if (group.events_need_sync) unsynced_offers_.push_back(number);
     }
     const bool durable_already = number <= durable();
-    const auto promise = [&](std::function<void(const Status&)> done, std::size_t bytes) {
-      // Notices are in the order of commits, and this is the newest of them.
-      notices_.push_back({number, std::move(done), bytes});
-      notice_bytes_ += bytes;
-    };
-    for (std::size_t i = 0; i < group.requests.size(); ++i) {
-      auto& done = group.requests[i].done;
-      if (!done) continue;
-      auto& outcome = group.outcomes[i];
-      if (outcome.ok()) outcome->commit = number;
-      const bool at_once =
-          !outcome.ok() || durable_already || group.requests[i].durability == Durability::os;
-      if (at_once) {
-        now.emplace_back([done = std::move(done), result = std::move(outcome)]() mutable {
-          done(std::move(result));
-        });
-        continue;
-      }
-      promise(
-          [done = std::move(done), result = std::move(outcome)](const Status& status) mutable {
-            if (status.ok()) return done(std::move(result));
-            done(result->ids.empty() ? status
-                                     : status.with_context("event " + to_string(result->ids[0])));
-          },
-          Intake::bytes_of(group.requests[i]));
-    }
+    complete_requests(group, number, now);
     if (!group.operations.empty()) {
+      const auto bytes = group.operations.capacity() * sizeof(OperationId);
       // The commit that says so is new, and so not durable already.
       promise(
+          number,
           [this, ended = std::move(group.operations)](const Status& status) {
             if (status.ok()) tell_ended(ended);
           },
-          group.operations.capacity() * sizeof(OperationId));
+          bytes);
     }
     if (!group.settled.empty()) {
       const auto bytes = group.settled.capacity() * sizeof(SettledNote);
@@ -315,6 +326,7 @@ void Committer::complete(Group& group, CommitNumber number, bool caller_syncs) {
         now.emplace_back([this] { tell_settled(); });
       } else {
         promise(
+            number,
             [this](const Status& status) {
               if (status.ok()) tell_settled();
             },
