@@ -259,14 +259,20 @@ void Committer::refuse(Group& group, CommitNumber number, const Status& cause) {
   }
 }
 
-/// Under `mutex_`: calls `done` when `number`, than which no notice is newer, is durable.
-void Committer::promise(CommitNumber number, std::function<void(const Status&)> done,
-                        std::size_t bytes) {
+/// Under `mutex_`: `done` is called when `number` is durable; when it is already, by who runs
+/// `now`.
+void Committer::when_durable(CommitNumber number, std::function<void(const Status&)> done,
+                             std::size_t bytes, std::vector<std::function<void()>>& now) {
+  if (number <= durable()) {
+    now.emplace_back([done = std::move(done)] { done(Status()); });
+    return;
+  }
+  // Notices are in the order of commits, and this is the newest of them.
   notices_.push_back({number, std::move(done), bytes});
   notice_bytes_ += bytes;
 }
 
-/// Under `mutex_`: those who need not wait are added to `now`.
+/// Under `mutex_`, as `when_durable`.
 void Committer::complete_requests(Group& group, CommitNumber number,
                                   std::vector<std::function<void()>>& now) {
   for (std::size_t i = 0; i < group.requests.size(); ++i) {
@@ -274,22 +280,20 @@ void Committer::complete_requests(Group& group, CommitNumber number,
     if (!request.done) continue;
     auto& outcome = group.outcomes[i];
     if (outcome.ok()) outcome->commit = number;
-    if (!outcome.ok() || number <= durable() || request.durability == Durability::os) {
+    if (!outcome.ok() || request.durability == Durability::os) {
       now.emplace_back([done = std::move(request.done), result = std::move(outcome)]() mutable {
         done(std::move(result));
       });
       continue;
     }
     const auto bytes = Intake::bytes_of(request);
-    promise(
-        number,
-        [done = std::move(request.done),
-         result = std::move(outcome)](const Status& status) mutable {
-          if (status.ok()) return done(std::move(result));
-          done(result->ids.empty() ? status
-                                   : status.with_context("event " + to_string(result->ids[0])));
-        },
-        bytes);
+    auto done = [done = std::move(request.done),
+                 result = std::move(outcome)](const Status& status) mutable {
+      if (status.ok()) return done(std::move(result));
+      done(result->ids.empty() ? status
+                               : status.with_context("event " + to_string(result->ids[0])));
+    };
+    when_durable(number, std::move(done), bytes, now);
   }
 }
 
@@ -306,34 +310,24 @@ void Committer::complete(Group& group, CommitNumber number, bool caller_syncs) {
       written_ = number.value;
       if (group.events_need_sync) unsynced_offers_.push_back(number);
     }
-    const bool durable_already = number <= durable();
     complete_requests(group, number, now);
     if (!group.operations.empty()) {
       const auto bytes = group.operations.capacity() * sizeof(OperationId);
-      // The commit that says so is new, and so not durable already.
-      promise(
-          number,
-          [this, ended = std::move(group.operations)](const Status& status) {
-            if (status.ok()) tell_ended(ended);
-          },
-          bytes);
+      auto tell = [this, ended = std::move(group.operations)](const Status& status) {
+        if (status.ok()) tell_ended(ended);
+      };
+      when_durable(number, std::move(tell), bytes, now);
     }
     if (!group.settled.empty()) {
       const auto bytes = group.settled.capacity() * sizeof(SettledNote);
       settled_.push_back({number, std::move(group.settled)});
-      // Of an ephemeral subscription nothing is written, so there may be nothing to wait for.
-      if (durable_already) {
-        now.emplace_back([this] { tell_settled(); });
-      } else {
-        promise(
-            number,
-            [this](const Status& status) {
-              if (status.ok()) tell_settled();
-            },
-            bytes);
-      }
+      auto tell = [this](const Status& status) {
+        if (status.ok()) tell_settled();
+      };
+      when_durable(number, tell, bytes, now);
     }
-    sync_now = sync_now && !durable_already;
+    // Of an ephemeral subscription nothing is written, so there may be nothing to wait for.
+    sync_now = sync_now && number > durable();
     limit_backlog();
     // A sync has failed since the commit was written: `fail` has not seen these.
     failed = failed_;

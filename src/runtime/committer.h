@@ -147,7 +147,8 @@ class Committer {
   void look_up_answers(Group& group, IdempotencyReader& keys, std::unique_lock<std::mutex>& lock);
   Status write(const model::Commit& commit);
   void refuse(Group& group, CommitNumber number, const Status& cause);
-  void promise(CommitNumber number, std::function<void(const Status&)> done, std::size_t bytes);
+  void when_durable(CommitNumber number, std::function<void(const Status&)> done, std::size_t bytes,
+                    std::vector<std::function<void()>>& now);
   void complete_requests(Group& group, CommitNumber number,
                          std::vector<std::function<void()>>& now);
   /// What was asked for is in commit `number`, which is written.

@@ -106,14 +106,13 @@ std::vector<RunningSlots::Running> RunningSlots::left_behind(const std::filesyst
     const std::string_view text(reinterpret_cast<const char*>(others.data()), others_bytes);
     if (slot.seal.load() != seal_of(slot, i, text)) continue;
     if (slot.lane >= kLaneCount || slot.sequence == 0) continue;
-    const bool is_together = !others.empty();
     running.push_back({{slot.subscription},
                        {static_cast<Priority>(slot.lane), slot.sequence},
                        slot.suspect != 0,
-                       is_together});
+                       !others.empty()});
     for (const auto other : others) {
       if (unpacked(other).sequence == 0) continue;
-      running.push_back({{slot.subscription}, unpacked(other), false, is_together});
+      running.push_back({{slot.subscription}, unpacked(other), false, true});
     }
   }
   return running;

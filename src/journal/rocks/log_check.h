@@ -22,10 +22,10 @@ Result<std::vector<std::string>> log_files(const Files& files, const std::string
 ///                                                ^ end
 struct LogReport {
   CommitNumber end;  ///< The newest commit that everything before it is there of.
-  CommitNumber
-      durable_known;    ///< Newest that any intact commit, before or behind a hole, calls durable.
-  CommitNumber newest;  ///< Of any intact commit; 0 = there is none.
-  model::PerLane<model::Sequence> trim;  ///< As far as any of them has trimmed.
+  // Of any intact commit, before or behind a hole:
+  CommitNumber newest;                   ///< 0 = there is none.
+  CommitNumber durable_known;            ///< The newest that one of them calls durable.
+  model::PerLane<model::Sequence> trim;  ///< As far as one of them has trimmed.
   struct Hole {
     std::string file;  ///< Where it begins: name and offset.
     std::uint64_t offset = 0;

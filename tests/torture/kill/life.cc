@@ -152,10 +152,9 @@ class Life {
     std::vector<std::jthread> publishers;
     for (std::uint64_t thread = 0; thread < threads; ++thread) {
       publishers.emplace_back([this, thread, threads, steps] {
-        const bool is_steady = thread + 1 == threads;
-        Publisher publisher(*bus_, teller_, is_steady ? kSteady : profile_, thread);
+        Publisher publisher(*bus_, teller_, profile_, thread);
         if (thread == 0) publisher.publish_again(book_.unresolved_once());
-        is_steady ? publisher.run_steadily(steps) : publisher.run(steps);
+        thread + 1 == threads ? publisher.run_steadily(steps) : publisher.run(steps);
       });
     }
   }

@@ -14,6 +14,7 @@ using std::chrono::milliseconds;
 
 constexpr std::uint64_t kBacklogMax = 20'000;
 constexpr std::ptrdiff_t kAtOnce = 8;
+constexpr unsigned kSlowOfSteady = 12;      // of a hundred, so that some handler is always at it
 constexpr std::uint64_t kPoisonEvery = 25;  // rounds
 constexpr std::uint64_t kPoisonAtStep = 2;
 
@@ -106,7 +107,7 @@ void Publisher::run_steadily(std::uint64_t steps) {
   const std::function<void()> publish_next = [&] {
     if (++step_ > steps) return;
     Made made;
-    make_plain(made);
+    make_plain(made, kSlowOfSteady);
     publish_async(made, Durability::durable, publish_next, [&told] { told.count_down(); });
   };
   publish_next();
@@ -163,11 +164,11 @@ void Publisher::tell_memory() const {
                 .number = stats.resident_bytes + stats.engine_bytes});
 }
 
-void Publisher::make_plain(Made& made) {
+void Publisher::make_plain(Made& made, unsigned slow) {
   static constexpr std::array<Type, 12> kAny = {Type::work, Type::work,  Type::work,  Type::work,
                                                 Type::work, Type::work,  Type::held,  Type::held,
                                                 Type::slow, Type::fussy, Type::fussy, Type::loose};
-  const bool is_slow = draws(profile_.slow);
+  const bool is_slow = draws(slow);
   const auto type = is_slow ? Type::slow : kAny[draw(kAny.size())];
   std::uint32_t special = 0;
   if (type == Type::slow && (is_slow || draws(40))) special = kIsAbandoned;

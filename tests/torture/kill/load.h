@@ -30,8 +30,6 @@ struct Profile {
   unsigned cancels;     ///< Cancels, tokens.
   unsigned operations;  ///< Operations and composites.
   unsigned order;       ///< Ordering keys, `expect_last`, idempotency keys.
-  /// Of the single ones, how many are slow, so that some handler is always at it.
-  unsigned slow = 0;
 };
 inline constexpr std::array<Profile, 5> kProfiles = {{
     {"mixed", 40, 20, 15, 10, 15},
@@ -40,7 +38,6 @@ inline constexpr std::array<Profile, 5> kProfiles = {{
     {"operations", 15, 5, 10, 60, 10},
     {"order", 20, 5, 5, 5, 65},
 }};
-inline constexpr Profile kSteady{"steady", 100, 0, 0, 0, 0, 12};
 [[nodiscard]] const Profile* find_profile(std::string_view name);
 
 /// Gives notes; any thread.
@@ -114,7 +111,8 @@ class Publisher {
   Publisher(Bus& bus, const Teller& teller, const Profile& profile, std::uint64_t thread);
   /// Until `steps` are done.
   void run(std::uint64_t steps);
-  /// The same with plain events alone and without a pause, so that a kill finds it at that.
+  /// The same, whatever the profile, with plain events alone and without a pause, so that a kill
+  /// finds it at that.
   void run_steadily(std::uint64_t steps);
   /// Publishes again those with an idempotency key of which nobody knows whether they are there.
   void publish_again(const std::vector<std::uint64_t>& keys);
@@ -143,7 +141,8 @@ class Publisher {
                const std::optional<EventId>& expect_last = {});
 
   void step();
-  void make_plain(Made& made);
+  /// `slow`: so many of a hundred more than usual keep a handler for long.
+  void make_plain(Made& made, unsigned slow = 0);
   void publish_plain();
   void publish_async(const Made& made, Durability durability,
                      const std::function<void()>& before_told, const std::function<void()>& told);
