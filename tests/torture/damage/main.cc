@@ -24,7 +24,8 @@
 namespace holdfast::testing {
 namespace {
 
-// One that takes longer hangs: it is ended by SIGALRM. (A view that finds damage looks sixteen times.)
+// One that takes longer hangs: it is ended by SIGALRM. (A view that finds damage looks sixteen
+// times.)
 constexpr unsigned kSecondsMax = 100;
 
 struct TortureOptions {

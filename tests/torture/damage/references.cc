@@ -109,9 +109,16 @@ References::Match References::match(const Dump& dump, const Damage& damage) {
                                 [](const Section& section) { return !section.status.ok(); });
   const auto& commits = subject_.commits();
   const auto known = std::max(known_durable(damage, commits), subject_.watermark(damage.stale));
+  const auto likely = static_cast<std::size_t>(
+      std::count_if(commits.begin(), commits.end(), [&](const LoggedCommit& commit) {
+        return commit.file == damage.file && commit.end <= damage.offset;
+      }));
   const auto is_found = [&](std::size_t count) {
     const auto difference = difference_of(dump, at(damage.stale, count));
-    if (count == commits.size()) match.difference = difference;
+    if (count == commits.size() || count == likely) {
+      match.difference +=
+          " [of the first " + std::to_string(count) + " commits: " + difference + ']';
+    }
     match.found = difference.empty();
     match.is_whole = match.found && count == commits.size();
     return match.found;
@@ -122,10 +129,6 @@ References::Match References::match(const Dump& dump, const Damage& damage) {
   };
   // All of it, or where the damage is; and then any.
   if (is_found(commits.size())) return match;
-  const auto likely = static_cast<std::size_t>(
-      std::count_if(commits.begin(), commits.end(), [&](const LoggedCommit& commit) {
-        return commit.file == damage.file && commit.end <= damage.offset;
-      }));
   if (is_allowed(likely) && is_found(likely)) return match;
   for (auto count = commits.size(); count > 0 && is_allowed(count - 1); --count) {
     if (is_found(count - 1)) return match;

@@ -50,7 +50,7 @@ class References {
     bool found = false;
     bool is_whole = false;  ///< Nothing is missing.
     bool had_error = false;
-    std::string difference;  ///< From the one that is most like it, if none was found.
+    std::string difference;  ///< From the ones that are most like it, if none was found.
   };
   /// It must not end before what the watermark and the rest of the logs call durable.
   Match match(const Dump& dump, const Damage& damage);
