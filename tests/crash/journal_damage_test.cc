@@ -4,9 +4,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <rocksdb/db.h>
 #include <rocksdb/env.h>
 
 #include "journal/rocks/files.h"
+#include "journal/rocks/keys.h"
 #include "journal/rocks/log_file.h"
 #include "journal/rocks/rocks_journal.h"
 #include "journal/rocks/watermark.h"
@@ -325,6 +327,32 @@ TEST_F(JournalDamage, KeepGoodPrefixGoesOnWithoutTheNewestLog) {
   expect_prefix(options(DamagePolicy::keep_good_prefix), 0);
 }
 
+TEST_F(JournalDamage, KeepGoodPrefixCutsAllLogsBehindTheDamagedOne) {
+  append(4, Durability::durable);
+  crash();
+  const auto first = newest_log(image_);
+  const auto head = read_bytes(first);
+  append(3, Durability::durable);
+  crash_with_watermark();
+  // The same records as in one log, in two.
+  const auto tail = read_bytes(first).substr(head.size());
+  write_bytes(image_ + "/999999.log", tail);
+  write_bytes(first, head);
+  flip_bit(first, head.size() - 10);
+  const auto damaged = read_bytes(first);
+  copy_image(image_, folder_.inside("second"));
+  {
+    auto opened =
+        open_rocks_journal(folder_.inside("second"), options(DamagePolicy::keep_good_prefix));
+    ASSERT_TRUE(opened.ok()) << opened.status().to_string();
+    const auto& state = (*opened)->state();
+    EXPECT_EQ(read_bytes(std::filesystem::path(state.cut_copy) / first.filename()), damaged);
+    EXPECT_EQ(read_bytes(std::filesystem::path(state.cut_copy) / "999999.log"), tail);
+    EXPECT_GT(state.bytes_cut, tail.size());
+  }
+  expect_prefix(options(DamagePolicy::keep_good_prefix), 3);
+}
+
 TEST_F(JournalDamage, KeepGoodPrefixStillReadsALaneThatHadBeenReclaimed) {
   // Large enough that the engine sees how much it could gain.
   for (int i = 0; i < 5; ++i) {
@@ -492,6 +520,51 @@ TEST_F(JournalDamage, AMissingOrDamagedWatermarkIsDataLossUnlessThePrefixIsWante
   std::filesystem::remove(watermark);
   expect_data_loss({"watermark"});
   expect_prefix(options(DamagePolicy::keep_good_prefix), 10);
+}
+
+TEST_F(JournalDamage, KeepGoodPrefixGoesOnWithADamagedWatermark) {
+  append(10, Durability::durable);
+  crash_with_watermark();
+  flip_bit(image_ + "/watermark", 60);
+  expect_prefix(options(DamagePolicy::keep_good_prefix), 10);
+}
+
+// The epoch is in each event id's history: one that is used twice could give two commits one name.
+TEST_F(JournalDamage, KeepGoodPrefixWithoutTheWatermarkNeverUsesAnEpochAgain) {
+  append(10, Durability::durable);
+  crash_with_watermark();
+  std::uint64_t epoch = 0;
+  {
+    // Writes what the log has into a table.
+    auto second = reopen(options());
+    ASSERT_TRUE(second.ok()) << second.status().to_string();
+    epoch = (*second)->state().epoch;
+    JournalWriter writer(**second);
+    ASSERT_TRUE(writer.append(Priority::low, 1, Durability::durable, 100).ok());
+  }
+  std::filesystem::remove(image_ + "/watermark");
+  auto opened = reopen(options(DamagePolicy::keep_good_prefix));
+  ASSERT_TRUE(opened.ok()) << opened.status().to_string();
+  EXPECT_GT((*opened)->state().epoch, epoch);
+  EXPECT_EQ(scan_lane(**opened, Priority::normal).events(), 100U);
+}
+
+TEST_F(JournalDamage, AJournalWithoutTheRecordOfItselfIsDataLoss) {
+  append(10, Durability::durable);
+  journal_.reset();
+  {
+    rocksdb::DB* raw = nullptr;
+    ASSERT_TRUE(rocksdb::DB::Open({}, path_, &raw).ok());
+    const std::unique_ptr<rocksdb::DB> engine(raw);
+    ASSERT_TRUE(engine->Delete({}, std::string(keys::kJournal)).ok());
+  }
+  const auto opened = open_rocks_journal(path_, options());
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.status(), StatusCode::data_loss) << opened.status().to_string();
+  EXPECT_THAT(opened.status().message(), HasSubstr("the record of the journal itself is missing"));
+  const auto reader = open_rocks_reader(path_, options());
+  ASSERT_FALSE(reader.ok());
+  EXPECT_EQ(reader.status(), StatusCode::data_loss) << reader.status().to_string();
 }
 
 TEST_F(JournalDamage, TheWatermarkOfAnotherJournalIsRefused) {

@@ -23,6 +23,7 @@
 #include "base/checksum.h"
 #include "journal/open.h"
 #include "journal/rocks/files.h"
+#include "journal/rocks/keys.h"
 #include "journal/rocks/rocks_journal.h"
 #include "journal/rocks/watermark.h"
 #include "support/child_process.h"
@@ -172,6 +173,34 @@ TEST_F(JournalRefusal, ANewerFormatIsRefusedAndNamed) {
   expect_refused(StatusCode::invalid_argument, "format 6; this version supports up to 5");
   EXPECT_EQ(open_journal_reader(path_, {}).status(), StatusCode::invalid_argument);
   EXPECT_EQ(difference(before, contents_of(path_)), "");
+}
+
+TEST_F(JournalRefusal, ANewerFormatThatOnlyTheTablesTellIsRefusedAndNamed) {
+  ASSERT_TRUE(open_journal(path_, {}).ok());
+  {
+    rocksdb::DB* raw = nullptr;
+    ASSERT_TRUE(rocksdb::DB::Open({}, path_, &raw).ok());
+    const std::unique_ptr<rocksdb::DB> engine(raw);
+    const std::string key(keys::kJournal);
+    std::string value;
+    ASSERT_TRUE(engine->Get({}, key, &value).ok());
+    auto meta = model::decode_journal_meta(key, value);
+    ASSERT_TRUE(meta.ok());
+    meta->format = keys::kFormat + 1;
+    ASSERT_TRUE(engine->Put({}, key, model::encode(*meta, key)).ok());
+  }
+  const auto words =
+      "format " + std::to_string(keys::kFormat + 1) + "; this version supports up to";
+  expect_refused(StatusCode::invalid_argument, words);
+  EXPECT_EQ(open_journal_reader(path_, {}).status(), StatusCode::invalid_argument);
+}
+
+TEST_F(JournalRefusal, APathThatEndsWithASlashIsThatFolderAndAnEmptyOneIsNone) {
+  ASSERT_TRUE(open_journal(path_ + "/", {}).ok());
+  EXPECT_TRUE(std::filesystem::exists(path_ + "/watermark"));
+  EXPECT_TRUE(open_journal_reader(path_ + "/", {}).ok());
+  EXPECT_EQ(open_journal("", {}).status(), StatusCode::invalid_argument);
+  EXPECT_EQ(open_journal_reader("", {}).status(), StatusCode::invalid_argument);
 }
 
 TEST_F(JournalRefusal, AnOpenThatWasKilledWhileItMadeTheJournalIsFinishedByTheNext) {

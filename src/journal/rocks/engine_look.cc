@@ -59,7 +59,9 @@ Result<JournalHead> look_at_tables(const std::string& folder, const RocksOptions
   engine.options.skip_stats_update_on_db_open = true;
   HOLDFAST_ASSIGN(const auto db, open_for_reading(engine.options, folder));
   const Tail tail;
-  return read_head(Lookup(*db, tail));
+  auto head = read_head(Lookup(*db, tail));
+  if (!head.ok()) return head.status().with_context(folder);
+  return head;
 }
 
 }  // namespace holdfast::journal

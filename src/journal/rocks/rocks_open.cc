@@ -294,9 +294,12 @@ Status Opening::read_state() {
   const Lookup lookup(*engine_.db, tail);
   auto& watermark = engine_.watermark;
   if (watermark.epoch == 0) HOLDFAST_TRY(create_head());
-  HOLDFAST_ASSIGN(const auto head, read_head(lookup));
-  if (!head.meta)
+  const auto read = read_head(lookup);
+  if (!read.ok()) return read.status().with_context(folder());
+  const auto& head = *read;
+  if (!head.meta) {
     return refuse(StatusCode::data_loss, "the record of the journal itself is missing");
+  }
   if (head.meta->uuid != watermark.uuid) {
     return refuse(StatusCode::data_loss, "the watermark file is that of another journal");
   }

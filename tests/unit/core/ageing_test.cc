@@ -131,6 +131,14 @@ TEST(AgeingRule, AHighEventAgesThoughItStaysHigh) {
   EXPECT_EQ(rule.level(Priority::high, 0, 5 * kSecond), 1U);
 }
 
+TEST(AgeingRule, TurnedOffNothingMovesUp) {
+  const AgeingRule rule(Ageing::strict());
+  for (const auto lane : kAllPriorities) {
+    EXPECT_EQ(rule.level(lane, 0, 1'000'000 * kSecond), 0U);
+    EXPECT_EQ(rule.next(lane, 0, 0), AgeingRule::kNever);
+  }
+}
+
 TEST(AgeingRule, TheLongestWaitThereIsDoesNotOverflow) {
   const AgeingRule rule({true, kMaxWaitMax, kMaxWaitMax, kMaxWaitMax});
   const std::int64_t year = 365 * 86'400 * kSecond;

@@ -125,6 +125,14 @@ class CancelRule : public ::testing::Test {
   std::deque<Answer> answers_;
 };
 
+TEST_F(CancelRule, OfATokenThatWasNeverMadeThereIsNothingToCancel) {
+  commit([&](CommitPlan& plan) {
+    const auto cancelled = plan.cancel(made_token(1, 99), "why", {});
+    EXPECT_EQ(cancelled.status().code(), StatusCode::not_found);
+    EXPECT_TRUE(plan.empty());
+  });
+}
+
 TEST_F(CancelRule, WhatAHandlerHasIsKeptForItsCleanUpByTheCancelItself) {
   subscribe();
   const auto id = publish({.type = "a"});

@@ -45,6 +45,20 @@ TEST(DeliveryLane, BeginsWithNothingInMemoryAndAsksForItsBacklog) {
   EXPECT_FALSE(lane.is_settled(7, 100));
 }
 
+TEST(DeliveryLane, AsksForNoMoreOfItsBacklogWhileSoMuchIsTaken) {
+  DeliveryLane lane;
+  lane.reset(1, {});
+  std::vector<DeliveryLane::Ticket> tickets;
+  for (Sequence next = 1; !lane.is_full(); next += 4'096) {
+    ASSERT_TRUE(lane.wants_refill());
+    lane.refill({span(next, next + 4'096)}, next + 4'096, false);
+    while (lane.window_count() > 0) tickets.push_back(lane.take().ticket);
+  }
+  EXPECT_FALSE(lane.wants_refill());
+  lane.settle(tickets[0]);
+  EXPECT_TRUE(lane.wants_refill());
+}
+
 TEST(DeliveryLane, HandsOutInOrderAndMovesTheFloorPastWhatIsSettled) {
   auto lane = live_lane();
   lane.offer(span(1, 4), true);

@@ -164,6 +164,12 @@ TEST(Filter, EqualsAnotherThatSaysTheSame) {
   EXPECT_EQ(Filter({"a"}, match), Filter({"a"}, match));
   EXPECT_FALSE(Filter({"a"}, match) == Filter({"b"}, match));
   EXPECT_FALSE(Filter({"a"}, match) == Filter({"a"}, {}));
+  for (const auto& other :
+       {Match{.source_kinds = {SourceKind::plugin}}, Match{.source_names = {"shop"}},
+        Match{.priorities = {Priority::low}}, Match{.metadata_equals = {{"k", "v"}}}}) {
+    EXPECT_FALSE(Filter({"a"}, other) == Filter({"a"}, {}));
+    EXPECT_EQ(Filter({"a"}, other), Filter({"a"}, other));
+  }
 }
 
 TEST(Interest, BeginsAtItsStartAndHoldsOldEventsToEarlierFiltersAsWell) {

@@ -13,6 +13,7 @@
 #include "core/commit_plan.h"
 #include "core/recovery.h"
 #include "core/scheduler.h"
+#include "support/chunks.h"
 
 namespace holdfast::core {
 namespace {
@@ -20,6 +21,47 @@ namespace {
 constexpr EventId low(Sequence sequence) { return {Priority::low, sequence}; }
 constexpr EventId high(Sequence sequence) { return {Priority::high, sequence}; }
 constexpr EventId normal(Sequence sequence) { return {Priority::normal, sequence}; }
+
+TEST(KeyOrder, SayingTwiceWhatIsKnownChangesNothing) {
+  const model::KeyPlace first{{7, {}}, {1}, 0};
+  const model::KeyPlace second{{7, {}}, {2}, 0};
+  const PerLane<Sequence> everywhere{{100, 100, 100, 100}};
+  KeyOrder order;
+  order.add(normal(1), first);
+  order.add(normal(1), second);
+  order.add(normal(2), second);
+  EXPECT_EQ(order.place(normal(1)).commit, first.commit) << "it stands where it stood";
+  order.hold(normal(2), {.attempts = 1});
+  order.hold(normal(2), {.attempts = 2});
+  EXPECT_EQ(order.held_count(), 1U);
+  order.set_waiting(normal(1));
+  order.set_running(normal(1));
+  order.set_running(normal(1));
+  EXPECT_TRUE(order.take_turns(everywhere).empty());
+  order.set_waiting(normal(1));
+  EXPECT_TRUE(order.may_run(normal(1), everywhere)) << "it ran once";
+  order.erase(normal(1));
+  order.erase(normal(1));
+  const auto turns = order.take_turns(everywhere);
+  ASSERT_EQ(turns.size(), 1U);
+  EXPECT_EQ(turns[0].second.attempts, 2U);
+  EXPECT_EQ(order.held_count(), 0U);
+}
+
+TEST(KeyOrder, OnlyWhatIsHeldIsMarkedAsParkedAndAStoredOneKeepsNoCopyInMemory) {
+  KeyOrder order;
+  order.add(normal(1), {{7, {}}, {1}, 0});
+  EXPECT_FALSE(order.mark_parked(normal(1), 5, true));
+  EXPECT_FALSE(order.mark_parked(normal(9), 5, true)) << "of no key";
+  for (const bool stored : {false, true}) {
+    order.hold(normal(1), {.chunk = holdfast::testing::make_chunk(normal(1), 1)});
+    EXPECT_TRUE(order.mark_parked(normal(1), 5, stored));
+    const auto turns = order.take_turns({{100, 100, 100, 100}});
+    ASSERT_EQ(turns.size(), 1U);
+    EXPECT_TRUE(turns[0].second.parked);
+    EXPECT_EQ(turns[0].second.chunk == nullptr, stored);
+  }
+}
 
 /// A bus whose committer and worker are the test itself; every event is read into memory at once.
 class KeyOrdering : public ::testing::Test {

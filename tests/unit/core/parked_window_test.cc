@@ -148,6 +148,37 @@ TEST_F(ParkedWindowTest, AReadingIsVoidWhenOthersHadToMakeRoomMeanwhile) {
   EXPECT_TRUE(due(100).empty());
 }
 
+TEST_F(ParkedWindowTest, WhatCannotBeReadForGoodStaysOnDiskUntilItIsOpenedAgain) {
+  disk_ = {{5, 5}};
+  window_.open(true, std::numeric_limits<model::DueTime>::min());
+  window_.begin_refill();
+  window_.refill_failed(false);
+  EXPECT_TRUE(window_.is_behind(0)) << "it is tried another time";
+  window_.begin_refill();
+  window_.refill_failed(true);
+  EXPECT_FALSE(window_.is_behind(0));
+  window_.open(true, std::numeric_limits<model::DueTime>::min());
+  refill(window_.begin_refill(), 9);
+  EXPECT_EQ(due(100), (std::vector<Key>{{5, 5}}));
+}
+
+TEST_F(ParkedWindowTest, AReadingIsVoidWhenAnEarlierOneFailedForGoodMeanwhile) {
+  disk_ = {{5, 5}};
+  window_.open(true, std::numeric_limits<model::DueTime>::min());
+  const auto from = window_.begin_refill();
+  window_.refill_failed(true);
+  refill(from, 9);
+  EXPECT_TRUE(due(100).empty());
+}
+
+TEST_F(ParkedWindowTest, WhatIsNotInMemoryCannotBeTakenOutOfIt) {
+  window_.open(false, std::numeric_limits<model::DueTime>::min());
+  add({5, 5});
+  EXPECT_FALSE(window_.take({5, 6}).has_value());
+  EXPECT_TRUE(window_.take({5, 5}).has_value());
+  EXPECT_FALSE(window_.take({5, 5}).has_value());
+}
+
 TEST_F(ParkedWindowTest, ClosedItKeepsNothing) {
   window_.open(false, std::numeric_limits<model::DueTime>::min());
   add({1, 1});

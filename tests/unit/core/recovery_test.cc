@@ -82,6 +82,38 @@ TEST(Recovery, ARecordWithoutItsSubscriptionIsToldAsDamage) {
   EXPECT_TRUE(recovery.add(cursor(10, {}, 31)) == StatusCode::data_loss);
   EXPECT_TRUE(recovery.add(model::DeadLetterRecord{.subscription = {1}, .event = {kLane, 1}}) ==
               StatusCode::data_loss);
+  EXPECT_TRUE(recovery.add(model::SettlementRecord{.subscription = {1}, .event = {kLane, 1}}) ==
+              StatusCode::data_loss);
+}
+
+TEST(Recovery, AnOperationWithoutAllOfItsEventsIsToldAsDamage) {
+  const auto member = [](std::uint32_t index) {
+    return model::MemberRecord{.operation = {5}, .index = index, .event = {kLane, 1U + index}};
+  };
+  Ledger ledger(LedgerSettings{});
+  Recovery recovery(ledger, {{1, 1, 31, 1}}, {{1, 1, 1, 1}});
+  EXPECT_TRUE(recovery.add(member(0)) == StatusCode::data_loss) << "of an operation that is not";
+  model::OperationRecord operation;
+  operation.id = {5};
+  operation.members = 2;
+  ASSERT_TRUE(recovery.add(operation).ok());
+  EXPECT_TRUE(recovery.add(member(1)) == StatusCode::data_loss) << "the one before it is missing";
+  ASSERT_TRUE(recovery.add(member(0)).ok());
+  EXPECT_TRUE(recovery.finish() == StatusCode::data_loss) << "the last one is missing";
+  ASSERT_TRUE(recovery.add(member(1)).ok());
+  EXPECT_TRUE(recovery.finish().ok());
+}
+
+TEST(Recovery, WhatWasKeptForAnOperationThatIsNoMoreIsOwedToNobody) {
+  Ledger ledger(LedgerSettings{});
+  Recovery recovery(ledger, {{1, 1, 31, 1}}, {{1, 1, 1, 1}});
+  ASSERT_TRUE(recovery.add(subscription()).ok());
+  ASSERT_TRUE(recovery
+                  .add(model::SettlementRecord{
+                      .subscription = {1}, .event = {kLane, 3}, .due = model::kKeptDue})
+                  .ok());
+  EXPECT_TRUE(recovery.finish().ok());
+  EXPECT_FALSE(ledger.find("mail")->lanes[kLane].parked_events.contains(3));
 }
 
 TEST(Recovery, DeadLettersAreOrderedByWhenTheyDied) {

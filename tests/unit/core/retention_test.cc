@@ -277,6 +277,13 @@ TEST(Retention, ARecountWithoutMarksBeginsAtTheTrimPoint) {
   EXPECT_EQ(lane.recount_from(17), 17U);
 }
 
+TEST(Retention, ARecountWithoutMarksCountsFromTheTrimPoint) {
+  LaneRetention lane(kLane, rules({}));
+  for (model::Sequence i = 17; i < 20; ++i) lane.note_again(i, 100, 17 * kSecond, i != 18);
+  EXPECT_EQ(lane.unclaimed(), 1U);
+  EXPECT_EQ(lane.recount_from(17), 17U) << "the first of them is marked now";
+}
+
 TEST(Retention, ForEverIsForEver) {
   for (const std::uint64_t unclaimed : {0U, 1U}) {
     LaneRetention lane(kLane, rules(Retention::forever(), Retention::forever()));

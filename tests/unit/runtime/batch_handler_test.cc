@@ -168,6 +168,38 @@ TEST_P(Batching, EachEventHasItsOwnOutcomeAndTheOthersWhatIsReturned) {
   EXPECT_EQ(counted, (std::vector<std::uint32_t>{1, 1, 1, 1, 1, 2}));
 }
 
+TEST_P(Batching, WhatAnotherOfItsBatchHasUndoneIsNotDone) {
+  open();
+  std::map<std::string, int> effects;
+  auto how = durable(4);
+  how.concurrency = 1;
+  how.compensate = [&](Delivery& delivery) {
+    --effects[std::string(delivery.event().payload_text())];
+    return Outcome::ack();
+  };
+  must(bus->subscribe(how, [](Delivery&) {})).end();
+  std::vector<OwnedEvent> members;
+  for (const char* payload : {"0", "1", "2"})
+    members.push_back({.type = "a.b", .payload = payload});
+  const auto id =
+      must(bus->publish_batch(members, {.operation = OperationOptions{.sequential = false}}))
+          .operation_id;
+  const auto s = must(bus->subscribe_batch(how, [&](BatchDelivery& batch) {
+    note(batch);
+    for (auto member : batch) {
+      const auto payload = std::string(member.event().payload_text());
+      ++effects[payload];
+      if (payload == "1") member.answer(Outcome::reject("cannot be finished"));
+    }
+    return Outcome::ack();
+  }));
+  must(bus->wait_settled(id, kPatience));
+  EXPECT_EQ(given.all()[0], (Payloads{"0", "1", "2"}));
+  EXPECT_EQ(must(bus->operation(id)).state, OperationState::rolled_back);
+  must(bus->close());
+  EXPECT_EQ(effects, (std::map<std::string, int>{{"0", 0}, {"1", 0}, {"2", 0}}));
+}
+
 TEST_P(Batching, ThrowFailsEachOfThemWhateverWasAnswered) {
   open();
   owe(3);

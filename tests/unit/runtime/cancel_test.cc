@@ -327,6 +327,36 @@ TEST_P(Cancelling, OneTokenCancelsAllThatWasPublishedUnderItAndCountsIt) {
                                                {other, Settled::acked}}));
 }
 
+TEST_P(Cancelling, OfAsManyAsThereAreAThousandAreListedAndAllAreCounted) {
+  constexpr std::uint32_t kCount = kCancelEventsListed + 5;
+  open();
+  Collected<std::shared_ptr<Deferred>> owed;
+  auto s = must(bus->subscribe({.name = "s", .types = {"a.b"}, .concurrency = kCount + 1},
+                               [&](Delivery& delivery) {
+                                 owed.add(std::make_shared<Deferred>(delivery.defer()));
+                                 return Outcome::ack();
+                               }));
+  for (const bool is_with_a_handler : {true, false}) {
+    const auto token = must(bus->make_token());
+    std::vector<OwnedEvent> events(kCount);
+    for (auto& event : events) {
+      event.type = is_with_a_handler ? "a.b" : "nobody.wants";
+      event.token = token.id();
+    }
+    must(bus->publish_batch(events));
+    if (is_with_a_handler) {
+      ASSERT_TRUE(owed.wait_for_count(kCount));
+    }
+    const auto receipt = must(bus->cancel(token));
+    EXPECT_EQ(receipt.signalled, is_with_a_handler ? kCount : 0U);
+    EXPECT_EQ(receipt.prevented, is_with_a_handler ? 0U : kCount);
+    EXPECT_EQ(receipt.events.size(), kCancelEventsListed);
+  }
+  for (const auto& each : owed.all()) {
+    EXPECT_TRUE(fails(each->settle(Outcome::stopped()), StatusCode::cancelled));
+  }
+}
+
 TEST_P(Cancelling, NothingIsPublishedUnderACancelledToken) {
   open();
   const auto token = must(bus->make_token());

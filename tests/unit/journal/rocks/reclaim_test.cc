@@ -2,6 +2,7 @@
 #include "journal/rocks/reclaim.h"
 
 #include <atomic>
+#include <cstring>
 
 #include <gtest/gtest.h>
 #include <rocksdb/env.h>
@@ -58,6 +59,11 @@ TEST_F(ReclaimFilter, KeepsWhatItDoesNotKnow) {
   auto bytes = std::string(make_chunk({Priority::high, 11}, 10)->bytes());
   bytes[0] = 'X';
   EXPECT_FALSE(drops(keys::event({Priority::high, 11}), bytes));
+  for (const std::uint32_t count : {0U, model::kChunkEventsMax + 1}) {
+    bytes = std::string(make_chunk({Priority::high, 11}, 10)->bytes());
+    std::memcpy(bytes.data() + 4, &count, sizeof(count));
+    EXPECT_FALSE(drops(keys::event({Priority::high, 11}), bytes)) << count;
+  }
   EXPECT_FALSE(drops(keys::event({Priority::high, 11}), "HFC1"));
   EXPECT_FALSE(drops("e\1", ""));
   EXPECT_FALSE(drops("", ""));
