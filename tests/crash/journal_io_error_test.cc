@@ -14,7 +14,9 @@
 #include <spdlog/logger.h>
 #include <spdlog/sinks/base_sink.h>
 
+#include "journal/rocks/files.h"
 #include "journal/rocks/rocks_journal.h"
+#include "journal/rocks/watermark.h"
 #include "support/fault_fs.h"
 #include "support/journal_writer.h"
 
@@ -74,6 +76,11 @@ class JournalIoError : public ::testing::Test {
     EXPECT_LE(scanned.events(), commits * 10 + 10);
     JournalWriter writer(**opened);
     EXPECT_TRUE(writer.append(Priority::normal, 10, Durability::durable).ok());
+  }
+
+  std::uint64_t reserved_number() {
+    const auto read = read_watermark(Files(*env_), "/journal");
+    return read.ok() && *read ? (*read)->reserved_number.value : 0;
   }
 
   std::unique_ptr<rocksdb::Env> memory_{rocksdb::NewMemEnv(rocksdb::Env::Default())};
@@ -238,6 +245,25 @@ TEST_F(JournalIoError, TheReserveIsRenewedBeforeItIsUsedUp) {
   ASSERT_TRUE(opened.ok());
   JournalWriter writer(**opened);
   for (int i = 0; i < 50; ++i) ASSERT_TRUE(writer.append(Priority::normal, 10).ok());
+}
+
+// Numbers of commits are given out as well, also by those that publish nothing.
+TEST_F(JournalIoError, CommitsWithoutEventsKeepToTheReserve) {
+  reserve_ = 50;
+  age_max_ = std::chrono::milliseconds(1);
+  {
+    auto opened = open();
+    ASSERT_TRUE(opened.ok());
+    JournalWriter writer(**opened);
+    for (int i = 0; i < 200; ++i)
+      ASSERT_TRUE(writer.commit(writer.make()).ok()) << "it is renewed in time";
+    fail("append", "watermark.new", 1);
+    int more = 0;
+    while (writer.commit(writer.make()).ok() && more < 1'000) ++more;
+    EXPECT_LE(more, 50);
+    EXPECT_LT(writer.last().value, reserved_number()) << "none is given out that is not reserved";
+    files_->set_hook({});
+  }
 }
 
 TEST_F(JournalIoError, AnOpenThatFailsHalfWayCanBeRepeated) {

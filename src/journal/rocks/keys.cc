@@ -161,9 +161,9 @@ std::string member(OperationId operation, std::uint32_t index) {
 
 std::string end_of(std::string_view prefix) {
   std::string end(prefix);
-  while (!end.empty() && end.back() == '\xff') end.pop_back();
   // A prefix begins with its table's byte, which is never 0xff: there is something left to count
   // up.
+  while (end.back() == '\xff') end.pop_back();
   end.back() = static_cast<char>(static_cast<unsigned char>(end.back()) + 1);
   return end;
 }
