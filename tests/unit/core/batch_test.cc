@@ -258,6 +258,24 @@ TEST_F(BatchRule, WhatStartsOverDoesNotWait) {
   EXPECT_EQ(sequences(take()), (Sequences{1, 2}));
 }
 
+TEST_F(BatchRule, OfManyCleanUpsBetweenThemOnlyAsManyAsABatchIsLargeAreLookedPast) {
+  auto& subscription = subscribe(2);
+  auto& lane = subscription.lanes[Priority::normal];
+  publish(6);
+  const auto first = take();
+  for (const auto& lease : first) scheduler_.finish(lease);
+  ASSERT_EQ(sequences(first), (Sequences{1, 2}));
+  const auto put = [&](Sequence sequence, bool cleanup) {
+    lane.put_due(sequence, {.parked = true, .cleanup = cleanup, .chunk = first[0].chunk});
+  };
+  put(1, false);
+  for (const Sequence each : {2U, 3U, 4U}) put(each, true);
+  put(5, false);
+  const auto taken = take();
+  EXPECT_EQ(sequences(taken), (Sequences{1}));
+  for (const Sequence each : {2U, 3U, 4U, 5U}) EXPECT_TRUE(lane.is_due(each)) << each;
+}
+
 TEST_F(BatchRule, ASuspectGoesAlone) {
   auto& subscription = subscribe(10, 5 * kSecond);
   publish(2);

@@ -356,6 +356,21 @@ TEST_F(CancelRule, ADeadLetterWasClaimedWhateverIsWantedNow) {
   EXPECT_TRUE(change_to(subscription, {"b"}, chunk_->event(id.sequence)).empty());
 }
 
+TEST_F(CancelRule, TombstonesGoInStepsThatKeepACommitSmall) {
+  constexpr std::size_t kCount = 25'000;
+  for (Sequence i = 1; i <= kCount; ++i) ledger_.cancellations.tombstones[kLane].add(i);
+  ledger_.lanes[kLane].next = ledger_.lanes[kLane].trim = kCount + 1;
+  std::size_t gone = 0;
+  for (int commits = 1; gone < kCount; ++commits) {
+    ASSERT_LE(commits, 3);
+    commit([&](CommitPlan& plan) { plan.trim(); });
+    const auto erased = made<model::EraseTombstone>().size();
+    EXPECT_LE(erased, 10'000U);
+    gone += erased;
+  }
+  EXPECT_TRUE(ledger_.cancellations.tombstones[kLane].empty());
+}
+
 TEST_F(CancelRule, WhatIsParkedAndTrimmedWasClaimedThoughNobodyIsLeft) {
   auto& subscription = subscribe();
   const auto token = make_token();

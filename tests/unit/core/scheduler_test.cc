@@ -280,6 +280,92 @@ TEST_F(SchedulerTest, ARefillOfAnEarlierAttachmentIsIgnored) {
   EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
 }
 
+TEST_F(SchedulerTest, WhatAnEarlierAttachmentCouldNotReadStopsNobody) {
+  const Status damaged(StatusCode::data_loss, "checksum is wrong");
+  auto& subscription = subscribe(2);
+  publish_and_offer(Priority::normal, 2);
+  subscription.lanes[Priority::normal].parked = 1;
+  reattach(subscription);
+  const auto old = scheduler_.next_refill(Priority::low).value();
+  const auto old_parked = scheduler_.next_parked_refill(Priority::low).value();
+  reattach(subscription);
+  EXPECT_FALSE(scheduler_.refill_failed(old, damaged));
+  EXPECT_FALSE(scheduler_.refill_failed(old_parked, damaged));
+  EXPECT_EQ(subscription.blocked, "");
+  // Nor one that is gone.
+  const auto newer = scheduler_.next_refill(Priority::low).value();
+  const auto newer_parked = scheduler_.next_parked_refill(Priority::low).value();
+  detach(ledger_, subscription);
+  ledger_.erase(subscription.record.id);
+  EXPECT_FALSE(scheduler_.refill_failed(newer, damaged));
+  EXPECT_FALSE(scheduler_.refill_failed(newer_parked, damaged));
+}
+
+TEST_F(SchedulerTest, ALaneThatWasToBeReadAgainIsForgottenWithItsSubscription) {
+  auto& subscription = subscribe(2);
+  publish_and_offer(Priority::high);
+  reattach(subscription);
+  scheduler_.refill_failed(*scheduler_.next_refill(Priority::low),
+                           {StatusCode::unavailable, "Too many open files"});
+  detach(ledger_, subscription);
+  ledger_.erase(subscription.record.id);
+  now_.bus += Scheduler::kReadAgainAfter;
+  scheduler_.advance(now_);
+  EXPECT_FALSE(scheduler_.next_refill(Priority::low).has_value());
+  EXPECT_FALSE(scheduler_.next_due().has_value());
+}
+
+TEST_F(SchedulerTest, ALaneThatNeedsNoReadingAnyMoreIsNotRead) {
+  auto& subscription = subscribe(2);
+  publish_and_offer(Priority::normal, 2);
+  reattach(subscription);
+  auto& lane = subscription.lanes[Priority::normal];
+  lane.refill({{chunks_[0], 1, 3}}, 3, true);
+  EXPECT_FALSE(scheduler_.next_refill(Priority::low).has_value());
+  EXPECT_FALSE(lane.refilling);
+}
+
+TEST_F(SchedulerTest, WhatAHandlerOfAnEarlierAttachmentGivesBackIsNotHandedOutTwice) {
+  auto& subscription = subscribe(2);
+  publish_and_offer(Priority::normal);
+  const auto old = scheduler_.take(Priority::low).value();
+  reattach(subscription);
+  scheduler_.finish(old);
+  scheduler_.give_back(old);
+  EXPECT_FALSE(subscription.lanes[Priority::normal].has_due());
+  scheduler_.refilled(scheduler_.next_refill(Priority::low).value(), {{chunks_[0], 1, 2}}, 2);
+  const auto now = scheduler_.take(Priority::low).value();
+  EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
+  detach(ledger_, subscription);
+  ledger_.erase(subscription.record.id);
+  scheduler_.finish(now);
+  scheduler_.give_back(now);
+  EXPECT_FALSE(scheduler_.take(Priority::low).has_value());
+}
+
+TEST_F(SchedulerTest, AParkedEventThatIsReadAlthoughItIsKnownIsNotTakenTwice) {
+  auto& subscription = subscribe(4);
+  auto& lane = subscription.lanes[Priority::normal];
+  lane.parked = 3;
+  attach(ledger_, scheduler_, subscription, {.concurrency = 4}, now_);
+  const auto refill = scheduler_.next_parked_refill(Priority::low).value();
+  const EventId due{Priority::normal, 1};
+  const EventId held{Priority::normal, 2};
+  lane.put_due(due.sequence, {.parked = true, .attempts = 1});
+  subscription.keys.add(held, {{7, {}}, {1}, 0});
+  subscription.keys.hold(held, {.parked = true, .attempts = 1});
+  std::vector<model::DueRecord> read;
+  for (const Sequence sequence : {1U, 2U, 3U}) {
+    read.push_back({.subscription = subscription.record.id,
+                    .event = {Priority::normal, sequence},
+                    .attempts = 1});
+  }
+  scheduler_.refilled(refill, read, std::nullopt);
+  EXPECT_EQ(lane.due_count(), 2U) << "1, which was, and 3";
+  EXPECT_TRUE(lane.is_due(3));
+  EXPECT_FALSE(lane.is_due(2));
+}
+
 TEST_F(SchedulerTest, TwoAttachmentsInARowAskForTheBacklogOnlyOnce) {
   auto& subscription = subscribe(4);
   publish_and_offer(Priority::normal, 2);

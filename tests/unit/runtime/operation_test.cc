@@ -452,6 +452,29 @@ TEST_P(OperationTest, RewindLetsGoOfAMemberThatNobodyHasBegun) {
   EXPECT_EQ(ended(receipt.operation_id), OperationState::committed);
 }
 
+// It was done, and somebody who came later is at it again: what becomes of that matters as well.
+TEST_P(OperationTest, CancelOfADoneMemberThatSomebodyElseHasRollsBack) {
+  open();
+  auto s = subscribe(compensating());
+  auto operation = must(bus->begin_operation());
+  const auto id = must(operation.add({.type = "a.b", .payload = "1"})).id;
+  must(bus->wait_settled(id, kPatience));
+  ASSERT_EQ(member_states(operation.id()), std::vector{kDone});
+  Signal started;
+  Signal let_go;
+  auto late = must(bus->subscribe({.name = "late"}, [&](Delivery&) {
+    started.set();
+    (void)let_go.wait();
+    return Outcome::ack();
+  }));
+  ASSERT_TRUE(started.wait());
+  EXPECT_EQ(must(bus->cancel(id)).outcome, CancelOutcome::signalled);
+  EXPECT_NE(must(bus->operation(operation.id())).state, OperationState::open);
+  let_go.set();
+  EXPECT_EQ(ended(operation.id()), OperationState::rolled_back);
+  EXPECT_EQ(done.all(), (Texts{"+1", "-1"}));
+}
+
 TEST_P(OperationTest, LimitsAndBadInputAreToldAndChangeNothing) {
   options.limits.operations_max = 2;
   options.limits.operation_members_max = 3;
