@@ -529,7 +529,45 @@ TEST_F(JournalDamage, KeepGoodPrefixGoesOnWithADamagedWatermark) {
   expect_prefix(options(DamagePolicy::keep_good_prefix), 10);
 }
 
-// The epoch is in each event id's history: one that is used twice could give two commits one name.
+TEST_F(JournalDamage, KeepGoodPrefixTellsOfEveryDamageThereWas) {
+  append(10, Durability::durable);
+  crash_with_watermark();
+  flip_bit(image_ + "/watermark", 60);
+  const auto log = newest_log(image_);
+  flip_bit(log, std::filesystem::file_size(log) / 2);
+  auto opened = reopen(options(DamagePolicy::keep_good_prefix));
+  ASSERT_TRUE(opened.ok()) << opened.status().to_string();
+  EXPECT_THAT((*opened)->state().damage, HasSubstr("watermark"));
+  EXPECT_THAT((*opened)->state().damage, HasSubstr("was durable, and the journal ends"));
+  EXPECT_EQ(scan_lane(**opened, Priority::normal).events(), 50U);
+}
+
+// As when a backup was put back over some of its files.
+TEST_F(JournalDamage, TablesOfAnEarlierCloseUnderAWatermarkOfALaterOneAreDataLoss) {
+  append(5, Durability::durable);
+  journal_.reset();
+  copy_image(path_, image_);
+  {
+    auto later = open_rocks_journal(path_, options());
+    ASSERT_TRUE(later.ok()) << later.status().to_string();
+    journal_ = *std::move(later);
+    writer_ = std::make_unique<JournalWriter>(*journal_);
+    append(5, Durability::durable);
+    journal_.reset();
+  }
+  write_bytes(image_ + "/watermark", read_bytes(path_ + "/watermark"));
+  const auto refused = reopen(options());
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.status(), StatusCode::data_loss) << refused.status().to_string();
+  EXPECT_THAT(refused.status().message(), HasSubstr("was durable, and the journal ends"));
+  expect_reader_finds_it();
+  auto opened = reopen(options(DamagePolicy::keep_good_prefix));
+  ASSERT_TRUE(opened.ok()) << opened.status().to_string();
+  EXPECT_EQ(scan_lane(**opened, Priority::normal).events(), 50U);
+  EXPECT_GE((*opened)->state().next[Priority::normal], writer_->next(Priority::normal));
+}
+
+// An epoch names one opening: no two commits may have the same epoch and number.
 TEST_F(JournalDamage, KeepGoodPrefixWithoutTheWatermarkNeverUsesAnEpochAgain) {
   append(10, Durability::durable);
   crash_with_watermark();
