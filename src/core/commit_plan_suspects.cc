@@ -92,7 +92,7 @@ bool CommitPlan::accuse(const Suspect& suspect) {
     lease.due = suspect.due;
     lease.unstored = !suspect.parked;
     lease.token = view.token;
-    lease.cleanup = suspect.cleanup || newly_cancelled;
+    lease.cleanup = suspect.cleanup;  // of what was newly cancelled nothing is counted yet
     lease.started = suspect.started;
     bury(*subscription, lease, attempts, kReason);
     return true;

@@ -65,7 +65,8 @@ void Operations::set_state(Operation& operation, OperationState state) {
   operation.record.state = state;
   ++counts_[static_cast<std::size_t>(state)];
   ++entered_[static_cast<std::size_t>(state)];
-  if (!operation.is_open()) deadlines_.drop(operation.record.id, operation.record.deadline);
+  // None becomes open again.
+  deadlines_.drop(operation.record.id, operation.record.deadline);
   if (operation.has_ended()) ended_.emplace(operation.record.ended_bus, operation.record.id);
 }
 

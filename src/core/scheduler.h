@@ -102,7 +102,6 @@ class Scheduler {
     std::size_t events_max = 0;
     std::size_t bytes_max = 0;  ///< Of chunks; one is always allowed.
   };
-  [[nodiscard]] bool wants_to_read() const noexcept;
   /// A part of a backlog that should be read from the journal now, for lanes that a worker of this
   /// class may take.
   std::optional<Refill> next_refill(Priority worker_class);

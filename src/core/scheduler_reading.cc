@@ -43,12 +43,6 @@ void Scheduler::want_parked_refill(SubscriptionState& subscription, Priority lan
   }
 }
 
-bool Scheduler::wants_to_read() const noexcept {
-  return std::any_of(kAllPriorities.begin(), kAllPriorities.end(), [this](Priority lane) {
-    return !refills_[lane].empty() || !parked_refills_[lane].empty();
-  });
-}
-
 std::optional<Scheduler::Refill> Scheduler::next_refill(Priority worker_class) {
   for (const auto lane : kAllPriorities) {
     if (lane > worker_class) break;

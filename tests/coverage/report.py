@@ -16,6 +16,7 @@ import collections
 import glob
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -23,6 +24,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 UNREACHED = os.path.join(ROOT, "tests", "coverage", "unreached.txt")
 WANTED_LINES = 0.95
 STRICT = ("src/core/", "src/journal/")
+# What never happens; what no case of a switch names, since the compiler sees to it that all are named; and
+# a loop that ends inside.
+NO_CONDITION = re.compile(r"HOLDFAST_ASSERT\(|\bswitch \(|while \(true\)")
 
 
 def fail(message):
@@ -94,7 +98,7 @@ def unreached_in(name, entry):
     found = []
     for place, (is_true, is_false) in sorted(counts.items()):
         line = source.lines[place[0] - 1].strip()
-        if "HOLDFAST_ASSERT(" in line:  # what never happens
+        if NO_CONDITION.search(line):
             continue
         missing = {(True, False): "false", (False, True): "true", (False, False): "met"}.get((is_true > 0, is_false > 0))
         if missing:

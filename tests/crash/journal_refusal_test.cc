@@ -494,6 +494,17 @@ TEST_F(JournalReading, AJournalWithoutItsWatermarkIsDamaged) {
   ASSERT_TRUE(open_journal(path_, {}).ok());
   std::filesystem::remove(path_ + "/watermark");
   expect_unreadable(StatusCode::data_loss, "watermark", path_);
+  // Also when the tables cannot say any more that it is one.
+  write_bytes(path_ + "/CURRENT", "nothing of ours");
+  expect_unreadable(StatusCode::data_loss, "watermark", path_);
+}
+
+TEST_F(JournalReading, InMemoryThereIsNoJournalWhereNobodyMadeOne) {
+  const std::unique_ptr<rocksdb::Env> memory(rocksdb::NewMemEnv(rocksdb::Env::Default()));
+  RocksOptions options;
+  options.env = memory.get();
+  options.is_on_disk = false;
+  EXPECT_EQ(open_rocks_reader("/journal", options).status(), StatusCode::not_found);
 }
 
 TEST_F(JournalReading, AFolderThatMayNotBeReadIsUnavailableForTheSystemsReason) {

@@ -385,7 +385,8 @@ class CoreWorld {
   void offer(std::uint64_t commit);
   void read_backlog(const core::Scheduler::Refill& refill);
   ParkedRead read_due_times(const core::Scheduler::ParkedRefill& refill);
-  void refill_all();
+  /// False when the scheduler had nothing to read.
+  bool refill_all();
   void advance(std::int64_t nanoseconds);
   core::SubscriptionState& state_of(Id id) { return *ledger_->find(model::SubscriptionId{id}); }
   /// A lane at what waits for its key, where memory is short.

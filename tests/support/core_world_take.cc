@@ -19,9 +19,8 @@ bool CoreWorld::take(Priority worker_class) {
   std::vector<core::Lease> others;
   auto* together = chance(85) ? &others : nullptr;
   auto lease = scheduler_->take(worker_class, together);
-  while (!lease.has_value() && profile_.refills_at_once && scheduler_->wants_to_read()) {
-    // What was in front waits for its key, and what is behind it has to be read.
-    refill_all();
+  // What was in front may wait for its key, and what is behind it has to be read.
+  while (!lease.has_value() && profile_.refills_at_once && refill_all()) {
     lease = scheduler_->take(worker_class, together);
   }
   if (!lease.has_value()) {
@@ -242,7 +241,8 @@ void CoreWorld::read_backlog(const core::Scheduler::Refill& refill) {
   scheduler_->refilled(refill, std::move(spans), reached);
 }
 
-void CoreWorld::refill_all() {
+bool CoreWorld::refill_all() {
+  bool has_read = false;
   while (!refills_.empty()) {
     const auto refill = refills_.back();
     refills_.pop_back();
@@ -260,8 +260,13 @@ void CoreWorld::refill_all() {
   while (const auto refill = scheduler_->next_parked_refill(Priority::low)) {
     const auto read = read_due_times(*refill);
     scheduler_->refilled(read.refill, read.records, read.reached);
+    has_read = true;
   }
-  while (const auto refill = scheduler_->next_refill(Priority::low)) read_backlog(*refill);
+  while (const auto refill = scheduler_->next_refill(Priority::low)) {
+    read_backlog(*refill);
+    has_read = true;
+  }
+  return has_read;
 }
 
 CoreWorld::ParkedRead CoreWorld::read_due_times(const core::Scheduler::ParkedRefill& refill) {

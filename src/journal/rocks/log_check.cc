@@ -84,10 +84,7 @@ class Follower {
     for (const auto lane : kAllPriorities) {
       report_.trim[lane] = std::max(report_.trim[lane], commit->trim[lane]);
     }
-    if (report_.hole) {
-      if (report_.hole->behind.value == 0) report_.hole->behind = commit->number;
-      return;
-    }
+    if (report_.hole) return;
     if (commit->number <= report_.end) {
       // In the tables already. Damage before it, if any, was among what is in the tables, too.
       damage_.reset();

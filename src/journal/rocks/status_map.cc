@@ -18,7 +18,6 @@ bool is_failed_read(const rocksdb::Status& status) {
 
 StatusCode code_of(const rocksdb::Status& status) {
   switch (status.code()) {
-    case rocksdb::Status::kOk: return StatusCode::ok;
     case rocksdb::Status::kCorruption:
     case rocksdb::Status::kNotFound:
     case rocksdb::Status::kTryAgain: return StatusCode::data_loss;

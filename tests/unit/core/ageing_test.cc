@@ -130,6 +130,18 @@ TEST_F(AgeingTest, AtItsMaxWaitALowEventCompetesAsANormalOneAndIsTheOldest) {
   EXPECT_EQ(next_lane(), Priority::normal);
 }
 
+TEST_F(AgeingTest, WhatHasAgedIsWorkAlsoWhenThereIsNothingElse) {
+  subscribe();
+  pass(0);
+  publish(Priority::low);
+  for (int level = 0; level <= 2; ++level) {
+    EXPECT_TRUE(scheduler_.most_urgent_work().has_value()) << level;
+    pass(60 * kSecond);
+  }
+  EXPECT_EQ(next_lane(), Priority::low);
+  EXPECT_FALSE(scheduler_.most_urgent_work().has_value());
+}
+
 TEST_F(AgeingTest, AtTwiceItsMaxWaitALowEventCompetesAsAHighOneAndNeverAsACriticalOne) {
   subscribe();
   pass(0);

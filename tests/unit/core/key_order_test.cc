@@ -308,6 +308,23 @@ TEST_F(KeyOrdering, ALaneStandsStillAtTheNextThatWouldHaveToWaitOverTheLimit) {
   EXPECT_EQ(take(), EventId{});
 }
 
+TEST_F(KeyOrdering, NoMoreKeysAreKnownThanTheLimitThoughTheyMightRun) {
+  make(16);
+  for (Sequence i = 1; i <= 17; ++i) publish(Priority::normal, "k" + std::to_string(i));
+  for (Sequence i = 1; i <= 16; ++i) {
+    ASSERT_EQ(take(), normal(i));
+    answer(normal(i), Answer::Kind::retry);
+  }
+  EXPECT_EQ(take(), EventId{}) << "sixteen wait for their retries";
+  advance(1'000'000'000);
+  ASSERT_EQ(take(), normal(1));
+  answer(normal(1));
+  for (Sequence i = 2; i <= 17; ++i) {
+    EXPECT_EQ(take(), normal(i));
+    answer(normal(i));
+  }
+}
+
 TEST_F(KeyOrdering, ALaneThatStandsStillGoesOnWhenItsPredecessorInAnotherIsOver) {
   make(64);
   for (int i = 0; i < 5; ++i) publish(Priority::low, "k");

@@ -104,6 +104,27 @@ TEST(Ledger, CountsEventBytesForAsLongAsAnyoneHoldsThem) {
   EXPECT_EQ(ledger.resident_bytes(), 0U);
 }
 
+TEST(Ledger, AParkedEventIsLeasedWhileAHandlerHasItAndScheduledOnceItWasGivenBack) {
+  Ledger ledger(LedgerSettings{});
+  model::SubscriptionRecord record;
+  record.id = ledger.next_id();
+  record.name = "s";
+  auto& subscription = ledger.add(record, true);
+  auto& lane = subscription.lanes[Priority::normal];
+  lane.owed = lane.parked = lane.leased = 1;
+  auto& in_flight = subscription.parked_in_flight[{Priority::normal, 1}];
+  for (const bool released : {false, true}) {
+    in_flight.released = released;
+    lane.leased = released ? 0 : 1;
+    Stats stats;
+    ledger.fill(stats);
+    const auto& counts = stats.subscriptions.at(0).lanes[2];
+    EXPECT_EQ(counts.leased, released ? 0U : 1U);
+    EXPECT_EQ(counts.scheduled, released ? 1U : 0U);
+    EXPECT_EQ(counts.ready, 0U);
+  }
+}
+
 TEST(Ledger, TellsHowASubscriptionStandsToAnEvent) {
   Ledger ledger(LedgerSettings{});
   model::SubscriptionRecord record;
