@@ -114,6 +114,9 @@ bool unpack_ascending(std::string_view packed, Sequence floor, std::vector<Seque
 
 bool read_lanes(const flatbuffers::Vector<std::uint64_t>* values, PerLane<Sequence>& out) {
   if (values == nullptr || values->size() != kLaneCount) return false;
+  // The verifier looks at where a vector begins, which is its length: the numbers of a forged one
+  // may lie where none can be read.
+  if (reinterpret_cast<std::uintptr_t>(values->Data()) % alignof(Sequence) != 0) return false;
   std::copy(values->begin(), values->end(), out.begin());
   return true;
 }

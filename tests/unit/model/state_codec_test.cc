@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "model/state_codec.h"
 
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <string>
@@ -394,6 +395,39 @@ TEST(StateCodec, ReadsFromAnyAddress) {
 }
 
 // Checksums that fit do not make a record well-formed: a forger can compute them.
+// Found by fuzzing: the numbers of a vector of 8 bytes each, at an odd multiple of 4.
+TEST(StateCodec, NumbersThatLieAskewAreRefused) {
+  TokenRecord token;
+  token.id = {7};
+  token.first = {{11, 12, 13, 14}};
+  token.last = {{21, 22, 23, 24}};
+  const auto value = encode(token, "key");
+  auto body = value.substr(0, value.size() - 8);
+  const auto number_at = [&](std::size_t at) {
+    std::uint32_t number = 0;
+    std::memcpy(&number, body.data() + at, sizeof(number));
+    return number;
+  };
+  const auto numbers = body.find(std::string("\x0b\0\0\0\0\0\0\0\x0c", 9));
+  ASSERT_NE(numbers, std::string::npos);
+  const auto vector = numbers - 4;  // its length comes first
+  std::size_t field = 0;            // that says where it is
+  while (field + number_at(field) != vector) field += 4;
+  const auto copy = static_cast<std::uint32_t>(body.size() - field);
+  const auto whole = body.substr(vector, 4 + 8 * kLaneCount);
+  for (const std::uint32_t moved : {0U, 4U}) {
+    auto forged = body + std::string(moved, '\0') + whole;
+    const auto distance = copy + moved;
+    std::memcpy(forged.data() + field, &distance, sizeof(distance));
+    forged.resize((forged.size() + 7) / 8 * 8);
+    const auto sum = base::checksum(forged, base::checksum("key"));
+    forged.append(reinterpret_cast<const char*>(&sum), sizeof(sum));
+    const auto decoded = decode_token("key", forged, token.id);
+    // Behind its length of 4 bytes: the one that is moved by 4 lies well.
+    EXPECT_EQ(decoded.ok(), moved == 4) << decoded.status().to_string();
+  }
+}
+
 TEST(StateCodec, JunkWithAGoodChecksumIsRefusedOrReadSafely) {
   for (const auto& kind : all_kinds()) {
     const auto body_size = kind.bytes.size() - 8;
