@@ -235,7 +235,8 @@ void put_deliveries(Dump& dump, Bus& bus, const Facts& facts) {
       // What is held comes after an event of its key that is not due for long.
       if (left != each.held && each.blocked.empty()) waiting += ' ' + each.name;
     }
-    return waiting.empty() && !has_due(bus, facts);
+    // What stands still for damage says so, and then anything may be missing.
+    return waiting.empty() && (!blocked.empty() || !has_due(bus, facts));
   });
   if (!ended)
     out.note({StatusCode::internal, "owed, not handed out, and nobody says why:" + waiting});
