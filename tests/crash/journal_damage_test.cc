@@ -149,17 +149,8 @@ TEST_F(JournalDamage, AnEmptiedNewestLogIsDataLoss) {
 }
 
 TEST_F(JournalDamage, AMissingOldestLogIsDataLossAlthoughTheNewestIsWhole) {
-  append(3, Durability::durable);
-  crash();
-  const auto first = newest_log(image_);
-  const auto head = read_bytes(first);
-  append(3, Durability::durable);
-  crash_with_watermark();
-  // The same records as in one log, in two; and the first of them gone.
-  auto bytes = read_bytes(first);
-  const auto second = image_ + "/999999.log";
-  ASSERT_LT(bytes.size(), 32768U);
-  write_bytes(second, bytes.substr(head.size()));
+  std::filesystem::path first;
+  crash_with_two_logs(3, 3, first);
   std::filesystem::remove(first);
   expect_data_loss({"999999.log", "does not follow"});
 }
@@ -209,17 +200,10 @@ TEST_F(JournalDamage, KeepGoodPrefixGoesOnWithoutTheNewestLog) {
 }
 
 TEST_F(JournalDamage, KeepGoodPrefixCutsAllLogsBehindTheDamagedOne) {
-  append(4, Durability::durable);
-  crash();
-  const auto first = newest_log(image_);
-  const auto head = read_bytes(first);
-  append(3, Durability::durable);
-  crash_with_watermark();
-  // The same records as in one log, in two.
-  const auto tail = read_bytes(first).substr(head.size());
-  write_bytes(image_ + "/999999.log", tail);
-  write_bytes(first, head);
-  flip_bit(first, head.size() - 10);
+  std::filesystem::path first;
+  crash_with_two_logs(4, 3, first);
+  const auto tail = read_bytes(image_ + "/999999.log");
+  flip_bit(first, std::filesystem::file_size(first) - 10);
   const auto damaged = read_bytes(first);
   copy_image(image_, folder_.inside("second"));
   {

@@ -16,7 +16,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
 
@@ -29,6 +28,7 @@
 #include "support/child_process.h"
 #include "support/journal_image.h"
 #include "support/journal_writer.h"
+#include "support/raw_engine.h"
 #include "support/temp_folder.h"
 #include "support/waiting.h"
 
@@ -129,12 +129,10 @@ TEST_F(JournalRefusal, AFolderOfOtherFilesIsNoJournalAndStaysAsItIs) {
 }
 
 TEST_F(JournalRefusal, AnotherDatabaseIsNoJournalAndStaysAsItIs) {
-  rocksdb::Options options;
-  options.create_if_missing = true;
-  rocksdb::DB* raw = nullptr;
-  ASSERT_TRUE(rocksdb::DB::Open(options, path_, &raw).ok());
-  ASSERT_TRUE(raw->Put({}, "k", "v").ok());
-  delete raw;
+  auto engine = open_engine(path_, true);
+  ASSERT_NE(engine, nullptr);
+  ASSERT_TRUE(engine->Put({}, "k", "v").ok());
+  engine.reset();
   const auto before = contents_of(path_);
   expect_refused(StatusCode::invalid_argument, "no journal");
   EXPECT_EQ(difference(before, contents_of(path_)), "");
@@ -178,9 +176,8 @@ TEST_F(JournalRefusal, ANewerFormatIsRefusedAndNamed) {
 TEST_F(JournalRefusal, ANewerFormatThatOnlyTheTablesTellIsRefusedAndNamed) {
   ASSERT_TRUE(open_journal(path_, {}).ok());
   {
-    rocksdb::DB* raw = nullptr;
-    ASSERT_TRUE(rocksdb::DB::Open({}, path_, &raw).ok());
-    const std::unique_ptr<rocksdb::DB> engine(raw);
+    const auto engine = open_engine(path_);
+    ASSERT_NE(engine, nullptr);
     const std::string key(keys::kJournal);
     std::string value;
     ASSERT_TRUE(engine->Get({}, key, &value).ok());
@@ -475,11 +472,7 @@ TEST_F(JournalReading, WhatIsNoJournalIsToldApart) {
 }
 
 TEST_F(JournalReading, AnotherDatabaseIsNoDamagedJournal) {
-  rocksdb::Options options;
-  options.create_if_missing = true;
-  rocksdb::DB* raw = nullptr;
-  ASSERT_TRUE(rocksdb::DB::Open(options, path_, &raw).ok());
-  delete raw;
+  ASSERT_NE(open_engine(path_, true), nullptr);
   expect_unreadable(StatusCode::invalid_argument, "holds a database, but no journal", path_);
 }
 

@@ -2,10 +2,9 @@
 // What an open says to damage beside the log: in tables, in the manifest and in the watermark, also
 // where every checksum holds.
 
-#include <rocksdb/db.h>
-
 #include "journal/rocks/keys.h"
 #include "support/journal_damage.h"
+#include "support/raw_engine.h"
 
 namespace holdfast::testing {
 namespace {
@@ -183,9 +182,8 @@ TEST_F(JournalDamage, AValueThatIsNotWhatItsKeySaysIsDataLossWhereItIsRead) {
   append(3, Durability::durable);
   journal_.reset();
   {
-    rocksdb::DB* raw = nullptr;
-    ASSERT_TRUE(rocksdb::DB::Open({}, path_, &raw).ok());
-    const std::unique_ptr<rocksdb::DB> engine(raw);
+    const auto engine = open_engine(path_);
+    ASSERT_NE(engine, nullptr);
     for (const auto& key : {keys::event({Priority::normal, 11}),
                             keys::retention_mark(Priority::normal, 1), keys::token({7})}) {
       ASSERT_TRUE(engine->Put({}, key, "nothing of ours").ok());
@@ -206,9 +204,8 @@ TEST_F(JournalDamage, ACommitThatCannotBeReadIsDataLoss) {
   append(3, Durability::durable);
   journal_.reset();
   {
-    rocksdb::DB* raw = nullptr;
-    ASSERT_TRUE(rocksdb::DB::Open({}, path_, &raw).ok());
-    const std::unique_ptr<rocksdb::DB> engine(raw);
+    const auto engine = open_engine(path_);
+    ASSERT_NE(engine, nullptr);
     ASSERT_TRUE(engine->Put({}, std::string(keys::kCommit), "nothing of ours").ok());
   }
   for (int i = 0; i < 2; ++i) {
@@ -224,9 +221,8 @@ TEST_F(JournalDamage, AJournalWithoutTheRecordOfItselfIsDataLoss) {
   append(10, Durability::durable);
   journal_.reset();
   {
-    rocksdb::DB* raw = nullptr;
-    ASSERT_TRUE(rocksdb::DB::Open({}, path_, &raw).ok());
-    const std::unique_ptr<rocksdb::DB> engine(raw);
+    const auto engine = open_engine(path_);
+    ASSERT_NE(engine, nullptr);
     ASSERT_TRUE(engine->Delete({}, std::string(keys::kJournal)).ok());
   }
   const auto opened = open_rocks_journal(path_, options());

@@ -4,6 +4,7 @@
 // A journal that is damaged, and what opens and readers then have to say.
 
 #include <chrono>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -68,6 +69,21 @@ class JournalDamage : public ::testing::Test {
     append(behind, Durability::durable);
     crash();
     write_bytes(image_ + "/watermark", old);
+  }
+
+  /// Likewise, with the same records as in one log in two: `before` commits in the `first`, and the
+  /// `behind` after them in 999999.log.
+  void crash_with_two_logs(int before, int behind, std::filesystem::path& first) {
+    append(before, Durability::durable);
+    crash();
+    first = newest_log(image_);
+    const auto head = read_bytes(first);
+    append(behind, Durability::durable);
+    crash_with_watermark();
+    const auto bytes = read_bytes(first);
+    ASSERT_LT(bytes.size(), 32768U);  // one block
+    write_bytes(image_ + "/999999.log", bytes.substr(head.size()));
+    write_bytes(first, head);
   }
 
   Result<std::unique_ptr<journal::Journal>> reopen(const journal::RocksOptions& how) {

@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: MIT
 // The rule by itself; what the scheduler makes of it is in ageing_test.cc.
-#include <chrono>
-
 #include <gtest/gtest.h>
 
 #include "core/ageing.h"
+#include "support/ageing.h"
 
 namespace holdfast::core {
 namespace {
 
-constexpr base::BusTime kSecond = 1'000'000'000;
-constexpr Ageing kAgeing{.enabled = true,
-                         .high = std::chrono::seconds(5),
-                         .normal = std::chrono::seconds(15),
-                         .low = std::chrono::seconds(60)};
+using holdfast::testing::kAgeing;
+using holdfast::testing::kSecond;
 
 TEST(AgeingRule, AnEventMovesUpOneLanePerMaxWaitUpToHigh) {
   const AgeingRule rule(kAgeing);

@@ -2,7 +2,6 @@
 #include "core/ageing.h"
 
 #include <algorithm>
-#include <chrono>
 #include <iterator>
 #include <map>
 #include <optional>
@@ -14,15 +13,13 @@
 #include "core/attachment.h"
 #include "core/commit_plan.h"
 #include "core/scheduler.h"
+#include "support/ageing.h"
 
 namespace holdfast::core {
 namespace {
 
-constexpr base::BusTime kSecond = 1'000'000'000;
-constexpr Ageing kAgeing{.enabled = true,
-                         .high = std::chrono::seconds(5),
-                         .normal = std::chrono::seconds(15),
-                         .low = std::chrono::seconds(60)};
+using holdfast::testing::kAgeing;
+using holdfast::testing::kSecond;
 
 LedgerSettings settings_with(const Ageing& ageing) {
   LedgerSettings settings;

@@ -4,13 +4,13 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <rocksdb/db.h>
 #include <rocksdb/env.h>
 
 #include "journal/rocks/crc32c.h"
 #include "journal/rocks/log_check.h"
 #include "journal/rocks/log_file.h"
 #include "support/journal_image.h"
+#include "support/raw_engine.h"
 #include "support/temp_folder.h"
 
 namespace holdfast::journal {
@@ -30,11 +30,8 @@ class LogFile : public ::testing::Test {
  protected:
   /// A log of batches whose values have these sizes.
   void write(const std::vector<std::size_t>& sizes) {
-    rocksdb::Options options;
-    options.create_if_missing = true;
-    rocksdb::DB* raw = nullptr;
-    ASSERT_TRUE(rocksdb::DB::Open(options, path_, &raw).ok());
-    const std::unique_ptr<rocksdb::DB> db(raw);
+    const auto db = testing::open_engine(path_, true);
+    ASSERT_NE(db, nullptr);
     for (std::size_t i = 0; i < sizes.size(); ++i) {
       ASSERT_TRUE(db->Put({}, "k" + std::to_string(i), std::string(sizes[i], 'v')).ok());
     }
