@@ -16,14 +16,18 @@
 #include <vector>
 
 #include "holdfast/bus.h"
+#include "sections.h"
+#include "support/in_flight.h"
 #include "support/load.h"
 #include "support/measure.h"
-#include "support/report.h"
 
 namespace holdfast::bench {
 namespace {
 
 constexpr double kMicroseconds = 1e6;
+const std::string kPublish = "holdfast publish, durable";
+const std::string kIdlePublish = "holdfast publish, durable, idle";
+constexpr std::size_t kP99 = 1;
 const std::vector<Figure> kLatencies = {{"p50 us", 0}, {"p99 us", 0}};
 
 std::vector<double> latencies(std::vector<double> samples) {
@@ -38,9 +42,7 @@ class Backlog {
       : load_(load), folder_{report.temp().fresh()} {
     bus_ = check(Bus::open(folder_.folder));
     check(bus_->subscribe({.name = "backlog", .types = {"order.>"}}, [](Delivery&) {})).end();
-    for (std::uint64_t i = 0; i < pending; i += Load::kBatchEvents) {
-      check(bus_->publish_batch(load.batch(i)).status());
-    }
+    InFlight(*bus_).publish_all(load, pending);
     // Each is cancelled once.
     order_.resize(pending);
     for (std::uint64_t i = 0; i < pending; ++i) order_[i] = i + 1;
@@ -79,40 +81,44 @@ class Backlog {
   std::uint64_t next_ = 0;
 };
 
-/// Publishes as much as the bus takes until it goes out of scope.
+/// Keeps the bus as busy as P1 does until it goes out of scope: batches, a handler, its acks.
 class Saturation {
  public:
   explicit Saturation(const Backlog& backlog)
-      : thread_([this, &backlog](const std::stop_token& stop) {
-          for (std::uint64_t i = 0; !stop.stop_requested(); ++i) {
-            gate_.enter();
-            check(backlog.bus().publish_async(backlog.load().event(i),
-                                              [this](const Result<Receipt>&) { gate_.leave(); }));
+      : subscription_(check(backlog.bus().subscribe(
+            {.name = "live", .types = {"order.>"}, .start = Start::new_only()}, [](Delivery&) {}))),
+        thread_([&backlog](const std::stop_token& stop) {
+          InFlight flight(backlog.bus());
+          for (std::uint64_t i = 0; !stop.stop_requested(); i += Load::kBatchEvents) {
+            flight.publish(backlog.load().batch(i));
           }
-          gate_.wait_empty();
+          flight.wait();
         }) {}
 
  private:
-  static constexpr std::uint64_t kInFlight = 4'096;
-  Gate gate_{kInFlight};
+  Subscription subscription_;
   std::jthread thread_;
 };
 
-void compare_durable(Report& report, Backlog& backlog, const std::string& name,
-                     const std::function<std::unique_ptr<Saturation>()>& load) {
+using Loading = std::function<std::unique_ptr<Saturation>()>;
+
+void compare_durable(Report& report, Backlog& backlog, const std::string& name, const Loading& load,
+                     std::vector<Target> targets) {
   const std::uint64_t count = report.quick() ? 200 : 1'000;
-  Case what{name,
-            kLatencies,
-            {{"holdfast cancel",
-              [&] {
-                const auto busy = load();
-                return backlog.cancel(count);
-              }},
-             {"holdfast publish, durable", [&] {
-                const auto busy = load();
-                return backlog.publish(count);
-              }}}};
-  report.compare(what);
+  report.compare({name,
+                  kLatencies,
+                  {{"holdfast cancel",
+                    [&] {
+                      const auto busy = load();
+                      return backlog.cancel(count);
+                    }},
+                   {kPublish,
+                    [&] {
+                      const auto busy = load();
+                      return backlog.publish(count);
+                    }},
+                   {kIdlePublish, [&] { return backlog.publish(count); }}},
+                  std::move(targets)});
 }
 
 /// A handler holds each event until it sees that it should stop, and says when that was.
@@ -145,34 +151,34 @@ std::vector<double> measure_stop(Backlog& backlog, std::uint64_t count) {
   return latencies(std::move(samples));
 }
 
-void run(Report& report) {
+}  // namespace
+
+void cancel(Report& report) {
   const Load load(128);
   const std::uint64_t pending = report.quick() ? 100'000 : 1'000'000;
   const std::string prefix = "pending:" + std::to_string(pending) + "/bus:";
   Backlog backlog(report, load, pending);
-  const auto idle = [] { return std::unique_ptr<Saturation>(); };
-  const auto busy = [&] { return std::make_unique<Saturation>(backlog); };
-  compare_durable(report, backlog, "cancel/" + prefix + "idle", idle);
-  compare_durable(report, backlog, "cancel/" + prefix + "saturated", busy);
+  const Loading idle = [] { return std::unique_ptr<Saturation>(); };
+  const Loading busy = [&] { return std::make_unique<Saturation>(backlog); };
+  compare_durable(report, backlog, "cancel/" + prefix + "idle", idle,
+                  {{"P7.idle", kPublish, kP99, Wanted::at_most, 1.5},
+                   {"P0.cancel-us", "", kP99, Wanted::at_most, 10'000}});
+  compare_durable(report, backlog, "cancel/" + prefix + "saturated", busy,
+                  {{"P7.saturated", kPublish, kP99, Wanted::at_most, 3},
+                   {"P7.saturated-to-idle", kIdlePublish, kP99, Wanted::at_most, 3},
+                   {"P7.saturated-us", "", kP99, Wanted::at_most, 10'000}});
   const std::uint64_t stops = report.quick() ? 100 : 500;
   for (const bool is_idle : {true, false}) {
-    report.compare({"stop/" + prefix + (is_idle ? "idle" : "saturated"),
-                    kLatencies,
-                    {{"cancel until its handler sees it",
-                      [&] {
-                        const auto load_on = is_idle ? idle() : busy();
-                        return measure_stop(backlog, stops);
-                      }},
-                     {"holdfast publish, durable", [&] {
-                        const auto load_on = is_idle ? idle() : busy();
-                        return backlog.publish(stops);
-                      }}}});
+    report.compare(
+        {"stop/" + prefix + (is_idle ? "idle" : "saturated"),
+         kLatencies,
+         {{"cancel until its handler sees it",
+           [&] {
+             const auto load_on = is_idle ? idle() : busy();
+             return measure_stop(backlog, stops);
+           }}},
+         {{is_idle ? "P7.stop-us" : "P7.stop-saturated-us", "", kP99, Wanted::at_most, 100}}});
   }
 }
 
-}  // namespace
 }  // namespace holdfast::bench
-
-int main(int argc, char** argv) {
-  return holdfast::bench::run_program("cancel", argc, argv, holdfast::bench::run);
-}

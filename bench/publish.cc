@@ -12,12 +12,14 @@
 #include <thread>
 #include <vector>
 
+#include "baselines/raw_log.h"
 #include "baselines/rocks_store.h"
 #include "baselines/sqlite_queue.h"
 #include "holdfast/bus.h"
+#include "sections.h"
+#include "support/in_flight.h"
 #include "support/load.h"
 #include "support/measure.h"
-#include "support/report.h"
 
 namespace holdfast::bench {
 namespace {
@@ -54,6 +56,7 @@ std::vector<double> measure_waiters(std::uint64_t events, unsigned threads,
 }
 
 const std::vector<Figure> kWaiterFigures = {{"p50 us", 0}, {"p99 us", 0}, {"k events/s", 2}};
+constexpr std::size_t kRateOfWaiters = 2;
 
 void compare_waiters(Report& report, const Load& load, std::size_t payload_bytes, unsigned waiters,
                      Durability durability) {
@@ -85,8 +88,25 @@ void compare_waiters(Report& report, const Load& load, std::size_t payload_bytes
             kWaiterFigures,
             {{"holdfast publish", bus}, {rocks_name, rocks}}};
   if (waiters == 1 && is_durable) {
-    what.contenders.push_back({"sqlite insert, full sync", sqlite});
-    what.targets.push_back({.baseline = rocks_name, .figure = 0, .at_most = 1.2});
+    const auto log = [&](RawLog::Space space) {
+      const auto file = report.temp().fresh();
+      const Removed removed{file};
+      RawLog raw(file, space);
+      return measure_waiters(events, 1, [&](std::uint64_t i) { raw.write(load, i, 1); });
+    };
+    const auto grows = [log] { return log(RawLog::Space::as_it_grows); };
+    const auto ahead = [log] { return log(RawLog::Space::preallocated); };
+    what.contenders.insert(what.contenders.end(), {{"raw log", grows},
+                                                   {"raw log, preallocated", ahead},
+                                                   {"sqlite insert, full sync", sqlite}});
+  }
+  if (payload_bytes == 128 && is_durable && waiters == 1) {
+    what.targets = {
+        {"P3.raw-log", "raw log", kRateOfWaiters, Wanted::at_least, 1.15},
+        {"P3.preallocated", "raw log, preallocated", kRateOfWaiters, Wanted::at_least, 0.95}};
+  }
+  if (waiters == 64) {
+    what.targets = {{"P4.64-waiters", rocks_name, kRateOfWaiters, Wanted::at_least, 2}};
   }
   report.compare(what);
 }
@@ -112,24 +132,15 @@ std::vector<double> publish_async(Bus& bus, const Load& load, std::uint64_t even
 
 std::vector<double> publish_batches(Bus& bus, const Load& load, std::uint64_t events,
                                     std::uint64_t in_flight) {
-  Gate gate(in_flight);
-  std::atomic<bool> failed{false};
   const Stopwatch watch;
-  for (std::uint64_t i = 0; i < events; i += kGroup) {
-    if (in_flight == 1) {
+  if (in_flight == 1) {
+    for (std::uint64_t i = 0; i < events; i += kGroup) {
       check(bus.publish_batch(load.batch(i)).status());
-      continue;
     }
-    gate.enter();
-    check(bus.publish_batch_async(load.batch(i), [&](const Result<BatchReceipt>& receipt) {
-      if (!receipt.ok()) failed = true;
-      gate.leave();
-    }));
+  } else {
+    InFlight(bus, in_flight).publish_all(load, events);
   }
-  gate.wait_empty();
-  const auto rates = watch.rates(events);
-  require(!failed, "a batch was not published");
-  return rates;
+  return watch.rates(events);
 }
 
 /// Cases in which nobody waits for a single event. `measure` is ours.
@@ -177,13 +188,15 @@ void compare_rates(Report& report, const Load& load, const std::string& name, st
   report.compare(what);
 }
 
-void run(Report& report) {
+}  // namespace
+
+void publish(Report& report) {
   const Load small(128);
   const std::uint64_t events = report.quick() ? 50'000 : 300'000;
   const std::string prefix = "durability:durable/";
   compare_waiters(report, small, 128, 1, Durability::durable);
   for (const unsigned waiters : {4U, 16U, 64U}) {
-    if (report.quick() && waiters != 16) continue;
+    if (report.quick() && waiters != 64) continue;
     compare_waiters(report, small, 128, waiters, Durability::durable);
   }
   compare_waiters(report, small, 128, 1, Durability::os);
@@ -202,9 +215,4 @@ void run(Report& report) {
                 [&](Bus& bus) { return publish_batches(bus, large, 75'000, 4); });
 }
 
-}  // namespace
 }  // namespace holdfast::bench
-
-int main(int argc, char** argv) {
-  return holdfast::bench::run_program("publish", argc, argv, holdfast::bench::run);
-}

@@ -4,20 +4,24 @@
 // Reading the backlog is in it, publishing it is not. Beside it RocksDB reads each event and
 // deletes it, in synced batches of 1000, and SQLite claims and deletes jobs by the thousand.
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <mutex>
 #include <random>
 #include <semaphore>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "baselines/rocks_store.h"
 #include "baselines/sqlite_queue.h"
 #include "holdfast/bus.h"
+#include "sections.h"
+#include "support/in_flight.h"
 #include "support/load.h"
 #include "support/measure.h"
-#include "support/report.h"
 
 namespace holdfast::bench {
 namespace {
@@ -85,9 +89,7 @@ std::vector<double> measure_bus(Report& report, const Load& load, Answers answer
   {
     const auto bus = check(Bus::open(folder.folder));
     check(bus->subscribe(options, [](Delivery&) {})).end();
-    for (std::uint64_t i = 0; i < events; i += kGroup) {
-      check(bus->publish_batch(load.batch(i)).status());
-    }
+    InFlight(*bus).publish_all(load, events);
   }
   // Opened again, so that what was published is in files and nobody pays for writing them.
   const auto bus = check(Bus::open(folder.folder));
@@ -132,7 +134,55 @@ std::vector<double> measure_sqlite(Report& report, const Load& load, std::uint64
   return watch.rates(events);
 }
 
-void run(Report& report) {
+// --- Slow handlers, 64 at a time ----------------------------------------------------------------
+
+enum class Times { all_alike, at_random };
+
+constexpr std::uint64_t kMilliseconds = 5;  // of a handler, on average
+
+std::vector<double> measure_slow(Report& report, const Load& load, Times times,
+                                 std::uint64_t events) {
+  const Removed folder{report.temp().fresh()};
+  Options options;
+  options.workers = {0, 0, 0, 64};
+  const auto bus = check(Bus::open(folder.folder, options));
+  const SubscribeOptions subscribe{.name = "bench", .concurrency = 65};  // one is for critical ones
+  check(bus->subscribe(subscribe, [](Delivery&) {})).end();
+  InFlight(*bus).publish_all(load, events);
+  std::atomic<std::uint64_t> acked{0};
+  std::binary_semaphore all_acked{0};
+  const Stopwatch watch;
+  const auto subscription = check(bus->subscribe(subscribe, [&](Delivery& delivery) {
+    const auto number = delivery.event().id.sequence * 0x9e3779b97f4a7c15U >> 32U;  // scattered
+    const auto random = number % (2 * kMilliseconds * 1'000);
+    std::this_thread::sleep_for(
+        std::chrono::microseconds(times == Times::at_random ? random : kMilliseconds * 1'000));
+    if (times == Times::at_random && number % 20 == 0 && delivery.attempt() == 1) {
+      return Outcome::retry_after(std::chrono::milliseconds(1), "try again");
+    }
+    if (++acked == events) all_acked.release();
+    return Outcome::ack();
+  }));
+  all_acked.acquire();
+  check(bus->drain());
+  return watch.rates(events);
+}
+
+void compare_slow(Report& report, const Load& load) {
+  const std::uint64_t events = report.quick() ? 8'000 : 40'000;
+  const std::string alike = "holdfast, 5 ms each";
+  report.compare(
+      {"settle/concurrency:64/0to10ms/retried:5%",
+       kRateFigures,
+       {{"holdfast", [&] { return measure_slow(report, load, Times::at_random, events); }},
+        {alike, [&] { return measure_slow(report, load, Times::all_alike, events); }}},
+       {{"P15.rate", alike, kRate, Wanted::at_least, 0.8},
+        {"P15.bytes", alike, kByCalls, Wanted::at_most, 1.5}}});
+}
+
+}  // namespace
+
+void settle(Report& report) {
   const Load load(128);
   const std::uint64_t events = report.quick() ? 30'000 : 150'000;
   struct Variant {
@@ -157,11 +207,7 @@ void run(Report& report) {
     }
     report.compare(what);
   }
+  compare_slow(report, load);
 }
 
-}  // namespace
 }  // namespace holdfast::bench
-
-int main(int argc, char** argv) {
-  return holdfast::bench::run_program("settle", argc, argv, holdfast::bench::run);
-}

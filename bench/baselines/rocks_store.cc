@@ -7,6 +7,7 @@
 
 #include <rocksdb/write_batch.h>
 
+#include "holdfast/options.h"
 #include "support/measure.h"
 
 namespace holdfast::bench {
@@ -41,17 +42,14 @@ rocksdb::WriteOptions write_options(bool sync) {
 
 }  // namespace
 
-RocksStore::RocksStore(const std::filesystem::path& folder, Memory memory) {
-  rocksdb::Options options;
-  options.create_if_missing = true;
-  options.info_log = std::make_shared<SilentLogger>();
-  if (memory == Memory::as_the_bus) {
-    options.write_buffer_size = std::size_t{32} / 5 << 20U;
-    options.max_write_buffer_number = 3;
-    options.max_total_wal_size = 4 * options.write_buffer_size;
+RocksStore::RocksStore(const std::filesystem::path& folder, Setup setup) {
+  if (setup == Setup::as_the_bus) {
+    engine_ = journal::make_engine_options({.memory_bytes = Options().memory_budget / 2});
   }
+  engine_.options.create_if_missing = true;
+  engine_.options.info_log = std::make_shared<SilentLogger>();
   rocksdb::DB* opened = nullptr;
-  check(rocksdb::DB::Open(options, folder.string(), &opened));
+  check(rocksdb::DB::Open(engine_.options, folder.string(), &opened));
   db_.reset(opened);
 }
 
@@ -68,6 +66,8 @@ void RocksStore::write(const Load& load, std::uint64_t from, std::uint64_t count
 }
 
 void RocksStore::sync() { check(db_->SyncWAL()); }
+
+void RocksStore::flush() { check(db_->Flush({})); }
 
 void RocksStore::write_decoupled(const Load& load, std::uint64_t events, std::uint64_t group,
                                  std::uint64_t unsynced_max) {

@@ -8,25 +8,28 @@
 
 #include <rocksdb/db.h>
 
+#include "journal/rocks/engine_options.h"
 #include "support/load.h"
 
 namespace holdfast::bench {
 
 /// What one would write who keeps events in RocksDB by hand: a key per event (lane and sequence),
-/// the same record bytes, RocksDB as it comes. Throws when RocksDB fails.
+/// the same record bytes. Throws when RocksDB fails.
 class RocksStore {
  public:
-  enum class Memory {
-    as_it_comes,  ///< A write buffer of 64 MiB: as much as a whole bus may take.
-    as_the_bus,   ///< The write buffers that a bus with its default budget gives its engine.
+  enum class Setup {
+    as_the_bus,   ///< All options that a bus with its default budget gives its engine.
+    as_it_comes,  ///< RocksDB's defaults: a write buffer of 64 MiB, as much as a whole bus takes.
   };
-  explicit RocksStore(const std::filesystem::path& folder, Memory memory = Memory::as_it_comes);
+  explicit RocksStore(const std::filesystem::path& folder, Setup setup = Setup::as_the_bus);
 
   /// One event by itself.
   void put(const Load& load, std::uint64_t index, bool sync);
   /// The events [from, from + count) as one batch.
   void write(const Load& load, std::uint64_t from, std::uint64_t count, bool sync);
   void sync();
+  /// Everything written so far goes into a table, so that the log does not count any more.
+  void flush();
 
   /// Writes [0, events) in groups of `group` without syncing, while a second thread calls SyncWAL;
   /// at most `unsynced_max` groups are ahead of it. Returns when all are synced.
@@ -40,6 +43,7 @@ class RocksStore {
   std::string first();
 
  private:
+  journal::EngineOptions engine_;
   std::unique_ptr<rocksdb::DB> db_;
 };
 

@@ -18,7 +18,10 @@ class Load {
  public:
   static constexpr std::size_t kBatchEvents = 1000;
 
-  explicit Load(std::size_t payload_bytes);
+  /// `batch_events`: as many as `batch` gives.
+  explicit Load(std::size_t payload_bytes, std::size_t batch_events = kBatchEvents);
+
+  [[nodiscard]] std::uint64_t batch_events() const { return batch_events_; }
 
   [[nodiscard]] Event event(std::uint64_t index) const {
     return {.type = kType, .payload = payloads_[index % payloads_.size()]};
@@ -26,13 +29,17 @@ class Load {
   [[nodiscard]] std::string_view record(std::uint64_t index) const {
     return records_[index % records_.size()];
   }
+  [[nodiscard]] std::size_t record_overhead() const {
+    return records_[0].size() - payloads_[0].size() - kType.size();
+  }
   /// The events from `index` on, a whole batch of them.
   [[nodiscard]] std::span<const OwnedEvent> batch(std::uint64_t index) const {
-    return {owned_.data() + index % payloads_.size(), kBatchEvents};
+    return {owned_.data() + index % payloads_.size(), batch_events_};
   }
 
  private:
   static constexpr std::string_view kType = "order.placed";
+  std::size_t batch_events_;
   std::vector<std::string> payloads_;
   std::vector<std::string> records_;
   std::vector<OwnedEvent> owned_;

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iostream>
 #include <sstream>
+#include <stdexcept>
 #include <sys/utsname.h>
 #include <thread>
 
@@ -22,7 +23,6 @@ const std::vector<Figure> kRateFigures = {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Samples = std::vector<double>;
 
 /// The rest of the first line of `file` that begins with `key`.
 std::string line_of(const char* file, const std::string& key) {
@@ -102,80 +102,75 @@ Samples ratios(const Samples& ours, const Samples& theirs) {
   return out;
 }
 
-std::string verdict(const Target& target, double ratio) {
-  const bool is_met = target.at_most > 0 ? ratio <= target.at_most : ratio >= target.at_least;
-  return (target.at_most > 0 ? "at most " + number(target.at_most, 2)
-                             : "at least " + number(target.at_least, 2)) +
-         (is_met ? ": met" : ": MISSED");
+bool is_met(const Target& target, double value) {
+  return target.wanted == Wanted::at_most ? value <= target.value : value >= target.value;
 }
 
-/// `baseline` empty: the target for the figure itself.
-const Target* target_of(const Case& what, const std::string& baseline, std::size_t figure) {
-  for (const auto& target : what.targets) {
-    if (target.baseline == baseline && target.figure == figure) return &target;
+std::string wish(const Target& target) {
+  return (target.wanted == Wanted::at_most ? "<= " : ">= ") + number(target.value, 2) +
+         (target.is_stretch ? " (stretch)" : "");
+}
+
+/// Not found: no contender of that name, which is a mistake in the bench.
+std::size_t find_contender(const Case& what, const std::string& name) {
+  for (std::size_t i = 1; i < what.contenders.size(); ++i) {
+    if (what.contenders[i].name == name) return i;
   }
-  return nullptr;
+  throw std::logic_error("no contender " + name + " in " + what.name);
 }
 
 }  // namespace
 
-Report::Report(std::string program, int argc, char** argv) : program_(std::move(program)) {
-  for (int i = 1; i < argc; ++i) {
-    const std::string argument = argv[i];
-    if (argument == "--quick") {
-      quick_ = true;
-    } else if (argument == "--json") {
-      json_ = true;
-    } else if (argument.starts_with("--rounds=")) {
-      rounds_ = std::max(1, std::atoi(argument.c_str() + 9));
-    } else if (argument.starts_with("--only=")) {
-      only_ = argument.substr(7);
-    } else {
-      const bool is_help = argument == "--help" || argument == "-h";
-      std::fprintf(is_help ? stdout : stderr,
-                   "bench_%s [--quick] [--json] [--rounds=N] [--only=TEXT]\n"
-                   "Works below $HOLDFAST_BENCH_DIR, or the folder for temporary files.\n",
-                   program_.c_str());
-      std::exit(is_help ? 0 : 2);
-    }
-  }
-  print_environment();
+Report::Report(Settings settings) : settings_(std::move(settings)) {
+  if (!settings_.json) print_environment();
 }
 
+bool Report::Row::is_met() const { return bench::is_met(target, median(samples)); }
+
 void Report::print_environment() const {
-  const auto lines = environment(temp_.path());
-  if (json_) {
-    Json row{{"bench", program_}, {"kind", "environment"}, {"quick", quick_}, {"rounds", rounds_}};
-    for (const auto& [name, value] : lines) row[name] = value;
-    std::cout << row.dump() << std::endl;
-    return;
+  for (const auto& [name, value] : environment(temp_.path())) {
+    std::printf("%-12s %s\n", name.c_str(), value.c_str());
   }
-  for (const auto& [name, value] : lines) std::printf("%-12s %s\n", name.c_str(), value.c_str());
-  std::printf("%-12s median of %d rounds in turn (lowest..highest)%s\n", "figures", rounds_,
-              quick_ ? ", quick form" : "");
+  std::printf("%-12s median of %d rounds in turn (lowest..highest)%s\n", "figures",
+              settings_.rounds, quick() ? ", quick form" : "");
   std::fflush(stdout);
 }
 
 void Report::note(const std::string& text) const {
-  if (!json_) std::printf("  %s\n", text.c_str());
+  if (settings_.json) return;
+  std::printf("  %s\n", text.c_str());
+  std::fflush(stdout);
 }
 
-void Report::compare(const Case& what) {
-  if (what.name.find(only_) == std::string::npos) return;
-  // By contender, figure, round.
-  std::vector<std::vector<Samples>> samples(what.contenders.size(),
-                                            std::vector<Samples>(what.figures.size()));
-  for (int round = 0; round < rounds_; ++round) {
+void Report::plot(const std::string& name, const Plot& plot) const {
+  if (!plots()) return;
+  const auto file = std::filesystem::path(settings_.plots) / (name + ".svg");
+  std::ofstream out(file);
+  out << to_svg(plot);
+  require(bool(out.flush()), "cannot write " + file.string());
+  note(file.string());
+}
+
+bool Report::wants(const std::string& name) const {
+  return name.find(settings_.only) != std::string::npos;
+}
+
+std::vector<SamplesOf> Report::compare(const Case& what) {
+  if (!wants(what.name)) return {};
+  std::vector<SamplesOf> samples(what.contenders.size(), SamplesOf(what.figures.size()));
+  for (int round = 0; round < std::min(settings_.rounds, what.rounds_max); ++round) {
     for (std::size_t i = 0; i < what.contenders.size(); ++i) {
       const auto values = what.contenders[i].measure();
       require(values.size() == what.figures.size(), "as many values as figures");
       for (std::size_t k = 0; k < values.size(); ++k) samples[i][k].push_back(values[k]);
     }
   }
-  json_ ? print_rows(what, samples) : print_table(what, samples);
+  if (!settings_.json) print_case(what, samples);
+  keep_rows(what, samples);
+  return samples;
 }
 
-void Report::print_table(const Case& what, const std::vector<std::vector<Samples>>& samples) {
+void Report::print_case(const Case& what, const std::vector<SamplesOf>& samples) const {
   std::printf("\n%-38s", what.name.c_str());
   if (what.name.size() > 37) std::printf("\n%-38s", "");
   for (const auto& figure : what.figures) std::printf("| %-24s", figure.name.c_str());
@@ -185,77 +180,50 @@ void Report::print_table(const Case& what, const std::vector<std::vector<Samples
       std::printf("| %-24s", with_spread(samples[i][k], what.figures[k].digits).c_str());
     }
   }
-  for (std::size_t k = 0; k < what.figures.size(); ++k) {
-    if (const auto* target = target_of(what, "", k)) {
-      std::printf("\n    target for %s, %s", what.figures[k].name.c_str(),
-                  verdict(*target, median(samples[0][k])).c_str());
-    }
-  }
   for (std::size_t i = 1; i < samples.size(); ++i) {
-    const auto& baseline = what.contenders[i].name;
-    std::printf("\n  %-36s", ("ratio to " + baseline).c_str());
-    std::string verdicts;
+    std::printf("\n  %-36s", ("ratio to " + what.contenders[i].name).c_str());
     for (std::size_t k = 0; k < what.figures.size(); ++k) {
-      const auto each = ratios(samples[0][k], samples[i][k]);
-      std::printf("| %-24s", with_spread(each, 2).c_str());
-      if (const auto* target = target_of(what, baseline, k)) {
-        verdicts +=
-            "\n    target for " + what.figures[k].name + ", " + verdict(*target, median(each));
-      }
+      std::printf("| %-24s", with_spread(ratios(samples[0][k], samples[i][k]), 2).c_str());
     }
-    std::printf("%s", verdicts.c_str());
   }
   std::puts("");
   std::fflush(stdout);
 }
 
-void Report::print_rows(const Case& what, const std::vector<std::vector<Samples>>& samples) {
-  const auto fill = [](Json& row, const Samples& values) {
-    row["median"] = median(values);
-    row["lowest"] = *std::min_element(values.begin(), values.end());
-    row["highest"] = *std::max_element(values.begin(), values.end());
-    row["samples"] = values;
-  };
-  for (std::size_t i = 0; i < samples.size(); ++i) {
-    for (std::size_t k = 0; k < what.figures.size(); ++k) {
-      Json row{{"bench", program_},
-               {"kind", "figure"},
-               {"case", what.name},
-               {"contender", what.contenders[i].name},
-               {"figure", what.figures[k].name}};
-      fill(row, samples[i][k]);
-      if (const auto* target = i == 0 ? target_of(what, "", k) : nullptr) {
-        row["target"] = verdict(*target, median(samples[i][k]));
-      }
-      std::cout << row.dump() << "\n";
-      if (i == 0) continue;
-      Json ratio{{"bench", program_},
-                 {"kind", "ratio"},
-                 {"case", what.name},
-                 {"contender", what.contenders[0].name},
-                 {"to", what.contenders[i].name},
-                 {"figure", what.figures[k].name}};
-      const auto each = ratios(samples[0][k], samples[i][k]);
-      fill(ratio, each);
-      if (const auto* target = target_of(what, what.contenders[i].name, k)) {
-        ratio["target"] = verdict(*target, median(each));
-      }
-      std::cout << ratio.dump() << "\n";
-    }
+void Report::keep_rows(const Case& what, const std::vector<SamplesOf>& samples) {
+  for (const auto& target : what.targets) {
+    const auto k = target.figure;
+    auto values = target.baseline.empty()
+                      ? samples[0][k]
+                      : ratios(samples[0][k], samples[find_contender(what, target.baseline)][k]);
+    rows_.push_back({what.name, what.figures[k].name, target, std::move(values)});
   }
-  std::cout << std::flush;
 }
 
-int run_program(const std::string& name, int argc, char** argv,
-                const std::function<void(Report&)>& body) {
-  try {
-    Report report(name, argc, argv);
-    body(report);
-    return 0;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s: %s\n", name.c_str(), error.what());
-    return 1;
+void Report::print_targets() const {
+  if (!settings_.json && !rows_.empty()) {
+    std::printf("\n%-20s %-52s %-17s %-24s %s\n", "target", "what: ratio of", "wanted", "measured",
+                "met");
   }
+  for (const auto& row : rows_) {
+    const auto& target = row.target;
+    const auto against = target.baseline.empty() ? "" : " to that of " + target.baseline;
+    if (settings_.json) {
+      const auto [low, high] = std::minmax_element(row.samples.begin(), row.samples.end());
+      std::cout
+          << Json{{"id", target.id},       {"work", row.work},       {"figure", row.figure},
+                  {"to", target.baseline}, {"target", wish(target)}, {"ratio", median(row.samples)},
+                  {"lowest", *low},        {"highest", *high},       {"rounds", row.samples.size()},
+                  {"met", row.is_met()}}
+                 .dump()
+          << "\n";
+      continue;
+    }
+    std::printf("%-20s %-52s %-17s %-24s %s\n", target.id.c_str(), (row.figure + against).c_str(),
+                wish(target).c_str(), with_spread(row.samples, 2).c_str(),
+                row.is_met() ? "yes" : "NO");
+  }
+  std::cout << std::flush;
 }
 
 }  // namespace holdfast::bench

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "support/measure.h"
+#include "support/plot.h"
 
 namespace holdfast::bench {
 
@@ -15,6 +16,7 @@ struct Figure {
   int digits = 0;    ///< Behind the point.
 };
 extern const std::vector<Figure> kRateFigures;  // what `Stopwatch::rates` returns
+enum RateFigure : std::size_t { kRate, kCpu, kByCalls, kToDisk };
 
 /// Who is measured. The first of a case is ours, the others are what it is compared with.
 struct Contender {
@@ -22,12 +24,16 @@ struct Contender {
   std::function<std::vector<double>()> measure;  ///< One value for each figure of the case.
 };
 
-/// What a ratio should be.
+enum class Wanted { at_least, at_most };
+
+/// What a ratio should be: one row of the table at the end.
 struct Target {
-  std::string baseline;  ///< Empty: what our figure itself should be.
+  std::string id;        ///< The line of docs/performance.md, and which part of it: "P1.sqlite".
+  std::string baseline;  ///< A contender; empty: our figure itself is meant, and no ratio.
   std::size_t figure = 0;
-  double at_least = 0;
-  double at_most = 0;  ///< 0 = `at_least` counts.
+  Wanted wanted = Wanted::at_least;
+  double value = 0;
+  bool is_stretch = false;  ///< Nobody counts on it.
 };
 
 struct Case {
@@ -35,40 +41,60 @@ struct Case {
   std::vector<Figure> figures;
   std::vector<Contender> contenders;
   std::vector<Target> targets{};
+  int rounds_max = 1'000;  ///< For what takes minutes.
 };
+
+/// All rounds of one contender: by figure, then round.
+using Samples = std::vector<double>;
+using SamplesOf = std::vector<Samples>;
 
 /// Measures cases and prints them. Contenders run in turn (A B A B ...) because the speed of a
 /// shared machine drifts; a figure is the median of its rounds with the lowest and highest, a ratio
 /// the median of the ratios of neighbouring runs.
 class Report {
  public:
-  /// Reads --quick, --json, --rounds=N and --only=TEXT (cases whose name holds it); prints what the
-  /// figures were taken on. Ends the program when asked for help or something unknown.
-  Report(std::string program, int argc, char** argv);
+  struct Settings {
+    bool quick = false;
+    bool json = false;
+    int rounds = 5;
+    std::string only;   ///< Of cases alone whose name holds this.
+    std::string plots;  ///< A folder for pictures; empty: none are made.
+  };
+  /// Prints what the figures are taken on.
+  explicit Report(Settings settings);
 
-  [[nodiscard]] bool quick() const { return quick_; }
+  [[nodiscard]] bool quick() const { return settings_.quick; }
   /// For files and folders of this run.
   [[nodiscard]] TempFolder& temp() { return temp_; }
 
-  void compare(const Case& what);
+  /// Whether `compare` would measure a case of this name: for what is dear to prepare.
+  [[nodiscard]] bool wants(const std::string& name) const;
+  /// What was measured, by contender; nothing of a case that is not wanted.
+  std::vector<SamplesOf> compare(const Case& what);
+  /// Writes NAME.svg into the folder for pictures.
+  void plot(const std::string& name, const Plot& plot) const;
+  [[nodiscard]] bool plots() const { return !settings_.plots.empty(); }
   /// A line of explanation; not in --json.
   void note(const std::string& text) const;
+  /// All targets with what came of them: a table, or with --json an object each.
+  void print_targets() const;
 
  private:
+  struct Row {
+    std::string work;  // the name of the case
+    std::string figure;
+    Target target;
+    Samples samples;
+    [[nodiscard]] bool is_met() const;
+  };
+
   void print_environment() const;
-  void print_table(const Case& what, const std::vector<std::vector<std::vector<double>>>& samples);
-  void print_rows(const Case& what, const std::vector<std::vector<std::vector<double>>>& samples);
+  void print_case(const Case& what, const std::vector<SamplesOf>& samples) const;
+  void keep_rows(const Case& what, const std::vector<SamplesOf>& samples);
 
-  std::string program_;
-  bool quick_ = false;
-  bool json_ = false;
-  int rounds_ = 5;
-  std::string only_;
+  Settings settings_;
   TempFolder temp_;
+  std::vector<Row> rows_;
 };
-
-/// Runs `body` with a report and turns what it throws into a message and exit status 1.
-int run_program(const std::string& name, int argc, char** argv,
-                const std::function<void(Report&)>& body);
 
 }  // namespace holdfast::bench

@@ -83,7 +83,7 @@ class Tree:
     def _configure(self):
         command = ["cmake", "-S", self.path, "-B", self.build_path, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Debug",
                    "-DCMAKE_CXX_FLAGS=-D_GLIBCXX_ASSERTIONS", "-DCMAKE_CXX_FLAGS_DEBUG=-O0",
-                   "-DHOLDFAST_BUILD_TESTS=ON", "-DHOLDFAST_BUILD_TOOLS=OFF", "-DHOLDFAST_BUILD_EXAMPLES=OFF",
+                   "-DHOLDFAST_BUILD_TESTS=ON", "-DHOLDFAST_BUILD_TOOLS=ON", "-DHOLDFAST_BUILD_EXAMPLES=OFF",
                    "-DHOLDFAST_BUILD_BENCH=OFF", "-DHOLDFAST_FAIL_POINTS=ON"]
         if shutil.which("ccache"):
             command += ["-DCMAKE_C_COMPILER_LAUNCHER=ccache", "-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"]

@@ -96,6 +96,12 @@ std::vector<std::pair<EventId, EventState>> BusBench::scan(const ScanFilter& fil
   return found;
 }
 
+std::vector<OwnedEvent> members(const std::vector<std::string>& payloads) {
+  std::vector<OwnedEvent> events;
+  for (const auto& payload : payloads) events.push_back({.type = "a.b", .payload = payload});
+  return events;
+}
+
 RetryPolicy retry_at_once(std::uint32_t attempts) {
   return {.attempts_max = attempts,
           .backoff_first = std::chrono::milliseconds(0),

@@ -117,6 +117,9 @@ class BusTest : public ::testing::TestWithParam<Store>, protected BusBench {
 /// Tests of what files alone can do.
 class DiskBusTest : public ::testing::Test, protected BusBench {};
 
+/// Events of the type `a.b`, one for each payload: the members of a batch.
+std::vector<OwnedEvent> members(const std::vector<std::string>& payloads);
+
 /// A policy of `attempts` that come again as soon as the clock has ticked.
 RetryPolicy retry_at_once(std::uint32_t attempts);
 

@@ -11,14 +11,7 @@ namespace {
 using namespace std::chrono_literals;
 using Texts = std::vector<std::string>;
 
-class OperationLimits : public BusTest {
- protected:
-  static std::vector<OwnedEvent> members(const Texts& payloads) {
-    std::vector<OwnedEvent> events;
-    for (const auto& payload : payloads) events.push_back({.type = "a.b", .payload = payload});
-    return events;
-  }
-};
+class OperationLimits : public BusTest {};
 HOLDFAST_ON_BOTH_STORES(OperationLimits);
 
 TEST_P(OperationLimits, LimitsAndBadInputAreToldAndChangeNothing) {

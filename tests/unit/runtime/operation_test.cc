@@ -42,11 +42,6 @@ class OperationTest : public BusTest {
     return must(bus->subscribe(std::move(made),
                                [this](Delivery& delivery) { return work("+", delivery); }));
   }
-  static std::vector<OwnedEvent> members(const Texts& payloads) {
-    std::vector<OwnedEvent> events;
-    for (const auto& payload : payloads) events.push_back({.type = "a.b", .payload = payload});
-    return events;
-  }
   BatchReceipt publish(const Texts& payloads, const OperationOptions& how = {}) {
     return must(bus->publish_batch(members(payloads), {.operation = how}));
   }
