@@ -190,6 +190,21 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"RemoveAFolder", "remove folder", false, true}),
     [](const ::testing::TestParamInfo<Fault>& each) { return std::string(each.param.name); });
 
+// Told before it is written, it would be told what is in no log.
+TEST(BusWriteError, OfAPublishThatWaitsForNoSyncIsToldToWhoPublishes) {
+  FaultRun run("a write");
+  auto& machine = run.machine();
+  {
+    const auto bus = must(machine.open_bus(short_run_options()));
+    must(bus->publish({.type = "a.b"}, {.durability = Durability::os}));
+    machine.fail("append", 1, rocksdb::IOStatus::IOError("input/output error"), true);
+    const auto receipt = bus->publish({.type = "a.b"}, {.durability = Durability::os});
+    EXPECT_EQ(receipt.status(), StatusCode::indeterminate) << receipt.status().to_string();
+    machine.disarm();
+  }
+  run.expect_recovered();
+}
+
 // A read that fails is no damage, and what cannot be read is not skipped.
 TEST(BusReadError, OfAnOpenAndOfScansIsToldAndForgottenOnceTheDiskIsBack) {
   std::uint64_t at_open = 0;
