@@ -37,6 +37,8 @@ void attach(Ledger& ledger, Scheduler& scheduler, SubscriptionState& subscriptio
   subscription.batch_size = attachment.batch_size;
   subscription.batch_linger = attachment.batch_linger;
   subscription.lingers_until.reset();
+  subscription.stretch_max = attachment.takes_stretches ? SubscriptionState::kStretchMin : 1;
+  subscription.stretch_lane.reset();
   subscription.in_flight = 0;
   subscription.in_flight_less_urgent = 0;
   subscription.parked_in_flight.clear();

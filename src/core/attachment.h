@@ -18,6 +18,7 @@ struct Attachment {
   bool has_on_cancel = false;
   std::uint32_t batch_size = 1;
   base::BusTime batch_linger = 0;
+  bool takes_stretches = false;  ///< One event after the other, without a time limit for each.
 };
 
 /// A handler comes to a subscription, known or new. Its parked events are read again.

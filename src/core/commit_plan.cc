@@ -72,6 +72,7 @@ void CommitPlan::route(const ChunkPtr& chunk) {
     for (const auto& mark : retention.note(sequence, chunk->record_bytes(sequence),
                                            {chunk->published_at(), now_.bus}, claimed)) {
       add(model::PutRetentionMark{mark});
+      marked_ = true;
     }
   });
   for (const auto& route : routes) {
@@ -235,6 +236,7 @@ CommitPlan::Settlement CommitPlan::fail(SubscriptionState& subscription, const L
 
 /// This lease has ended; with one that was superseded somebody else may have the event.
 void CommitPlan::forget_running(const Lease& lease) {
+  if (lease.token.value == 0) return;
   const auto* subscription = ledger_.find(lease.subscription);
   if (subscription != nullptr && subscription->is_leased(lease.event) &&
       !subscription->is_held(lease.event, lease.number)) {
@@ -462,6 +464,7 @@ void CommitPlan::rewind(SubscriptionState& subscription, const Rewind& to) {
     --subscription.lanes[event.priority].dead;
   }
   ++subscription.generation;
+  subscription.stretch_lane.reset();
   subscription.in_flight = 0;
   subscription.in_flight_less_urgent = 0;
   subscription.parked_in_flight.clear();
@@ -495,22 +498,26 @@ void CommitPlan::forget_claims() {
 // --- The end ------------------------------------------------------------------------------------
 
 void CommitPlan::trim() {
+  trim_lanes();
+  note_members_gone();
+  reclaim_cancellations();
+  reclaim_operations();
+}
+
+void CommitPlan::trim_lanes() {
   PerLane<LaneRetention*> lanes;
   PerLane<Sequence> floor;
   for (const auto lane : kAllPriorities) {
     lanes[lane] = &*ledger_.lanes[lane].retention;
     floor[lane] = ledger_.floor(lane);
   }
-  const auto trimmed = trim_lanes(lanes, floor, now_.bus);
+  const auto trimmed = core::trim_lanes(lanes, floor, now_.bus);
   for (const auto lane : kAllPriorities) {
     auto& state = ledger_.lanes[lane];
     ledger_.expired_unclaimed += trimmed[lane].unclaimed;
     trimmed_ = trimmed_ || trimmed[lane].trim > state.trim;
     state.trim = std::max(state.trim, trimmed[lane].trim);
   }
-  note_members_gone();
-  reclaim_cancellations();
-  reclaim_operations();
 }
 
 void CommitPlan::refresh_cursors(Sequence lag) {
@@ -557,6 +564,9 @@ bool CommitPlan::empty() const noexcept {
 
 const model::Commit& CommitPlan::finish() {
   for (const auto lane : kAllPriorities) close_chunk(lane);
+  // A fast publisher is far ahead of `trim`: what goes before the engine writes a table never gets
+  // into one.
+  if (marked_) trim_lanes();
   limit_dead_letters();
   for (std::size_t i = 0; i < touched_.size(); ++i) {
     const auto [id, lane] = touched_[i];

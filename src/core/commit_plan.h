@@ -210,7 +210,8 @@ class CommitPlan {
 
   // --- The end ----------------------------------------------------------------------------------
 
-  /// Moves trim points as far as floors and retention allow.
+  /// Moves trim points as far as floors and retention allow, as each commit does that has published
+  /// much, and forgets what is about events that are gone.
   void trim();
   /// Writes every cursor whose stored form is more than `lag` sequences behind; 0 = all that
   /// differ.
@@ -232,6 +233,7 @@ class CommitPlan {
                 BatchId batch);
   void append(std::string_view record, const model::EncodedEvents::Entry& entry, BatchId batch,
               const model::OrderKey& key);
+  void trim_lanes();
   void close_chunk(Priority lane);
   void route(const ChunkPtr& chunk);
   bool holds(SubscriptionState& subscription, Answer& answer) const;
@@ -347,6 +349,7 @@ class CommitPlan {
   IdempotencyKeys keys_;
   bool keys_changed_ = false;
   bool trimmed_ = false;
+  bool marked_ = false;  // there is more that may be trimmed
 };
 
 }  // namespace holdfast::core

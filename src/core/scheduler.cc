@@ -54,6 +54,10 @@ void Scheduler::note_full(SubscriptionState& subscription, Priority lane) {
 
 void Scheduler::list(SubscriptionState& subscription, Priority lane, std::uint64_t turn) {
   auto& state = subscription.lanes[lane];
+  if (subscription.stretch_lane.has_value() && lane <= *subscription.stretch_lane &&
+      (state.has_due() || (lane < *subscription.stretch_lane && state.window_count() > 0))) {
+    overtaken_.push_back(subscription.record.id);
+  }
   if (!subscription.is_served() || state.listed) return;
   if (!state.has_due() && (state.window_count() == 0 || is_full(subscription, lane))) {
     return note_full(subscription, lane);
@@ -202,7 +206,11 @@ void Scheduler::unlist_front(const Place& place, SubscriptionState* subscription
 Lease Scheduler::take_front(const Place& place, SubscriptionState& subscription) {
   unlist_front(place, &subscription);
   auto lease = take_from(subscription, place);
-  if (others_ != nullptr && subscription.batch_size > 1) take_others(subscription, place, lease);
+  if (others_ != nullptr && subscription.batch_size > 1) {
+    take_others(subscription, place, lease);
+  } else if (others_ != nullptr && in_stretches_ && subscription.stretch_max > 1) {
+    take_stretch(subscription, place, lease);
+  }
   list(subscription, place.lane);
   want_refill(subscription, place.lane);
   want_parked_refill(subscription, place.lane);
@@ -219,9 +227,11 @@ std::optional<Scheduler::Place> Scheduler::first_place(Priority worker_class) {
   return std::nullopt;
 }
 
-std::optional<Lease> Scheduler::take(Priority worker_class, std::vector<Lease>* others) {
+std::optional<Lease> Scheduler::take(Priority worker_class, std::vector<Lease>* others,
+                                     bool in_stretches) {
   if (stopped_) return std::nullopt;
   others_ = others;
+  in_stretches_ = in_stretches;
   while (true) {
     if (now_.bus >= next_move_) move_up();
     const auto turns = turns_given_;
@@ -384,6 +394,33 @@ void Scheduler::finish(const Lease& lease) {
   }
   if (!lease.suspect) return;
   for (auto& [id, other] : ledger_.subscriptions) refresh(*other);
+}
+
+SubscriptionState* Scheduler::find_current(const Lease& lease) {
+  auto* subscription = ledger_.find(lease.subscription);
+  return subscription != nullptr && subscription->generation == lease.generation ? subscription
+                                                                                 : nullptr;
+}
+
+void Scheduler::finish_some(const Lease& first, std::size_t count) {
+  auto* subscription = find_current(first);
+  if (subscription != nullptr) subscription->lanes[first.event.priority].leased -= count;
+}
+
+void Scheduler::recall_stretch(const Lease& first, std::span<const Lease> left) {
+  auto* subscription = find_current(first);
+  if (subscription == nullptr) return;
+  subscription->stretch_lane.reset();
+  subscription->lanes[first.event.priority].leased -= left.size();
+  for (const auto& lease : left) give_back(lease);
+}
+
+void Scheduler::finish_stretch(const Lease& first) {
+  auto* subscription = find_current(first);
+  if (subscription == nullptr) return;
+  --subscription->in_flight;
+  if (first.event.priority != Priority::critical) --subscription->in_flight_less_urgent;
+  refresh(*subscription);
 }
 
 void Scheduler::put_back(const Lease& lease, bool started) {

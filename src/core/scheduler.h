@@ -6,6 +6,7 @@
 #include <deque>
 #include <optional>
 #include <set>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -28,7 +29,8 @@ namespace holdfast::core {
 /// there is. While nothing has aged, and with strict order, the first rule is all there is.
 ///
 /// Of a subscription that takes batches, what is behind the event that is its turn goes with it,
-/// from the same lane: scheduler_batch.cc.
+/// from the same lane: scheduler_batch.cc. Of one that takes one event after the other, so does
+/// what may go in one stretch: the same worker will have it anyway, and need not ask for each.
 ///
 /// Pure, and under the same lock as the ledger it works on.
 class Scheduler {
@@ -49,13 +51,25 @@ class Scheduler {
   void offer(CommitNumber commit);
 
   /// The next event for a worker of this class, if there is one that may run now. If its
-  /// subscription takes batches, `others` gets the rest of its batch, in order; null = it goes
-  /// alone.
-  std::optional<Lease> take(Priority worker_class, std::vector<Lease>* others = nullptr);
+  /// subscription takes batches, `others` gets the rest of its batch, in order, or if it has
+  /// `stretch_max`, the rest of a stretch; null = it goes alone.
+  std::optional<Lease> take(Priority worker_class, std::vector<Lease>* others = nullptr,
+                            bool in_stretches = true);
 
   /// The handler has returned, its `Deferred` was answered, or the lease was abandoned: its slot is
   /// free. Once for each lease: what comes after an abandonment must not free it again.
   void finish(const Lease& lease);
+  /// So many of the stretch that began with `first` have been answered.
+  void finish_some(const Lease& first, std::size_t count);
+  /// Of the stretch that began with `first` these were not begun: they are ready as they were.
+  void recall_stretch(const Lease& first, std::span<const Lease> left);
+  /// Nothing is left of it: its slot is free.
+  void finish_stretch(const Lease& first);
+  /// Subscriptions of which something has become ready, since the last call, that goes before what
+  /// is left of a stretch.
+  [[nodiscard]] std::vector<SubscriptionId> take_overtaken() {
+    return std::exchange(overtaken_, {});
+  }
 
   /// A run that starts over, uncounted: its answer was refused because what it had read changed.
   void run_again(const Lease& lease) { put_back(lease, lease.started_then()); }
@@ -168,6 +182,8 @@ class Scheduler {
                                           Priority lane) const;
   [[nodiscard]] bool goes_before_due(const SubscriptionState& subscription,
                                      const Place& place) const;
+  /// Of a lease that is not of an earlier attachment.
+  SubscriptionState* find_current(const Lease& lease);
   /// Whose row is in front, once it is one that may be taken from; null = there is none. Those that
   /// cannot leave the list.
   SubscriptionState* find_front(const Place& place, Priority effective);
@@ -179,7 +195,9 @@ class Scheduler {
   Lease take_front(const Place& place, SubscriptionState& subscription);
   Lease take_from(SubscriptionState& subscription, const Place& place);
 
-  // Batches (scheduler_batch.cc).
+  // Batches and stretches (scheduler_batch.cc).
+  void take_stretch(SubscriptionState& subscription, const Place& place, const Lease& first);
+  Lease& take_beside(SubscriptionState& subscription, const Place& place);
   void take_others(SubscriptionState& subscription, const Place& place, const Lease& first);
   [[nodiscard]] bool may_join(const SubscriptionState& subscription, const Place& place) const;
   bool lingers(SubscriptionState& subscription);
@@ -235,7 +253,9 @@ class Scheduler {
     Priority lane = Priority::normal;
   };
   std::deque<Unreadable> unreadable_;
+  std::vector<SubscriptionId> overtaken_;
   std::vector<Lease>* others_ = nullptr;  // while `take` runs
+  bool in_stretches_ = false;             // likewise
   base::Now now_;
   LeaseNumber last_lease_ = 0;
   bool suspect_running_ = false;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Events that go to a handler together, and wait for each other before.
+// Events that go to a handler together, and wait for each other before; and such that go to it one
+// after the other without anything in between.
 #include <algorithm>
 #include <utility>
 
@@ -44,13 +45,37 @@ void Scheduler::take_others(SubscriptionState& subscription, const Place& place,
     }
     if (has_keys(subscription, place.lane)) hold_back(subscription, place.lane);
     if (!may_join(subscription, place)) break;
-    auto& lease = others_->emplace_back(take_from(subscription, place));
-    lease.beside = true;
-    --subscription.in_flight;
-    if (place.lane != Priority::critical) --subscription.in_flight_less_urgent;
-    bytes += bytes_of(lease);
+    bytes += bytes_of(take_beside(subscription, place));
   }
   for (auto& [sequence, due] : aside) state.put_due(sequence, std::move(due));
+}
+
+/// In the slot that the first of them has.
+Lease& Scheduler::take_beside(SubscriptionState& subscription, const Place& place) {
+  auto& lease = others_->emplace_back(take_from(subscription, place));
+  lease.beside = true;
+  --subscription.in_flight;
+  if (place.lane != Priority::critical) --subscription.in_flight_less_urgent;
+  return lease;
+}
+
+/// Only of what is plain: nothing has to be asked or read for it, nothing waits for it, and nothing
+/// has aged that other lanes would have to be looked at for after each event.
+void Scheduler::take_stretch(SubscriptionState& subscription, const Place& place,
+                             const Lease& first) {
+  if (subscription.concurrency > 1 || aged_ > 0 || first.parked || first.suspect || first.cleanup ||
+      first.asks || has_keys(subscription, place.lane)) {
+    return;
+  }
+  const auto& state = subscription.lanes[place.lane];
+  if (state.has_due()) return;
+  // Of one chunk's events all are as plain as the first.
+  const auto* chunk = first.chunk.get();
+  while (others_->size() + 1 < subscription.stretch_max &&
+         window_may_run(subscription, place.lane) && state.window_front().chunk.get() == chunk) {
+    take_beside(subscription, place);
+  }
+  if (!others_->empty()) subscription.stretch_lane = place.lane;
 }
 
 // --- Waiting for each other ---------------------------------------------------------------------

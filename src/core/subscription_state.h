@@ -42,6 +42,12 @@ struct SubscriptionState {
   /// So many events go together, and wait for each other so long. While they do none of its rows is
   /// in the scheduler's lists.
   std::uint32_t batch_size = 1;
+  /// So many events are given out in one stretch, to one worker, if they may be; 1 = none are.
+  std::uint32_t stretch_max = 1;
+  static constexpr std::uint32_t kStretchMin = 2;
+  static constexpr std::uint32_t kStretchMax = 64;
+  /// The lane of the one that is under way.
+  std::optional<Priority> stretch_lane;
   base::BusTime batch_linger = 0;
   std::optional<base::BusTime> lingers_until;  // as the scheduler's timers have it
   std::uint32_t in_flight = 0;                 // batches count as one

@@ -15,6 +15,7 @@
 #include "core/ledger.h"
 #include "core/scheduler.h"
 #include "runtime/outstanding.h"
+#include "runtime/stretch.h"
 #include "runtime/subscription_handle.h"
 
 namespace holdfast::runtime {
@@ -51,9 +52,19 @@ struct BusState {
   std::mutex mutex;
   core::Ledger ledger;
   core::Scheduler scheduler;
-  /// The runs that are under way. What asks some of them to stop notes it here, under the lock
-  /// (`StopRequest::note`), and has them told without it (`Signaller`).
+  /// The runs that are under way, but for those of stretches. What asks some of them to stop notes
+  /// it here, under the lock (`StopRequest::note`), and has them told without it (`Signaller`).
   Outstanding outstanding;
+  /// Under way, each with a worker. Whoever looks at what handlers have, or changes it, recalls
+  /// them before.
+  std::vector<Stretch*> stretches;
+  void recall(Stretch& stretch);
+  void recall_all();
+  /// Those whose next event would not be the next any more.
+  void recall_overtaken();
+  /// What handlers have answered in stretches is with the other answers. Returns how many.
+  std::size_t collect_answers();
+  std::size_t collect_answers(Stretch& stretch);
   /// Given by handlers, waiting for the committer.
   std::vector<core::Answer> answers;
   std::vector<core::BatchAnswer> batch_answers;

@@ -173,6 +173,14 @@ void Committer::look_up_answers(Group& group, IdempotencyReader& keys,
   state_.answers_taken = false;
 }
 
+/// Whether a group does more than append events and settle some.
+bool Committer::changes_more(const Group& group) {
+  return std::any_of(group.requests.begin(), group.requests.end(), [](const Request& request) {
+    return request.change || request.decide || request.operation.has_value() ||
+           request.joins_operation;
+  });
+}
+
 void Committer::commit_group(std::vector<Request> requests, bool caller_syncs) noexcept {
   Group group;
   group.requests = std::move(requests);
@@ -189,11 +197,13 @@ void Committer::commit_group(std::vector<Request> requests, bool caller_syncs) n
   const CommitNumber number{written_.load() + 1};
   const core::CommitPlan::Place place{journal_.state().epoch, number, durable()};
   std::unique_lock lock(state_.mutex);
+  state_.collect_answers();
   group.answers.swap(state_.answers);
   group.batch_answers.swap(state_.batch_answers);
   state_.answer_count = 0;
   intake_.answers_taken();
   look_up_answers(group, keys, lock);
+  if (changes_more(group)) state_.recall_all();
   const auto now = clock_.now();
   state_.scheduler.advance(now);
   core::CommitPlan plan(state_.ledger, place, now, [this] {
@@ -353,6 +363,7 @@ void Committer::fail(const Status& cause) {
   log_.error("holdfast: " + cause.to_string() + "; nothing more is written until it is reopened");
   {
     const std::lock_guard lock(state_.mutex);
+    state_.recall_all();
     state_.scheduler.stop(true);
     state_.tell_waiters(SettleWaiter::End::failed);
   }

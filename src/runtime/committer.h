@@ -144,6 +144,7 @@ class Committer {
                         std::vector<Status>& errors);
   static void publish(core::CommitPlan& plan, Request& request, Committed& committed);
   void prepare(Group& group, IdempotencyReader& keys);
+  [[nodiscard]] static bool changes_more(const Group& group);
   void look_up_answers(Group& group, IdempotencyReader& keys, std::unique_lock<std::mutex>& lock);
   Status write(const model::Commit& commit);
   void refuse(Group& group, CommitNumber number, const Status& cause);

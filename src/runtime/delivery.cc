@@ -193,6 +193,12 @@ Tx Delivery::tx() { return Tx(state_); }
 Deferred Delivery::defer() {
   if (state_->deferred) return {};
   state_->deferred = true;
+  if (state_->stretch != nullptr) {
+    // Before anybody else can answer it.
+    const internal::EngineGuard engine(*state_);
+    HOLDFAST_ASSERT(bool(engine));
+    engine->hand_over(*state_);
+  }
   return Deferred(state_->shared_from_this());
 }
 

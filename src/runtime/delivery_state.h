@@ -15,6 +15,12 @@
 #include "runtime/stop_request.h"
 #include "runtime/subscription_handle.h"
 
+namespace holdfast::runtime {
+
+class Stretch;
+
+}  // namespace holdfast::runtime
+
 namespace holdfast::internal {
 
 struct BatchRun;
@@ -45,6 +51,9 @@ struct DeliveryState : std::enable_shared_from_this<DeliveryState> {
   /// What is asked to stop, and answers: itself or its batch.
   [[nodiscard]] DeliveryState& whole() noexcept { return common == nullptr ? *this : *common; }
 
+  /// Of one whose event is given to its handler in a stretch: that. Set under the bus's lock.
+  runtime::Stretch* stretch = nullptr;
+
   /// Its place among the runs that are under way (`runtime::Outstanding`). Under the bus's lock.
   struct Place {
     DeliveryState* earlier = nullptr;
@@ -65,13 +74,18 @@ struct DeliveryState : std::enable_shared_from_this<DeliveryState> {
 
   /// For the next run. Nobody else may know of this one any more.
   void reset() {
+    reset_run();
+    stretch = nullptr;
+    place = {};
+  }
+  /// The same, for the next of its stretch: all that is the handler's.
+  void reset_run() {
     tx.reset();
     tx_bytes = 0;
     deferred = false;
     answered = false;
     stop.reset();
     progress.reset();
-    place = {};
   }
 
   core::TxWrites& open_tx();

@@ -108,6 +108,8 @@ class Engine {
   Status pause_types(std::string_view pattern);
   Status resume_types(std::string_view pattern);
   Status answer(internal::DeliveryState& delivery, const Outcome& outcome);
+  /// A `Deferred` is going to answer.
+  void hand_over(internal::DeliveryState& delivery);
   Status wait_settled(EventId id, std::chrono::steady_clock::time_point deadline);
   Result<std::uint64_t> redrive(const DeadLetterFilter& filter);
 
@@ -126,6 +128,9 @@ class Engine {
       // Readers that keep coming must not keep it from being let go.
       if (!engine.letting_go_) lock_ = std::shared_lock(engine.journal_mutex_);
       ++depth_;
+      // What is only on its way to a handler is with none.
+      const std::lock_guard lock(engine.state_.mutex);
+      engine.state_.recall_all();
     }
     ~Reading() { --depth_; }
     Reading(const Reading&) = delete;

@@ -86,6 +86,8 @@ core::Attachment attachment_of(const SubscriptionHandle& handle) {
     attachment.batch_size = options.batch_size;
     attachment.batch_linger = base::BusTime{options.batch_linger.count()} * 1'000'000;
   }
+  attachment.takes_stretches =
+      !handle.is_batch() && options.concurrency == 1 && handle.stop_after() == 0;
   return attachment;
 }
 
@@ -352,6 +354,7 @@ Result<std::shared_ptr<SubscriptionHandle>> Engine::subscribe(SubscribeOptions o
     record.filter = {options.types, options.match};
     for (const auto lane : kAllPriorities) record.start[lane] = state_.ledger.lanes[lane].next;
     auto& subscription = state_.ledger.add(record, false);
+    state_.recall_all();
     if (options.on_settled) ++state_.settle_listeners;
     state_.handles.insert_or_assign(record.id, make_handle(record.id));
     core::attach(state_.ledger, state_.scheduler, subscription, attachment_of(*handle),
@@ -365,6 +368,7 @@ Signaller::Runs Engine::detach(const SubscriptionHandle& handle) {
   Signaller::Runs asked;
   {
     const std::lock_guard lock(state_.mutex);
+    state_.recall_all();
     state_.outstanding.for_each([&](internal::DeliveryState& run) {
       if (run.handle.get() != &handle || !run.whole().stop.note(StopReason::shutdown)) return;
       asked.push_back(run.whole().shared_from_this());
@@ -427,6 +431,8 @@ Status Engine::remove_subscription(std::string_view name) {
   HOLDFAST_TRY(run(request).status());
   return revisit_operations();
 }
+
+void Engine::hand_over(internal::DeliveryState& delivery) { workers_->hand_over(delivery); }
 
 Status Engine::answer(internal::DeliveryState& delivery, const Outcome& outcome) {
   if (auto health = committer_->health(); !health.ok()) {
@@ -505,6 +511,8 @@ Status Engine::wait_settled_once(EventId id, std::chrono::steady_clock::time_poi
     if (id.sequence == 0 || id.sequence >= state_.ledger.lanes[id.priority].next) {
       return {StatusCode::not_found, "event " + to_string(id) + " was never published"};
     }
+    // From here on each answer counts by itself.
+    state_.recall_all();
     ++state_.settle_listeners;
     place = state_.settle_waiters.emplace(id, &waiter);
   }

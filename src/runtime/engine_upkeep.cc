@@ -42,6 +42,7 @@ void Engine::upkeep_loop() {
     cancel_expired(now);
     roll_back_expired(now);
     workers_->watch(clock.boot);
+    workers_->recall_slow(clock.boot);
     {
       const std::lock_guard lock(state_.mutex);
       state_.scheduler.advance(clock);
@@ -182,6 +183,7 @@ Stats Engine::stats() const {
   Stats stats;
   {
     const std::lock_guard lock(state_.mutex);
+    state_.recall_all();
     state_.ledger.fill(stats);
     stats.batches.delivered = state_.batches_delivered;
     stats.batches.deliveries = state_.batch_deliveries;
@@ -216,6 +218,7 @@ Stats Engine::stats() const {
 /// Under the lock: nothing more is handed out, and who runs is asked to stop. Returns who is to be
 /// told.
 Signaller::Runs Engine::begin_shutdown() {
+  state_.recall_all();
   state_.scheduler.stop(true);
   Signaller::Runs asked;
   state_.outstanding.for_each([&](internal::DeliveryState& run) {

@@ -36,10 +36,11 @@ void WorkerPool::run_batch(Worker& worker, std::vector<core::Lease>&& leases,
   batch.common->handle = state_.handles.at(leases.front().subscription);
   batch.common->batch = &batch;
   batch.members.reserve(leases.size());
+  const auto now = clock_.now().boot;
   for (auto& lease : leases) {
     auto& member = batch.members.emplace_back(std::make_shared<internal::DeliveryState>());
     member->common = batch.common;
-    enlist(*member, std::move(lease));
+    enlist(*member, std::move(lease), now);
   }
   worker.run = batch.members.front().get();
   lock.unlock();

@@ -85,6 +85,7 @@ void WorkerPool::wake() {
 }
 
 void WorkerPool::wake_locked() {
+  state_.recall_overtaken();
   if (const auto until = state_.scheduler.next_linger(); until.has_value()) next_due_(*until);
   // One is enough: whoever finds something wakes the next. The least urgent class first, so that
   // the reserved workers stay free for what they are reserved for.
@@ -109,7 +110,8 @@ void WorkerPool::run(Worker& worker) {
     const auto now = clock_.now();
     state_.scheduler.advance(now);
     others.clear();
-    auto lease = state_.scheduler.take(worker.worker_class, &others);
+    // Whoever waits for an answer is not to wait for those behind it.
+    auto lease = state_.scheduler.take(worker.worker_class, &others, state_.settle_listeners == 0);
     if (state_.scheduler.take_waits_for_answers() && state_.has_answers()) {
       committer_.answers_given(true);
     }
@@ -125,6 +127,12 @@ void WorkerPool::run(Worker& worker) {
       continue;
     }
     wake_locked();
+    if (!others.empty() && !state_.handles.at(lease->subscription)->is_batch()) {
+      others.insert(others.begin(), *std::move(lease));
+      run_stretch(worker, delivery, std::move(others), lock);
+      if (worker.replaced) return leave_place(worker);
+      continue;
+    }
     // What is to be cleaned up is so one by one.
     if (!lease->cleanup && state_.handles.at(lease->subscription)->is_batch()) {
       others.insert(others.begin(), *std::move(lease));
@@ -132,7 +140,7 @@ void WorkerPool::run(Worker& worker) {
       if (worker.replaced) return leave_place(worker);
       continue;
     }
-    begin(worker, delivery, std::move(*lease));
+    begin(worker, delivery, std::move(*lease), now.boot);
     lock.unlock();
     deliver(worker, delivery);
     lock.lock();
@@ -144,26 +152,37 @@ void WorkerPool::run(Worker& worker) {
   }
 }
 
-/// Under the lock: nobody else can come to know of the run before it is listed.
-void WorkerPool::begin(Worker& worker, std::shared_ptr<internal::DeliveryState>& delivery,
-                       core::Lease&& lease) {
-  // Reused, unless somebody has kept it: a Deferred, or who tells it to stop.
+/// Reused, unless somebody has kept it: a Deferred, or who tells it to stop.
+void WorkerPool::renew(std::shared_ptr<internal::DeliveryState>& delivery) {
   if (delivery == nullptr || delivery.use_count() > 1) {
     delivery = std::make_shared<internal::DeliveryState>();
   } else {
     delivery->reset();
   }
-  enlist(*delivery, std::move(lease));
+}
+
+/// Under the lock: nobody else can come to know of the run before it is listed.
+void WorkerPool::begin(Worker& worker, std::shared_ptr<internal::DeliveryState>& delivery,
+                       core::Lease&& lease, base::BootTime now) {
+  renew(delivery);
+  enlist(*delivery, std::move(lease), now);
   worker.run = delivery.get();
 }
 
 /// Under the lock.
-void WorkerPool::enlist(internal::DeliveryState& delivery, core::Lease&& lease) {
+void WorkerPool::enlist(internal::DeliveryState& delivery, core::Lease&& lease,
+                        base::BootTime now) {
+  note_taken(delivery, std::move(lease), now);
+  state_.outstanding.add(delivery);
+}
+
+/// Under the lock.
+void WorkerPool::note_taken(internal::DeliveryState& delivery, core::Lease&& lease,
+                            base::BootTime now) {
   delivery.handle = state_.handles.at(lease.subscription);
   delivery.lease = std::move(lease);
   delivery.place.on_worker = true;
-  delivery.place.since = clock_.now().boot;
-  state_.outstanding.add(delivery);
+  delivery.place.since = now;
   ++leases_;
 }
 

@@ -23,12 +23,13 @@
 #include "runtime/delivery_state.h"
 #include "runtime/running_slots.h"
 #include "runtime/signaller.h"
+#include "runtime/stretch.h"
 
 namespace holdfast::runtime {
 
 /// The threads that run handlers, by class, and that read backlogs from disk when nothing is left
 /// in memory. While a handler is stuck another thread has the place of its own (worker_watch.cc).
-/// Handlers of batches: worker_batch.cc.
+/// Handlers of batches: worker_batch.cc. Events in a stretch: worker_stretch.cc.
 /// All waiting is on the bus's one lock.
 class WorkerPool {
  public:
@@ -54,6 +55,10 @@ class WorkerPool {
   void answer(internal::DeliveryState& delivery, const Outcome& outcome);
   /// A `Deferred` whose answer nobody can take any more.
   void forget(internal::DeliveryState& delivery);
+  /// The event is of a stretch, and will be answered by a `Deferred`. On its worker.
+  void hand_over(internal::DeliveryState& delivery);
+  /// Recalls stretches whose handler keeps them waiting.
+  void recall_slow(base::BootTime now);
 
   // --- Looking after those that run (worker_watch.cc) ---
   /// Asks those whose time-out has come to stop, and abandons those whose time for that has. On the
@@ -83,6 +88,7 @@ class WorkerPool {
     bool replaced = false;                   // another thread has its place
     bool ended = false;                      // only to be joined
     bool started = true;                     // false = its thread is still to be had
+    Stretch stretch{};
   };
 
   void run(Worker& worker);
@@ -93,9 +99,11 @@ class WorkerPool {
   [[nodiscard]] bool is_stuck(const internal::DeliveryState& run, base::BootTime now) const;
   [[nodiscard]] std::vector<std::unique_ptr<Worker>> take_ended();
   bool start_thread(Worker& worker);
+  static void renew(std::shared_ptr<internal::DeliveryState>& delivery);
   void begin(Worker& worker, std::shared_ptr<internal::DeliveryState>& delivery,
-             core::Lease&& lease);
-  void enlist(internal::DeliveryState& delivery, core::Lease&& lease);
+             core::Lease&& lease, base::BootTime now);
+  void enlist(internal::DeliveryState& delivery, core::Lease&& lease, base::BootTime now);
+  void note_taken(internal::DeliveryState& delivery, core::Lease&& lease, base::BootTime now);
   void deliver(Worker& worker, std::shared_ptr<internal::DeliveryState>& delivery);
   static core::Answer call(internal::DeliveryState& delivery);
   bool load(internal::DeliveryState& delivery, core::Answer& instead);
@@ -110,6 +118,13 @@ class WorkerPool {
   bool counts_as_urgent(std::size_t count);
   /// Another event of its ordering key waits for this one to be settled.
   [[nodiscard]] bool is_waited_for(const core::Lease& lease) const;
+
+  // worker_stretch.cc
+  void run_stretch(Worker& worker, std::shared_ptr<internal::DeliveryState>& delivery,
+                   std::vector<core::Lease>&& leases, std::unique_lock<std::mutex>& lock);
+  void deliver(Worker& worker, Stretch& stretch);
+  void deliver_one(Worker& worker, Stretch& stretch);
+  [[nodiscard]] bool end_stretch(Worker& worker, Stretch& stretch);
 
   // worker_batch.cc
   struct Left;

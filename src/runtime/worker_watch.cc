@@ -131,6 +131,7 @@ std::vector<RunningHandler> WorkerPool::running() const {
   std::vector<RunningHandler> running;
   const auto now = clock_.now().boot;
   const std::lock_guard lock(state_.mutex);
+  state_.recall_all();
   // In the order in which they began, so that those that come first run for the longest.
   for (auto* run = state_.outstanding.first(); run != nullptr && running.size() < kRunningToldMax;
        run = run->place.later) {
@@ -153,6 +154,7 @@ std::vector<StuckHandler> WorkerPool::stuck() const {
   const auto now = clock_.now().boot;
   {
     const std::lock_guard lock(state_.mutex);
+    state_.recall_all();
     for (const auto& [since, run] : state_.outstanding.late()) {
       if (stuck.size() == kRunningToldMax) break;
       stuck.push_back(told(*run, now));
@@ -176,6 +178,7 @@ void WorkerPool::tell_stuck() {
   const auto now = clock_.now().boot;
   {
     const std::lock_guard lock(state_.mutex);
+    state_.recall_all();
     for (const auto& worker : workers_) {
       auto* run = worker->run;
       if (run == nullptr || run->place.told_stuck || !is_stuck(*run, now)) continue;
