@@ -30,9 +30,10 @@ enum class DamagePolicy : std::uint8_t {
 };
 
 /// How long events stay after nobody is owed them: until they are older than `age`, or more than
-/// `bytes` are kept in all lanes together, whichever comes first. Zero in either = at once. Space
-/// is given back in the background, in steps of about `bytes / 256` of the larger of the two rules,
-/// from 1 MiB to 64 MiB, once 16 MiB of a lane may go.
+/// `bytes` are kept in all lanes together, whichever comes first. Zero in either = at once. Looked
+/// at once a second, and whenever another step of them was published. Space is given back in the
+/// background, in steps of about `bytes / 256` of the larger of the two rules, from 1 MiB to 64
+/// MiB, once 16 MiB of a lane may go.
 struct Retention {
   std::chrono::seconds age = std::chrono::hours(24);
   std::uint64_t bytes = std::uint64_t{256} << 20U;

@@ -137,8 +137,10 @@ struct SubscribeOptions {
   std::function<bool(const EventView&)> condition{};
   /// How many of its events, or batches of them, may be with handlers (or `Deferred`) at the same
   /// time, 1 to 65,536. With 2 or more one slot is kept for critical events: others have
-  /// `concurrency` - 1. It makes no threads: no more handlers run at once than `Options::workers`
-  /// has that may take them.
+  /// `concurrency` - 1. With 1 and no time-out, quick handlers get their events in stretches of at
+  /// most 64 and 200 microseconds, between which other subscriptions have their turn; a more urgent
+  /// event goes before the rest of one. It makes no threads: no more handlers run at once than
+  /// `Options::workers` has that may take them.
   std::uint32_t concurrency = 1;
   /// Of `Bus::subscribe_batch` alone: how many events a batch has at most, 1 to 1,000
   /// (`kBatchSizeMax`). One that has 4 MiB (`kBatchDeliveryBytes`) of them has enough.

@@ -202,7 +202,9 @@ TEST(BusWriteError, OfAPublishThatWaitsForNoSyncIsToldToWhoPublishes) {
     EXPECT_EQ(receipt.status(), StatusCode::indeterminate) << receipt.status().to_string();
     machine.disarm();
   }
-  run.expect_recovered();
+  // The second may be there or not.
+  const auto bus = must(machine.open_bus(short_run_options()));
+  EXPECT_GE(FaultRun::count_events(*bus).first, 1U);
 }
 
 // A read that fails is no damage, and what cannot be read is not skipped.

@@ -225,6 +225,21 @@ TEST_F(BatchRule, EventsWaitForNoLongerThanTheLinger) {
   EXPECT_EQ(sequences(take()), (Sequences{1, 2}));
 }
 
+TEST_F(BatchRule, ARetryThatIsDueCountsToAFullBatch) {
+  auto& s = subscribe(3, kSecond);
+  publish(1);
+  pass(kSecond);
+  auto batch = answer_of(take(), Kind::retry);
+  ASSERT_EQ(batch.members.size(), 1U);
+  batch.members[0].delay = 1;
+  answer(batch);
+  publish(2);
+  EXPECT_TRUE(take().empty()) << "two of three";
+  pass(1);
+  EXPECT_EQ(s.lanes[Priority::normal].due_count(), 1U);
+  EXPECT_EQ(sequences(take()), (Sequences{1, 2, 3}));
+}
+
 TEST_F(BatchRule, TheRestOfAFullBatchWaitsAnew) {
   subscribe(2, 5 * kSecond, 9);
   publish(3);

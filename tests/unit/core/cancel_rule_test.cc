@@ -207,6 +207,32 @@ TEST_F(CancelRule, ATokenTimesOutAtItsTimeAndNotBefore) {
   EXPECT_EQ(ledger_.cancellations.next_expired(now_.bus + 1'000), token);
 }
 
+TEST_F(CancelRule, ATokenWithoutATimeOutNeverTimesOut) {
+  (void)make_token();
+  ASSERT_EQ(made<model::PutToken>().size(), 1U);
+  EXPECT_EQ(made<model::PutToken>()[0].record.deadline, 0);
+  EXPECT_FALSE(ledger_.cancellations.next_expired(now_.bus + 1'000 * kHour).has_value());
+}
+
+TEST_F(CancelRule, ACancelOfATokenTellsEachEventThatWaits) {
+  subscribe();
+  const auto token = make_token();
+  model::EncodedEvents events;
+  for (int i = 0; i < 3; ++i) events.add({.type = "a", .token = token}, 1);
+  std::vector<EventId> ids;
+  commit([&](CommitPlan& plan) { plan.publish(events, false, ids); });
+  std::vector<Span> members;
+  for (const auto id : ids) members.push_back({chunk_, id.sequence, id.sequence + 1});
+  CancelReceipt receipt;
+  commit([&](CommitPlan& plan) { receipt = plan.cancel(token, "why", members)->receipt; });
+  EXPECT_EQ(receipt.prevented, 3U);
+  ASSERT_EQ(receipt.events.size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(receipt.events[i].id, ids[i]);
+    EXPECT_EQ(receipt.events[i].outcome, CancelOutcome::prevented);
+  }
+}
+
 TEST_F(CancelRule, AStopThatNoCancelStoodBehindIsNoAttempt) {
   auto& subscription = subscribe();
   publish({.type = "a"});

@@ -87,6 +87,46 @@ TEST_F(CommitPlanTest, SplitsABigCommitIntoChunksAndNumbersItsEventsWithoutAHole
   EXPECT_EQ(made_.next[kLane], 2'501U);
 }
 
+class TrimTest : public CommitPlanTest {
+ protected:
+  TrimTest() {
+    ledger_.settings.retention.settled.bytes = 0;
+    for (auto& lane : ledger_.lanes) lane.retention.emplace(kLane, ledger_.settings.retention);
+  }
+  /// Each as large as the step in which lanes are trimmed.
+  void publish_large(std::size_t count) {
+    model::EncodedEvents events;
+    const std::string large(std::size_t{1} << 20U, 'x');
+    for (std::size_t i = 0; i < count; ++i) events.add({.type = "a", .payload = large}, 1);
+    std::vector<EventId> ids;
+    commit([&](CommitPlan& plan) { plan.publish(events, false, ids); });
+  }
+};
+
+TEST_F(TrimTest, ACommitMayDoNothingElse) {
+  subscribe(1);
+  publish_large(2);
+  const auto lease = scheduler_.take(Priority::low);
+  ASSERT_TRUE(lease.has_value());
+  EXPECT_EQ(answer(*lease), Effect::settled);
+  EXPECT_EQ(made_.trim[kLane], 1U);
+  CommitPlan plan(ledger_, {7, {++number_}, {0}}, now_, [] { return 0.5; });
+  EXPECT_TRUE(plan.empty());
+  plan.trim();
+  EXPECT_FALSE(plan.empty());
+  EXPECT_EQ(plan.finish().trim[kLane], 2U);
+}
+
+TEST_F(TrimTest, APublisherTrimsWhatIsSettledByThen) {
+  subscribe(1);
+  publish_large(2);
+  const auto lease = scheduler_.take(Priority::low);
+  ASSERT_TRUE(lease.has_value());
+  EXPECT_EQ(answer(*lease), Effect::settled);
+  publish_large(1);
+  EXPECT_EQ(made_.trim[kLane], 2U);
+}
+
 TEST_F(CommitPlanTest, AnAckAndItsCursorAreOneCommit) {
   subscribe(2);
   publish(2);

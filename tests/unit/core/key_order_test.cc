@@ -48,6 +48,16 @@ TEST(KeyOrder, SayingTwiceWhatIsKnownChangesNothing) {
   EXPECT_EQ(order.held_count(), 0U);
 }
 
+TEST(KeyOrder, ThereIsASuccessorFromTheSecondOfAKeyOn) {
+  KeyOrder order;
+  EXPECT_FALSE(order.has_successor(normal(1)));
+  order.add(normal(1), {{7, {}}, {1}, 0});
+  order.add(normal(2), {{8, {}}, {1}, 0});
+  EXPECT_FALSE(order.has_successor(normal(1))) << "the other is of another key";
+  order.add(normal(3), {{7, {}}, {2}, 0});
+  EXPECT_TRUE(order.has_successor(normal(1)));
+}
+
 TEST(KeyOrder, OnlyWhatIsHeldIsMarkedAsParkedAndAStoredOneKeepsNoCopyInMemory) {
   KeyOrder order;
   order.add(normal(1), {{7, {}}, {1}, 0});

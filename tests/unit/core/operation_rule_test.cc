@@ -71,6 +71,27 @@ TEST_F(OperationRule, OnlyTheFirstThatIsNotDoneMayRun) {
   EXPECT_TRUE(store_.parked.empty());
 }
 
+TEST_F(OperationRule, MemberIsDoneWhenItIsAcknowledged) {
+  subscribe();
+  begin(2);
+  ASSERT_EQ(next(), 1U);
+  const auto& operation = *ledger_->operations.find(kId);
+  EXPECT_EQ(operation.members[0].record.done_at, now_.wall);
+  EXPECT_EQ(operation.members[1].record.done_at, 0);
+}
+
+TEST_F(OperationRule, OneThatHasEndedIsKnownForADay) {
+  begin(0);
+  const auto pass = [&](std::int64_t hours) {
+    advance(hours * 3'600'000'000'000);
+    commit([](CommitPlan& plan) { plan.trim(); });
+  };
+  pass(24);
+  EXPECT_NE(ledger_->operations.find(kId), nullptr);
+  pass(1);
+  EXPECT_EQ(ledger_->operations.find(kId), nullptr);
+}
+
 TEST_F(OperationRule, WhatIsHeldIsGivenOutInItsTurnAlsoAfterARestart) {
   subscribe();
   begin(2);

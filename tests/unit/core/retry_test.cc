@@ -74,6 +74,10 @@ TEST(Delay, IsShortenedToThirtyDaysAndNeverNegative) {
   EXPECT_EQ(clamp_delay(nanoseconds::min()).count(), 0);
 }
 
+TEST(RetryPolicy, MayWaitForTheSameTimeEachTime) {
+  EXPECT_TRUE(check_retry({.backoff_first = milliseconds(5), .backoff_max = milliseconds(5)}).ok());
+}
+
 TEST(RetryPolicy, IsRefusedWithTheValueThatIsWrong) {
   EXPECT_TRUE(check_retry({}).ok());
   EXPECT_NE(check_retry({.attempts_max = 0}).message().find("attempts_max is 0"),
