@@ -105,7 +105,7 @@ class Met {
 
 TEST(CoreModel, EachSubscriptionIsGivenExactlyWhatItIsOwed) {
   const auto only = from_environment("HOLDFAST_MODEL_SEED", 0);
-  const auto steps = from_environment("HOLDFAST_MODEL_STEPS", only == 0 ? 120'000 : 3'000);
+  const auto steps = from_environment("HOLDFAST_MODEL_STEPS", only == 0 ? 200'000 : 3'000);
   auto seed = from_environment("HOLDFAST_MODEL_FIRST_SEED", 1);
   const auto at_once = from_environment("HOLDFAST_MODEL_THREADS", 1);
   const std::uint64_t often = steps < kLongRun ? 1 : 100;
