@@ -60,12 +60,12 @@ TEST_P(Stretches, GiveEachEventOnceAndInOrder) {
 
 TEST_P(Stretches, WhatIsMoreUrgentGoesBeforeTheRest) {
   open();
-  const auto s = subscribe();
-  publish_all();
-  ASSERT_TRUE(inside.wait());
   // Where it has come to a handler, it has come to everybody.
   Signal offered;
   const auto other = must(bus->subscribe({.types = {"urgent"}}, [&](Delivery&) { offered.set(); }));
+  const auto s = subscribe();
+  publish_all();
+  ASSERT_TRUE(inside.wait());
   publish("urgent", "urgent", Priority::critical);
   ASSERT_TRUE(offered.wait());
   go_on.set();
