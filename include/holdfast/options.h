@@ -172,7 +172,8 @@ struct Options {
   std::size_t memory_budget = std::size_t{64} << 20U;  ///< Bytes, RocksDB's included; at least
                                                        ///< 16 MiB.
   /// How long a plain ack may wait for the next commit to ride in: 0 to 1 h (`kAckLingerMax`). A
-  /// crash meanwhile delivers again.
+  /// crash meanwhile delivers again. Counted from the end of its stretch where events come in such
+  /// (`SubscribeOptions::concurrency`), or from 10 ms after it began if a handler takes longer.
   std::chrono::milliseconds ack_linger{50};
   /// A handler that runs longer is told in `stats()` and the log as stuck, unless its subscription
   /// has a `timeout`, which is the line then. At least 1 s; the largest number there is = never.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/bus_state.h"
 
+#include <algorithm>
 #include <iterator>
 
 namespace holdfast::runtime {
@@ -26,6 +27,16 @@ void BusState::recall_overtaken() {
   }
 }
 
+std::optional<base::BootTime> BusState::next_slow() const {
+  std::optional<base::BootTime> next;
+  for (const auto* stretch : stretches) {
+    if (stretch->is_recalled()) continue;
+    const auto slow = stretch->run().place.since + Stretch::kSlowAfter;
+    next = std::min(next.value_or(slow), slow);
+  }
+  return next;
+}
+
 std::size_t BusState::collect_answers() {
   std::size_t count = 0;
   for (auto* stretch : stretches) count += collect_answers(*stretch);
@@ -37,7 +48,6 @@ std::size_t BusState::collect_answers(Stretch& stretch) {
   if (given.empty()) return 0;
   answers.insert(answers.end(), std::make_move_iterator(given.begin()),
                  std::make_move_iterator(given.end()));
-  answer_count += given.size();
   scheduler.finish_some(stretch.first(), stretch.count_answered());
   return given.size();
 }

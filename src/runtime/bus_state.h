@@ -62,7 +62,10 @@ struct BusState {
   void recall_all();
   /// Those whose next event would not be the next any more.
   void recall_overtaken();
-  /// What handlers have answered in stretches is with the other answers. Returns how many.
+  /// When the first of those that go on will have been under way for `Stretch::kSlowAfter`.
+  [[nodiscard]] std::optional<base::BootTime> next_slow() const;
+  /// Puts what handlers have answered in stretches to the other answers. Returns how many, which
+  /// `answer_count` does not have yet.
   std::size_t collect_answers();
   std::size_t collect_answers(Stretch& stretch);
   /// Given by handlers, waiting for the committer.

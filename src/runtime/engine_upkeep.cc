@@ -48,9 +48,12 @@ void Engine::upkeep_loop() {
       state_.scheduler.advance(clock);
       const auto due = state_.scheduler.next_due();
       const auto watch = state_.outstanding.next_watch();
+      const auto slow = state_.next_slow();
       const std::lock_guard own(upkeep_mutex_);
       upkeep_at_ = std::min(next_upkeep, due.value_or(next_upkeep));
-      if (watch.has_value()) upkeep_at_ = std::min(upkeep_at_, *watch + (now - clock.boot));
+      for (const auto& at : {watch, slow}) {
+        if (at.has_value()) upkeep_at_ = std::min(upkeep_at_, *at + (now - clock.boot));
+      }
     }
     workers_->wake();
     const bool more = release_held();

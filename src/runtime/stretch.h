@@ -23,6 +23,9 @@ namespace holdfast::runtime {
 /// Threads: the worker begins and answers; everything else is under the bus's lock.
 class Stretch {
  public:
+  /// One that is under way for longer has a handler that does not come back: it is recalled.
+  static constexpr base::BootTime kSlowAfter = 10'000'000;
+
   /// Under the lock. `run` has the first of `leases`, which counts as begun.
   void start(internal::DeliveryState& run, std::vector<core::Lease>&& leases);
   [[nodiscard]] internal::DeliveryState& run() const noexcept { return *run_; }

@@ -127,16 +127,12 @@ void WorkerPool::run(Worker& worker) {
       continue;
     }
     wake_locked();
-    if (!others.empty() && !state_.handles.at(lease->subscription)->is_batch()) {
-      others.insert(others.begin(), *std::move(lease));
-      run_stretch(worker, delivery, std::move(others), lock);
-      if (worker.replaced) return leave_place(worker);
-      continue;
-    }
     // What is to be cleaned up is so one by one.
-    if (!lease->cleanup && state_.handles.at(lease->subscription)->is_batch()) {
+    const bool is_batch = !lease->cleanup && state_.handles.at(lease->subscription)->is_batch();
+    if (is_batch || !others.empty()) {
       others.insert(others.begin(), *std::move(lease));
-      run_batch(worker, std::move(others), lock);
+      is_batch ? run_batch(worker, std::move(others), lock)
+               : run_stretch(worker, delivery, std::move(others), lock);
       if (worker.replaced) return leave_place(worker);
       continue;
     }

@@ -17,8 +17,6 @@ using std::chrono::steady_clock;
 // A stretch ends after so long, for the sake of other subscriptions and of who waits for answers;
 // what is left of it is ready as it was.
 constexpr std::chrono::microseconds kStretchFor{200};
-// One whose handler does not come back is recalled after so long.
-constexpr base::BootTime kSlowAfter = 5'000'000;
 
 }  // namespace
 
@@ -37,7 +35,7 @@ void WorkerPool::run_stretch(Worker& worker, std::shared_ptr<internal::DeliveryS
   const auto handle = delivery->handle;
   lock.unlock();
 
-  next_due_(now.bus + 2 * kSlowAfter);
+  next_due_(now.bus + Stretch::kSlowAfter);
   const bool entered = handle->enter();
   if (entered) {
     deliver(worker, stretch);
@@ -106,8 +104,7 @@ bool WorkerPool::end_stretch(Worker& worker, Stretch& stretch) {
     subscription->stretch_max =
         std::clamp(length, SubscriptionState::kStretchMin, SubscriptionState::kStretchMax);
   }
-  const auto count = state_.collect_answers(stretch);
-  const bool urgent = counts_as_urgent(count);
+  const bool urgent = counts_as_urgent(state_.collect_answers(stretch));
   if (stretch.is_handed_over()) {
     if (run.answered) state_.outstanding.remove(run);
     return urgent;
@@ -128,16 +125,18 @@ void WorkerPool::hand_over(internal::DeliveryState& delivery) {
 }
 
 void WorkerPool::recall_slow(base::BootTime now) {
-  bool has_answers = false;
+  std::size_t count = 0;
+  bool urgent = false;
   {
     const std::lock_guard lock(state_.mutex);
     for (auto* stretch : state_.stretches) {
-      if (now - stretch->run().place.since < kSlowAfter) continue;
+      if (now - stretch->run().place.since < Stretch::kSlowAfter) continue;
       state_.recall(*stretch);
-      has_answers = state_.collect_answers(*stretch) > 0 || has_answers;
+      count += state_.collect_answers(*stretch);
     }
+    urgent = counts_as_urgent(count);
   }
-  if (has_answers) committer_.answers_given(false);
+  if (count > 0) committer_.answers_given(urgent);
 }
 
 }  // namespace holdfast::runtime
