@@ -382,14 +382,9 @@ void Scheduler::count_turn(Priority worker_class, const Place& taken) {
 
 void Scheduler::finish(const Lease& lease) {
   if (lease.suspect) suspect_running_ = false;
-  auto* subscription = ledger_.find(lease.subscription);
-  if (subscription != nullptr && subscription->generation == lease.generation) {
-    const auto lane = lease.event.priority;
-    --subscription->lanes[lane].leased;
-    if (!lease.beside) {
-      --subscription->in_flight;
-      if (lane != Priority::critical) --subscription->in_flight_less_urgent;
-    }
+  if (auto* subscription = find_current(lease); subscription != nullptr) {
+    --subscription->lanes[lease.event.priority].leased;
+    if (!lease.beside) free_slot(*subscription, lease.event.priority);
     refresh(*subscription);
   }
   if (!lease.suspect) return;
@@ -400,6 +395,11 @@ SubscriptionState* Scheduler::find_current(const Lease& lease) {
   auto* subscription = ledger_.find(lease.subscription);
   return subscription != nullptr && subscription->generation == lease.generation ? subscription
                                                                                  : nullptr;
+}
+
+void Scheduler::free_slot(SubscriptionState& subscription, Priority lane) {
+  --subscription.in_flight;
+  if (lane != Priority::critical) --subscription.in_flight_less_urgent;
 }
 
 void Scheduler::finish_some(const Lease& first, std::size_t count) {
@@ -418,14 +418,13 @@ void Scheduler::recall_stretch(const Lease& first, std::span<const Lease> left) 
 void Scheduler::finish_stretch(const Lease& first) {
   auto* subscription = find_current(first);
   if (subscription == nullptr) return;
-  --subscription->in_flight;
-  if (first.event.priority != Priority::critical) --subscription->in_flight_less_urgent;
+  free_slot(*subscription, first.event.priority);
   refresh(*subscription);
 }
 
 void Scheduler::put_back(const Lease& lease, bool started) {
-  auto* subscription = ledger_.find(lease.subscription);
-  if (subscription == nullptr || subscription->generation != lease.generation) return;
+  auto* subscription = find_current(lease);
+  if (subscription == nullptr) return;
   auto& state = subscription->lanes[lease.event.priority];
   // It may have been parked meanwhile, for having held up the floor.
   const auto parked = subscription->parked_in_flight.extract(lease.event);

@@ -184,6 +184,7 @@ class Scheduler {
                                      const Place& place) const;
   /// Of a lease that is not of an earlier attachment.
   SubscriptionState* find_current(const Lease& lease);
+  static void free_slot(SubscriptionState& subscription, Priority lane);
   /// Whose row is in front, once it is one that may be taken from; null = there is none. Those that
   /// cannot leave the list.
   SubscriptionState* find_front(const Place& place, Priority effective);

@@ -54,8 +54,7 @@ void Scheduler::take_others(SubscriptionState& subscription, const Place& place,
 Lease& Scheduler::take_beside(SubscriptionState& subscription, const Place& place) {
   auto& lease = others_->emplace_back(take_from(subscription, place));
   lease.beside = true;
-  --subscription.in_flight;
-  if (place.lane != Priority::critical) --subscription.in_flight_less_urgent;
+  free_slot(subscription, place.lane);
   return lease;
 }
 

@@ -93,6 +93,15 @@ class TrimTest : public CommitPlanTest {
     ledger_.settings.retention.settled.bytes = 0;
     for (auto& lane : ledger_.lanes) lane.retention.emplace(kLane, ledger_.settings.retention);
   }
+  /// Two that are large, of which the first is settled.
+  void settle_the_first() {
+    subscribe(1);
+    publish_large(2);
+    const auto lease = scheduler_.take(Priority::low);
+    ASSERT_TRUE(lease.has_value());
+    EXPECT_EQ(answer(*lease), Effect::settled);
+    EXPECT_EQ(made_.trim[kLane], 1U);
+  }
   /// Each as large as the step in which lanes are trimmed.
   void publish_large(std::size_t count) {
     model::EncodedEvents events;
@@ -104,12 +113,7 @@ class TrimTest : public CommitPlanTest {
 };
 
 TEST_F(TrimTest, ACommitMayDoNothingElse) {
-  subscribe(1);
-  publish_large(2);
-  const auto lease = scheduler_.take(Priority::low);
-  ASSERT_TRUE(lease.has_value());
-  EXPECT_EQ(answer(*lease), Effect::settled);
-  EXPECT_EQ(made_.trim[kLane], 1U);
+  settle_the_first();
   CommitPlan plan(ledger_, {7, {++number_}, {0}}, now_, [] { return 0.5; });
   EXPECT_TRUE(plan.empty());
   plan.trim();
@@ -118,11 +122,7 @@ TEST_F(TrimTest, ACommitMayDoNothingElse) {
 }
 
 TEST_F(TrimTest, APublisherTrimsWhatIsSettledByThen) {
-  subscribe(1);
-  publish_large(2);
-  const auto lease = scheduler_.take(Priority::low);
-  ASSERT_TRUE(lease.has_value());
-  EXPECT_EQ(answer(*lease), Effect::settled);
+  settle_the_first();
   publish_large(1);
   EXPECT_EQ(made_.trim[kLane], 2U);
 }
