@@ -87,6 +87,16 @@ SubscriptionStats BusBench::stats_of(std::string_view subscription) const {
   return {};
 }
 
+void BusBench::give_every_worker_an_occasion() {
+  Collected<int> done;
+  const auto noise =
+      must(bus->subscribe({.types = {"noise"}, .concurrency = 8}, [&](Delivery&) { done.add(0); }));
+  for (int i = 0; i < 50; ++i) {
+    for (const auto lane : kAllPriorities) publish("noise", {}, lane);
+  }
+  EXPECT_TRUE(done.wait_for_count(200));
+}
+
 std::vector<std::pair<EventId, EventState>> BusBench::scan(const ScanFilter& filter) const {
   std::vector<std::pair<EventId, EventState>> found;
   must(bus->scan(filter, [&](const EventView& event, EventState state) {

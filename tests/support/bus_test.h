@@ -93,6 +93,9 @@ class BusBench {
   /// `count` events of `type` whose payloads are their numbers from 0, in one batch.
   BatchReceipt publish_many(std::string_view type, std::size_t count,
                             Priority priority = Priority::normal);
+  /// Whatever a worker may take beside its other work has been taken after this. Events of the type
+  /// "noise" are for nobody else.
+  void give_every_worker_an_occasion();
   [[nodiscard]] EventState state_of(EventId id) const;
   [[nodiscard]] SubscriptionStats stats_of(std::string_view subscription) const;
   /// Every event in the order of a scan.

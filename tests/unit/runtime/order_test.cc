@@ -31,16 +31,6 @@ class Ordering : public BusTest {
       ASSERT_TRUE(inside.wait_for_count(++busy));
     }
   }
-  /// Whatever a worker may take beside its other work has been taken after this.
-  void give_every_worker_an_occasion() {
-    Collected<int> done;
-    const auto noise = must(
-        bus->subscribe({.types = {"noise"}, .concurrency = 8}, [&](Delivery&) { done.add(0); }));
-    for (int i = 0; i < 50; ++i) {
-      for (const auto lane : kAllPriorities) publish("noise", {}, lane);
-    }
-    EXPECT_TRUE(done.wait_for_count(200));
-  }
   /// What is published already has waited for some milliseconds after this.
   static void let_them_age() {
     const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(5);

@@ -17,16 +17,6 @@ class Pausing : public BusTest {
     return must(bus->subscribe({.name = name, .types = {"a.>"}, .concurrency = 8},
                                [&runs](Delivery& delivery) { runs.note(delivery); }));
   }
-  /// Whatever a worker may take beside its other work has been taken after this.
-  void give_every_worker_an_occasion() {
-    Collected<int> done;
-    const auto noise = must(
-        bus->subscribe({.types = {"noise"}, .concurrency = 8}, [&](Delivery&) { done.add(0); }));
-    for (int i = 0; i < 50; ++i) {
-      for (const auto lane : kAllPriorities) publish("noise", {}, lane);
-    }
-    EXPECT_TRUE(done.wait_for_count(200));
-  }
 };
 HOLDFAST_ON_BOTH_STORES(Pausing);
 

@@ -27,6 +27,16 @@ class Stretches : public BusTest {
       go_on.wait();
     }));
   }
+  /// Likewise, but it is let go when its delivery is asked to stop.
+  Subscription subscribe_stopping() {
+    return must(bus->subscribe({.name = "s"}, [this](Delivery& delivery) {
+      runs.note(delivery);
+      if (delivery.event().payload_text() != std::to_string(kStopAt)) return;
+      inside.set();
+      const auto token = delivery.stop_token();
+      EXPECT_TRUE(eventually([&] { return token.stop_requested(); }));
+    }));
+  }
   void publish_all() {
     for (const auto& receipt : publish_many("a.b", kEvents).receipts) ids.push_back(receipt.id);
   }
@@ -102,13 +112,7 @@ TEST_P(Stretches, ADeferredKeepsTheSlot) {
   }));
   publish_all();
   ASSERT_TRUE(inside.wait());
-  // Whoever could take another one has had the occasion to, after this.
-  Collected<int> done;
-  const auto noise = must(bus->subscribe({.types = {"noise"}}, [&](Delivery&) { done.add(0); }));
-  for (int i = 0; i < 50; ++i) {
-    for (const auto lane : kAllPriorities) publish("noise", {}, lane);
-  }
-  ASSERT_TRUE(done.wait_for_count(200));
+  give_every_worker_an_occasion();
   EXPECT_EQ(runs.size(), kStopAt + 1);
   EXPECT_EQ(stats_of("s").lanes[2].leased, 1U);
   must(deferred.settle(Outcome::ack()));
@@ -121,13 +125,7 @@ TEST_P(Stretches, ADeferredKeepsTheSlot) {
 TEST_P(Stretches, EndTheirSubscriptionWithTheOneThatRuns) {
   open();
   {
-    auto s = must(bus->subscribe({.name = "s"}, [&](Delivery& delivery) {
-      runs.note(delivery);
-      if (delivery.event().payload_text() != std::to_string(kStopAt)) return;
-      inside.set();
-      const auto token = delivery.stop_token();
-      EXPECT_TRUE(eventually([&] { return token.stop_requested(); }));
-    }));
+    auto s = subscribe_stopping();
     publish_all();
     ASSERT_TRUE(inside.wait());
     s.end();
@@ -230,13 +228,7 @@ TEST_P(Stretches, ThoseThatAreNotBegunAtTheEndArePendingAtTheNext) {
   if (GetParam() == Store::memory) return;
   open();
   {
-    const auto s = must(bus->subscribe({.name = "s"}, [&](Delivery& delivery) {
-      runs.note(delivery);
-      if (delivery.event().payload_text() != std::to_string(kStopAt)) return;
-      inside.set();
-      const auto token = delivery.stop_token();
-      EXPECT_TRUE(eventually([&] { return token.stop_requested(); }));
-    }));
+    const auto s = subscribe_stopping();
     publish_all();
     ASSERT_TRUE(inside.wait());
     must(bus->close());
