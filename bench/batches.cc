@@ -3,8 +3,7 @@
 // durable before the next. The memory that one takes is that of a process of its own, beyond what
 // it had with its events made and the bus open.
 
-#include <algorithm>
-#include <sstream>
+#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -16,8 +15,6 @@
 
 namespace holdfast::bench {
 namespace {
-
-constexpr double kMiB = 1 << 20;
 
 std::vector<double> measure(Report& report, const Load& load, std::uint64_t size,
                             std::uint64_t events) {

@@ -87,17 +87,11 @@ class Saturation {
   explicit Saturation(const Backlog& backlog)
       : subscription_(check(backlog.bus().subscribe(
             {.name = "live", .types = {"order.>"}, .start = Start::new_only()}, [](Delivery&) {}))),
-        thread_([&backlog](const std::stop_token& stop) {
-          InFlight flight(backlog.bus());
-          for (std::uint64_t i = 0; !stop.stop_requested(); i += Load::kBatchEvents) {
-            flight.publish(backlog.load().batch(i));
-          }
-          flight.wait();
-        }) {}
+        publisher_(backlog.bus(), backlog.load()) {}
 
  private:
   Subscription subscription_;
-  std::jthread thread_;
+  Publisher publisher_;
 };
 
 using Loading = std::function<std::unique_ptr<Saturation>()>;

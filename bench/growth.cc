@@ -37,22 +37,6 @@ struct Span {
   std::uint64_t retention_bytes;
 };
 
-/// Publishes until it is destroyed.
-class Publisher {
- public:
-  Publisher(Bus& bus, const Load& load)
-      : thread_([&bus, &load](const std::stop_token& stop) {
-          InFlight flight(bus);
-          for (std::uint64_t i = 0; !stop.stop_requested(); i += load.batch_events()) {
-            flight.publish(load.batch(i));
-          }
-          flight.wait();
-        }) {}
-
- private:
-  std::jthread thread_;
-};
-
 std::vector<double> measure(Report& report, const Load& load, const Span& span, bool is_one_held) {
   const Removed folder{report.temp().fresh()};
   Options options;

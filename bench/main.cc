@@ -32,7 +32,7 @@ constexpr std::array kSections = {
     Section{"batches", "P13", batches},
     Section{"growth", "P14", growth},
     Section{"settle", "P15", settle},
-    Section{"curves", "the pictures alone", curves},
+    Section{"latency", "a picture alone", latency},
 };
 
 struct ChildSection {

@@ -8,12 +8,10 @@
 // worked on, beside a bus that has nothing else to do. One comes each millisecond, whatever became
 // of those before; its time runs from when it was due to be published.
 
-#include <array>
-#include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
-#include <mutex>
-#include <semaphore>
+#include <latch>
 #include <string>
 #include <thread>
 #include <vector>
@@ -28,8 +26,6 @@ namespace holdfast::bench {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr std::array kLanes = {Priority::critical, Priority::high, Priority::normal, Priority::low};
 
 void publish_batches(Bus& bus, const std::vector<OwnedEvent>& batch, std::uint64_t events) {
   InFlight flight(bus);
@@ -52,14 +48,12 @@ std::vector<double> measure_way(Report& report, const std::vector<OwnedEvent>& b
   options.ageing = ageing;
   options.retention = {0s, 0};
   const auto bus = check(Bus::open(folder.folder, options));
-  std::atomic<std::uint64_t> handled{0};
-  std::binary_semaphore all_handled{0};
-  const auto subscription = check(bus->subscribe({.name = "bench"}, [&](Delivery&) {
-    if (++handled == events) all_handled.release();
-  }));
+  std::latch unhandled(static_cast<std::ptrdiff_t>(events));
+  const auto subscription =
+      check(bus->subscribe({.name = "bench"}, [&](Delivery&) { unhandled.count_down(); }));
   const Stopwatch watch;
   publish_batches(*bus, batch, events);
-  all_handled.acquire();
+  unhandled.wait();
   check(bus->drain());
   return watch.rates(events);
 }
@@ -67,7 +61,7 @@ std::vector<double> measure_way(Report& report, const std::vector<OwnedEvent>& b
 void compare_lanes(Report& report, const Load& load) {
   const std::uint64_t events = report.quick() ? 100'000 : 500'000;
   const auto one = batch_of(load, {Priority::normal});
-  const auto four = batch_of(load, {kLanes.begin(), kLanes.end()});
+  const auto four = batch_of(load, {kAllPriorities.begin(), kAllPriorities.end()});
   const auto measure = [&](const std::vector<OwnedEvent>& batch, const Ageing& ageing) {
     return [&, ageing] { return measure_way(report, batch, ageing, events); };
   };
@@ -88,36 +82,17 @@ void compare_lanes(Report& report, const Load& load) {
 
 // --- Urgent events ------------------------------------------------------------------------------
 
-class Latencies {
- public:
-  void add(double microseconds) {
-    const std::lock_guard lock(mutex_);
-    samples_.push_back(microseconds);
-  }
-  std::vector<double> percentiles() {
-    const std::lock_guard lock(mutex_);
-    const auto half = percentile(samples_, 0.5);
-    const auto most = percentile(samples_, 0.99);
-    return {half, most, samples_.back()};
-  }
-
- private:
-  std::mutex mutex_;
-  std::vector<double> samples_;
-};
-
 /// One critical event each millisecond; its payload is its number.
 std::vector<double> measure_urgent(Bus& bus, int count) {
-  Latencies latencies;
-  std::atomic<int> handled{0};
-  std::binary_semaphore all_handled{0};
   std::vector<double> due(static_cast<std::size_t>(count));
+  std::vector<double> latencies(due.size());
+  std::latch unhandled(count);
   const auto subscription =
       check(bus.subscribe({.name = "urgent", .types = {"urgent"}}, [&](Delivery& delivery) {
         const auto now = wall_seconds();
-        latencies.add((now - due.at(std::stoul(std::string(delivery.event().payload_text())))) *
-                      1e6);
-        if (++handled == count) all_handled.release();
+        const auto number = std::stoul(std::string(delivery.event().payload_text()));
+        latencies.at(number) = (now - due.at(number)) * 1e6;
+        unhandled.count_down();
       }));
   const auto begin = std::chrono::steady_clock::now() + 5ms;
   for (int i = 0; i < count; ++i) {
@@ -128,8 +103,10 @@ std::vector<double> measure_urgent(Bus& bus, int count) {
     check(bus.publish_async({.type = "urgent", .payload = number, .priority = Priority::critical},
                             [](const Result<Receipt>& receipt) { check(receipt.status()); }));
   }
-  all_handled.acquire();
-  return latencies.percentiles();
+  unhandled.wait();
+  const auto half = percentile(latencies, 0.5);
+  const auto most = percentile(latencies, 0.99);
+  return {half, most, latencies.back()};
 }
 
 /// `pending` low events are owed to a handler that takes `work` for each.

@@ -100,10 +100,14 @@ void compare_waiters(Report& report, const Load& load, std::size_t payload_bytes
                                                    {"raw log, preallocated", ahead},
                                                    {"sqlite insert, full sync", sqlite}});
   }
-  if (payload_bytes == 128 && is_durable && waiters == 1) {
+  if (is_durable && waiters == 1) {
     what.targets = {
-        {"P3.raw-log", "raw log", kRateOfWaiters, Wanted::at_least, 1.15},
-        {"P3.preallocated", "raw log, preallocated", kRateOfWaiters, Wanted::at_least, 0.95}};
+        {"P3.rocksdb-p50-" + std::to_string(payload_bytes), rocks_name, 0, Wanted::at_most, 1.2}};
+  }
+  if (payload_bytes == 128 && is_durable && waiters == 1) {
+    what.targets.push_back({"P3.raw-log", "raw log", kRateOfWaiters, Wanted::at_least, 1.15});
+    what.targets.push_back(
+        {"P3.preallocated", "raw log, preallocated", kRateOfWaiters, Wanted::at_least, 0.95});
   }
   if (waiters == 64) {
     what.targets = {{"P4.64-waiters", rocks_name, kRateOfWaiters, Wanted::at_least, 2}};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How long does it take to be back, and how much memory does a backlog need?
+// How long does it take to be back?
 //
 // settled: closing and opening a journal with a million settled events, against one with 1,000.
 //
@@ -8,8 +8,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
 #include <filesystem>
+#include <latch>
 #include <memory>
 #include <semaphore>
 #include <string>
@@ -35,13 +37,11 @@ const SubscribeOptions kSubscription{.name = "bench"};
 // --- Settled events -----------------------------------------------------------------------------
 
 void settle(Bus& bus, const Load& load, std::uint64_t events) {
-  std::atomic<std::uint64_t> handled{0};
-  std::binary_semaphore all{0};
-  const auto subscription = check(bus.subscribe(kSubscription, [&](Delivery&) {
-    if (++handled == events) all.release();
-  }));
+  std::latch unhandled(static_cast<std::ptrdiff_t>(events));
+  const auto subscription =
+      check(bus.subscribe(kSubscription, [&](Delivery&) { unhandled.count_down(); }));
   InFlight(bus).publish_all(load, events);
-  all.acquire();
+  unhandled.wait();
   check(bus.drain());
 }
 
@@ -160,13 +160,13 @@ struct Growth {
 void compare_killed(Report& report, const Left& left, std::uint64_t events, const std::string& row,
                     const Left* tenth, Growth& growth) {
   const Left sqlite_left(report, Who::sqlite, events);
-  const std::string bare = "rocksdb DB::Open of the same";
-  const std::string sqlite = "sqlite";
+  const auto& bare = growth.bare.name;
+  const auto& sqlite = growth.sqlite.name;
   const std::string fewer = "holdfast, a tenth pending";
   constexpr std::size_t kFirst = 1;
   Case what{.name = name_of(events),
             .figures = {{"open ms", 1}, {"to the first event ms", 1}},
-            .contenders = {{"holdfast", [&] { return left.open(Who::holdfast); }},
+            .contenders = {{growth.ours.name, [&] { return left.open(Who::holdfast); }},
                            {bare, [&] { return left.open(Who::rocksdb); }},
                            {sqlite, [&] { return sqlite_left.open(Who::sqlite); }}},
             .rounds_max = 3};

@@ -19,7 +19,7 @@ void routing(Report& report);     // P12: many subscriptions
 void batches(Report& report);     // P13: large ones
 void growth(Report& report);      // P14: minutes of it
 void settle(Report& report);      // P15: answers in any order
-void curves(Report& report);      // pictures: rate by group, latency by load
+void latency(Report& report);     // a picture: to the handler, by the load
 
 /// What `Child` runs: the names and numbers behind "--child".
 void recovery_child(const std::vector<std::string>& arguments);

@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <functional>
+#include <latch>
 #include <mutex>
 #include <random>
 #include <semaphore>
@@ -149,8 +151,7 @@ std::vector<double> measure_slow(Report& report, const Load& load, Times times,
   const SubscribeOptions subscribe{.name = "bench", .concurrency = 65};  // one is for critical ones
   check(bus->subscribe(subscribe, [](Delivery&) {})).end();
   InFlight(*bus).publish_all(load, events);
-  std::atomic<std::uint64_t> acked{0};
-  std::binary_semaphore all_acked{0};
+  std::latch unacked(static_cast<std::ptrdiff_t>(events));
   const Stopwatch watch;
   const auto subscription = check(bus->subscribe(subscribe, [&](Delivery& delivery) {
     const auto number = delivery.event().id.sequence * 0x9e3779b97f4a7c15U >> 32U;  // scattered
@@ -160,10 +161,10 @@ std::vector<double> measure_slow(Report& report, const Load& load, Times times,
     if (times == Times::at_random && number % 20 == 0 && delivery.attempt() == 1) {
       return Outcome::retry_after(std::chrono::milliseconds(1), "try again");
     }
-    if (++acked == events) all_acked.release();
+    unacked.count_down();
     return Outcome::ack();
   }));
-  all_acked.acquire();
+  unacked.wait();
   check(bus->drain());
   return watch.rates(events);
 }

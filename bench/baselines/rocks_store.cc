@@ -67,8 +67,6 @@ void RocksStore::write(const Load& load, std::uint64_t from, std::uint64_t count
 
 void RocksStore::sync() { check(db_->SyncWAL()); }
 
-void RocksStore::flush() { check(db_->Flush({})); }
-
 void RocksStore::write_decoupled(const Load& load, std::uint64_t events, std::uint64_t group,
                                  std::uint64_t unsynced_max) {
   std::atomic<std::uint64_t> written{0};

@@ -28,8 +28,6 @@ class RocksStore {
   /// The events [from, from + count) as one batch.
   void write(const Load& load, std::uint64_t from, std::uint64_t count, bool sync);
   void sync();
-  /// Everything written so far goes into a table, so that the log does not count any more.
-  void flush();
 
   /// Writes [0, events) in groups of `group` without syncing, while a second thread calls SyncWAL;
   /// at most `unsynced_max` groups are ahead of it. Returns when all are synced.

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstdint>
 #include <span>
+#include <stop_token>
+#include <thread>
 
 #include "holdfast/bus.h"
 #include "support/load.h"
@@ -43,6 +45,22 @@ class InFlight {
   Bus& bus_;
   Gate gate_;
   std::atomic<bool> failed_{false};
+};
+
+/// Publishes until it is destroyed.
+class Publisher {
+ public:
+  Publisher(Bus& bus, const Load& load)
+      : thread_([&bus, &load](const std::stop_token& stop) {
+          InFlight flight(bus);
+          for (std::uint64_t i = 0; !stop.stop_requested(); i += load.batch_events()) {
+            flight.publish(load.batch(i));
+          }
+          flight.wait();
+        }) {}
+
+ private:
+  std::jthread thread_;
 };
 
 }  // namespace holdfast::bench

@@ -27,6 +27,8 @@ T check(Result<T> result) {
   return std::move(*result);
 }
 
+constexpr double kMiB = 1 << 20;
+
 /// Of a clock that only goes forward.
 double wall_seconds();
 /// Of all threads of this process.
