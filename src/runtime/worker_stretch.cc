@@ -100,7 +100,9 @@ bool WorkerPool::end_stretch(Worker& worker, Stretch& stretch) {
   auto* subscription = state_.ledger.find(stretch.first().subscription);
   if (subscription != nullptr && subscription->stretch_max > 1) {
     using core::SubscriptionState;
-    const auto length = is_whole ? 2 * subscription->stretch_max : stretch.begun();
+    // By a half at most: one that was held up by something else than its handler is no measure.
+    const auto length = is_whole ? 2 * subscription->stretch_max
+                                 : std::max(subscription->stretch_max / 2, stretch.begun());
     subscription->stretch_max =
         std::clamp(length, SubscriptionState::kStretchMin, SubscriptionState::kStretchMax);
   }
