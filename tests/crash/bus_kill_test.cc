@@ -4,6 +4,7 @@
 // and over on the same journal, at random moments or at a named place in the bus, and judged from
 // outside. `./dev torture --rounds N` is the long form.
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -42,9 +43,10 @@ TEST(KillTest, WhatWasPromisedHoldsWheneverTheProcessIsKilled) {
 }
 
 TEST(KillTest, OptionsThatMakeNoSenseAreRefused) {
+  const TempFolder folder;
   const auto refused = [](std::vector<std::string> options) {
     options.insert(options.begin(), HOLDFAST_TORTURE_KILL);
-    return run_command(options);
+    return run_command(options, {.environment = {"TMPDIR=" + folder.path().string()}});
   };
   const auto nothing = refused({"--rounds", "0"});
   EXPECT_NE(nothing.exit_code, 0);
@@ -52,6 +54,7 @@ TEST(KillTest, OptionsThatMakeNoSenseAreRefused) {
   const auto unknown = refused({"--profile", "nonesuch"});
   EXPECT_NE(unknown.exit_code, 0);
   EXPECT_THAT(unknown.out + unknown.err, ::testing::HasSubstr("nonesuch"));
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path())) << "a folder is left behind";
 }
 
 // --- Fail points --------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 """Changes operators, constants and conditions of the core one at a time, and counts who notices.
 
     operators.py [--mutants N] [--seed S] [--list]     200 of them, drawn from all places; --list: the places
+    operators.py --like TEXT...                        each whose description has one of these in it
 
 Beside the broken rules of tests/mutations/*.patch, which somebody has thought of, these are thought of by
 nobody. Each is one change in one line of src/core/*.cc, in the same copies of the tree that mutate.py works
@@ -128,6 +129,7 @@ def main():
     parser.add_argument("--mutants", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--like", nargs="+", metavar="TEXT")
     options = parser.parse_args()
     if options.mutants < 1:
         mutate.fail("--mutants has to be 1 or more")
@@ -139,11 +141,15 @@ def main():
     random.Random(options.seed).shuffle(all_places)
     equivalent = known_equivalent()
     drawn = queue.SimpleQueue()
+    count = options.mutants
+    if options.like:
+        all_places = [place for place in all_places if any(text in describe(place) for text in options.like)]
+        count = len(all_places)
     for place in all_places:
         if describe(place) not in equivalent:
             drawn.put(place)
     drawn.put(None)
-    tried = list(mutate.on_trees(range(options.mutants), lambda tree, _: try_one_that_compiles(tree, drawn)))
+    tried = list(mutate.on_trees(range(count), lambda tree, _: try_one_that_compiles(tree, drawn)))
     tried = [result for result in tried if result is not None]
     survivors = [place for place, is_noticed in tried if not is_noticed]
     noticed = len(tried) - len(survivors)

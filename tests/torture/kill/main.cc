@@ -22,6 +22,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// How it ends when it is not well. The journal is kept for a violation alone.
+constexpr int kViolated = 1;
+constexpr int kNotRun = 2;
+constexpr int kIncomplete = 3;
+
 struct Wanted {
   KillOptions options;
   std::uint64_t seconds = 0;
@@ -119,7 +124,7 @@ int run(Wanted& wanted) {
   const auto result = torture::run(wanted.options, workload);
   if (!result.ok()) {
     std::cerr << "torture_kill: " << result.status().to_string() << std::endl;
-    return 2;
+    return kNotRun;
   }
   const auto& figures = book.figures();
   print_table(*result, figures);
@@ -130,16 +135,16 @@ int run(Wanted& wanted) {
   if (result->violations > 0) {
     std::cerr << "the journal is left in " << wanted.options.folder << "; --seed " << result->seed
               << " --profile " << wanted.profile << " repeats the choices" << std::endl;
-    return 1;
+    return kViolated;
   }
   if (!wanted.is_short) {
     const auto missing = never_happened(figures);
     for (const auto& feature : missing) std::cerr << "never happened: " << feature << std::endl;
-    if (!missing.empty()) return 1;
+    if (!missing.empty()) return kIncomplete;
     if (figures.busy_kills * 10 < figures.kills * 9) {
       std::cerr << "only " << figures.busy_kills << " of " << figures.kills
                 << " kills came while it was publishing and handling" << std::endl;
-      return 1;
+      return kIncomplete;
     }
   }
   return 0;
@@ -175,12 +180,12 @@ int run_main(int argc, char** argv) {
     temporary = (std::filesystem::temp_directory_path() / "holdfast-torture-XXXXXX").string();
     if (mkdtemp(temporary.data()) == nullptr) {
       std::perror("mkdtemp");
-      return 2;
+      return kNotRun;
     }
     wanted.options.folder = temporary;
   }
   const auto code = run(wanted);
-  if (code == 0 && !temporary.empty()) std::filesystem::remove_all(temporary);
+  if (!temporary.empty() && code != kViolated) std::filesystem::remove_all(temporary);
   return code;
 }
 

@@ -273,6 +273,20 @@ TEST_F(BatchRule, WhatStartsOverDoesNotWait) {
   EXPECT_EQ(sequences(take()), (Sequences{1, 2}));
 }
 
+TEST_F(BatchRule, WhatStartsOverGoesTogetherPastACleanUpBetween) {
+  auto& subscription = subscribe(3);
+  auto& lane = subscription.lanes[Priority::normal];
+  publish(3);
+  const auto first = take();
+  ASSERT_EQ(first.size(), 3U);
+  for (const auto& lease : first) scheduler_.finish(lease);
+  for (const Sequence each : {1U, 2U, 3U}) {
+    lane.put_due(each, {.parked = true, .cleanup = each == 2, .chunk = first[0].chunk});
+  }
+  EXPECT_EQ(sequences(take()), (Sequences{1, 3}));
+  EXPECT_TRUE(lane.is_due(2));
+}
+
 TEST_F(BatchRule, OfManyCleanUpsBetweenThemOnlyAsManyAsABatchIsLargeAreLookedPast) {
   auto& subscription = subscribe(2);
   auto& lane = subscription.lanes[Priority::normal];

@@ -361,6 +361,22 @@ TEST_F(CancelRule, ADeadLetterHasEndedUntilItIsRedriven) {
   EXPECT_EQ(ended(token), 0U);
 }
 
+TEST_F(CancelRule, ARedrivenDeadLetterOfWhatHasNotEndedTakesNoOtherBack) {
+  subscribe();
+  const auto token = make_token();
+  publish({.type = "a", .token = token});
+  answer(*take());
+  ASSERT_EQ(ended(token), 1U);
+  subscribe();
+  publish({.type = "a", .token = token});
+  answer(*take(), Kind::reject);
+  const auto letters = made<model::PutDeadLetter>();
+  ASSERT_EQ(letters.size(), 1U);
+  ASSERT_EQ(ended(token), 1U) << "the other subscription has it still";
+  commit([&](CommitPlan& plan) { plan.redrive(letters[0].record); });
+  EXPECT_EQ(ended(token), 1U);
+}
+
 TEST_F(CancelRule, WhatIsParkedIsOwedWhateverIsWantedNow) {
   auto& subscription = subscribe();
   const auto& other = subscribe();

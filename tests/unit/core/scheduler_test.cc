@@ -248,6 +248,22 @@ TEST_F(SchedulerTest, DamageIsToldBeforeWhatMayPass) {
   EXPECT_EQ(scheduler_.take(Priority::low)->event.priority, Priority::normal);
 }
 
+TEST_F(SchedulerTest, WhatMayPassIsToldUntilEachLaneCanBeRead) {
+  auto& subscription = subscribe(2);
+  publish_and_offer(Priority::high);
+  publish_and_offer(Priority::normal);
+  reattach(subscription);
+  const auto high = scheduler_.next_refill(Priority::low).value();
+  scheduler_.refill_failed(high, {StatusCode::unavailable, "busy"});
+  const auto normal = scheduler_.next_refill(Priority::low).value();
+  scheduler_.refilled(normal, {{chunks_[1], 1, 2}}, 2);
+  EXPECT_EQ(subscription.blocked, "unavailable: busy");
+  now_.bus += Scheduler::kReadAgainAfter;
+  scheduler_.advance(now_);
+  scheduler_.refilled(scheduler_.next_refill(Priority::low).value(), {{chunks_[0], 1, 2}}, 2);
+  EXPECT_EQ(subscription.blocked, "");
+}
+
 TEST_F(SchedulerTest, ParkedEventsThatCannotBeReadForNowAreReadFromWhereTheyWere) {
   auto& subscription = subscribe(4);
   subscription.lanes[Priority::normal].parked = 1;
