@@ -361,6 +361,21 @@ TEST_F(CancelRule, ADeadLetterHasEndedUntilItIsRedriven) {
   EXPECT_EQ(ended(token), 0U);
 }
 
+TEST_F(CancelRule, WhatAChangeOfInterestEndsCountsForTokensThatAreOpen) {
+  subscribe();
+  const auto open = make_token();
+  const auto cancelled = make_token();
+  for (const auto token : {open, open, cancelled}) publish({.type = "a", .token = token});
+  commit([&](CommitPlan& plan) { EXPECT_TRUE(plan.cancel(cancelled, "why", {}).ok()); });
+  const auto before = ended(cancelled);
+  const TokenId gone{cancelled.value + 1'000};
+  commit([&](CommitPlan& plan) { plan.shift_ended({{open, 2}, {cancelled, 1}, {gone, 1}}); });
+  EXPECT_EQ(ended(open), 2U);
+  EXPECT_EQ(ended(cancelled), before);
+  commit([&](CommitPlan& plan) { plan.shift_ended({{open, -1}}); });
+  EXPECT_EQ(ended(open), 1U);
+}
+
 TEST_F(CancelRule, ARedrivenDeadLetterOfWhatHasNotEndedTakesNoOtherBack) {
   subscribe();
   const auto token = make_token();
