@@ -88,6 +88,20 @@ DeliveryLane::Taken DeliveryLane::take() {
   return taken;
 }
 
+bool DeliveryLane::untake(Ticket ticket, Span one) {
+  const bool is_last = is_taken(ticket) && ticket - first_ticket_ == taken_.size() - 1;
+  if (!is_last || taken_.back().released || is_due(one.next)) return false;
+  taken_.pop_back();
+  ++window_count_;
+  if (!window_.empty() && window_.front().chunk == one.chunk && window_.front().next == one.end &&
+      window_.front().since == one.since) {
+    window_.front().next = one.next;
+  } else {
+    window_.push_front(std::move(one));
+  }
+  return true;
+}
+
 bool DeliveryLane::is_taken(Ticket ticket) const noexcept {
   return ticket >= first_ticket_ && ticket - first_ticket_ < taken_.size() &&
          !taken_[ticket - first_ticket_].settled;

@@ -133,6 +133,9 @@ class DeliveryLane {
 
   /// The next of the window, which must not be empty.
   Taken take();
+  /// As if `one` had not been taken: its place is in front of the window again. False, and nothing
+  /// happens, unless it is what was taken last.
+  bool untake(Ticket ticket, Span one);
 
   // --- Settling ---------------------------------------------------------------------------------
 

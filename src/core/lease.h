@@ -28,6 +28,7 @@ struct Lease {
   model::DueTime due = 0;  ///< When parked: what its record says.
   bool unstored = false;   ///< When parked: there is no record, and no copy, of it yet.
   bool suspect = false;
+  base::BusTime since = 0;  ///< When it became ready.
   bool asks = false;     ///< The gate is to be asked before its handler is called.
   bool started = false;  ///< A handler has seen it before.
   bool cleanup = false;  ///< Its event is cancelled: it is for `on_cancel`, or `compensate`.

@@ -263,6 +263,7 @@ Lease Scheduler::take_from(SubscriptionState& subscription, const Place& place) 
     lease.suspect = due.suspect;
     lease.started = due.started;
     lease.cleanup = due.cleanup;
+    lease.since = due.since;
     if (due.parked) {
       subscription.parked_in_flight.insert_or_assign(
           lease.event,
@@ -272,6 +273,7 @@ Lease Scheduler::take_from(SubscriptionState& subscription, const Place& place) 
     }
     suspect_running_ = suspect_running_ || due.suspect;
   } else {
+    lease.since = state.window_since();
     auto taken = state.take();
     lease.event = {lane, taken.sequence};
     lease.chunk = std::move(taken.chunk);
@@ -412,7 +414,7 @@ void Scheduler::recall_stretch(const Lease& first, std::span<const Lease> left) 
   if (subscription == nullptr) return;
   subscription->stretch_lane.reset();
   subscription->lanes[first.event.priority].leased -= left.size();
-  for (const auto& lease : left) give_back(lease);
+  std::for_each(left.rbegin(), left.rend(), [this](const Lease& lease) { give_back(lease); });
 }
 
 void Scheduler::finish_stretch(const Lease& first) {
@@ -422,7 +424,20 @@ void Scheduler::finish_stretch(const Lease& first) {
   refresh(*subscription);
 }
 
-void Scheduler::put_back(const Lease& lease, bool started) {
+void Scheduler::give_back(const Lease& lease) {
+  auto* subscription = find_current(lease);
+  const bool is_plain = !lease.parked && !lease.suspect && !lease.started && !lease.cleanup &&
+                        lease.chunk != nullptr && !lease.chunk->keyed();
+  // In the window nothing goes before it that did not before.
+  if (subscription != nullptr && is_plain &&
+      subscription->lanes[lease.event.priority].untake(
+          lease.ticket, {lease.chunk, lease.event.sequence, lease.event.sequence + 1, lease.since})) {
+    return refresh(*subscription);
+  }
+  put_back(lease, lease.started, lease.since);
+}
+
+void Scheduler::put_back(const Lease& lease, bool started, base::BusTime since) {
   auto* subscription = find_current(lease);
   if (subscription == nullptr) return;
   auto& state = subscription->lanes[lease.event.priority];
@@ -438,7 +453,7 @@ void Scheduler::put_back(const Lease& lease, bool started) {
                                        .due = parked.empty() ? 0 : parked.mapped().due,
                                        .chunk = lease.chunk,
                                        .ticket = lease.ticket,
-                                       .since = now_.bus});
+                                       .since = since});
   subscription->keys.set_waiting(lease.event);
   give_turns(*subscription);
   refresh(*subscription);

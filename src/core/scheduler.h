@@ -72,10 +72,10 @@ class Scheduler {
   }
 
   /// A run that starts over, uncounted: its answer was refused because what it had read changed.
-  void run_again(const Lease& lease) { put_back(lease, lease.started_then()); }
+  void run_again(const Lease& lease) { put_back(lease, lease.started_then(), now_.bus); }
   /// It was taken and given to nobody: it is ready as it was. After `finish`, and before its event
-  /// has passed the gate.
-  void give_back(const Lease& lease) { put_back(lease, lease.started); }
+  /// has passed the gate. Of several the last first.
+  void give_back(const Lease& lease);
 
   /// It is `now`: parked events whose time has come are ready. The wall clock may have been set
   /// since the last call.
@@ -156,7 +156,7 @@ class Scheduler {
     [[nodiscard]] Priority effective() const { return AgeingRule::effective(lane, level); }
   };
 
-  void put_back(const Lease& lease, bool started);
+  void put_back(const Lease& lease, bool started, base::BusTime since);
   void note_full(SubscriptionState& subscription, Priority lane);
   void list(SubscriptionState& subscription, Priority lane) { list(subscription, lane, turns_++); }
   void list(SubscriptionState& subscription, Priority lane, std::uint64_t turn);

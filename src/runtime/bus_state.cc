@@ -30,7 +30,7 @@ void BusState::recall_overtaken() {
 std::optional<base::BootTime> BusState::next_slow() const {
   std::optional<base::BootTime> next;
   for (const auto* stretch : stretches) {
-    if (stretch->is_recalled()) continue;
+    if (stretch->is_recalled() && !stretch->has_answers()) continue;
     const auto slow = stretch->run().place.since + Stretch::kSlowAfter;
     next = std::min(next.value_or(slow), slow);
   }

@@ -62,7 +62,8 @@ struct BusState {
   void recall_all();
   /// Those whose next event would not be the next any more.
   void recall_overtaken();
-  /// When the first of those that go on will have been under way for `Stretch::kSlowAfter`.
+  /// When the first of those that go on, or have answers still, will have been under way for
+  /// `Stretch::kSlowAfter`.
   [[nodiscard]] std::optional<base::BootTime> next_slow() const;
   /// Puts what handlers have answered in stretches to the other answers. Returns how many, which
   /// `answer_count` does not have yet.

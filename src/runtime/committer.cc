@@ -197,11 +197,13 @@ void Committer::commit_group(std::vector<Request> requests, bool caller_syncs) n
   const CommitNumber number{written_.load() + 1};
   const core::CommitPlan::Place place{journal_.state().epoch, number, durable()};
   std::unique_lock lock(state_.mutex);
+  // First: workers answer in stretches without the lock, and what is told between this and the
+  // collecting counts for the next commit, whether or not this one has it already.
+  intake_.answers_taken();
   state_.collect_answers();
   group.answers.swap(state_.answers);
   group.batch_answers.swap(state_.batch_answers);
   state_.answer_count = 0;
-  intake_.answers_taken();
   look_up_answers(group, keys, lock);
   if (changes_more(group)) state_.recall_all();
   const auto now = clock_.now();

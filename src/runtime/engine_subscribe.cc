@@ -184,6 +184,7 @@ Result<PerLane<Sequence>> Engine::start_of(const Start& start) const {
 Status Engine::commit_answers() {
   {
     const std::lock_guard lock(state_.mutex);
+    state_.answer_count += state_.collect_answers();
     if (!state_.has_answers() && !state_.answers_taken) return {};
   }
   Request barrier;

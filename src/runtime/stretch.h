@@ -52,6 +52,8 @@ class Stretch {
   [[nodiscard]] bool is_handed_over() const noexcept { return handed_over_; }
   /// How many have been answered since the last call.
   std::size_t count_answered() noexcept;
+  /// There are some since the last call of the next.
+  [[nodiscard]] bool has_answers() const noexcept { return taken_ < answered_; }
   /// Answers since the last call.
   std::span<core::Answer> take_answers() noexcept;
 

@@ -34,6 +34,8 @@ WorkerPool::WorkerPool(const journal::Journal& journal, BusState& state, Committ
       clock_(clock),
       log_(log),
       stuck_after_(base::as_nanoseconds(options.stuck_after)),
+      // The one order that is promised over several subscriptions is event by event.
+      in_stretches_(count(options.workers) > 1 || options.ageing.enabled),
       replaced_max_(options.replaced_workers_max),
       next_due_(std::move(next_due)) {
   const std::array<std::uint16_t, kLaneCount> counts = {
@@ -111,7 +113,8 @@ void WorkerPool::run(Worker& worker) {
     state_.scheduler.advance(now);
     others.clear();
     // Whoever waits for an answer is not to wait for those behind it.
-    auto lease = state_.scheduler.take(worker.worker_class, &others, state_.settle_listeners == 0);
+    const bool in_stretches = in_stretches_ && state_.settle_listeners == 0;
+    auto lease = state_.scheduler.take(worker.worker_class, &others, in_stretches);
     if (state_.scheduler.take_waits_for_answers() && state_.has_answers()) {
       committer_.answers_given(true);
     }

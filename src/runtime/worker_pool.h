@@ -145,6 +145,7 @@ class WorkerPool {
   const base::Clock& clock_;
   const base::Log log_;
   const std::chrono::nanoseconds stuck_after_;
+  const bool in_stretches_;
   const std::size_t replaced_max_;
   const std::function<void(base::BusTime)> next_due_;
   std::atomic<base::BootTime> last_unreadable_{std::numeric_limits<base::BootTime>::min() / 2};

@@ -122,8 +122,9 @@ void WorkerPool::abandon(internal::DeliveryState& run) {
 
 bool WorkerPool::is_stuck(const internal::DeliveryState& run, base::BootTime now) const {
   if (run.place.timed_out) return true;
-  // One that is watched has a line of its own to cross.
-  return run.place.on_worker && !run.place.watched.has_value() &&
+  // One that is watched has a line of its own to cross. One that is not listed is of a stretch and
+  // between two events: it is its worker's to change.
+  return run.place.on_worker && run.place.listed && !run.place.watched.has_value() &&
          now - run.place.since >= stuck_after_.count();
 }
 

@@ -182,6 +182,7 @@ class CoreWorld {
   void answer(core::CommitPlan& plan, std::vector<Held> batch);
   bool lingers(const OracleSubscription& subscription) const;
   void check_joined(const core::Lease& first, const std::vector<core::Lease>& others);
+  void check_stretch(const std::vector<core::Lease>& leases);
 
   void put_off(const Held& held, const core::Answer& answer);
   void fail(const Held& held, std::optional<std::int64_t> delay,
@@ -367,6 +368,11 @@ class CoreWorld {
   void accuse(core::CommitPlan& plan, const std::vector<std::pair<Held, bool>>& running);
   bool take();
   bool take(Priority worker_class);
+  void take_together(const core::Lease& first, const std::vector<core::Lease>& others,
+                     Priority worker_class);
+  void take_stretch(std::vector<core::Lease>& leases, Priority worker_class);
+  void pass_over(const core::Lease& lease);
+  void note_given_back(const core::Lease& lease);
   void hold(core::Lease lease, std::uint64_t batch, bool asks_later);
   void check_taken(const core::Lease& lease, Priority worker_class);
   void check_order(const core::Lease& lease, Priority worker_class);

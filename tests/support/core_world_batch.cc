@@ -51,6 +51,23 @@ void CoreWorld::check_joined(const core::Lease& first, const std::vector<core::L
   }
 }
 
+void CoreWorld::check_stretch(const std::vector<core::Lease>& leases) {
+  const auto& first = leases.front();
+  const auto what = name(first.subscription.value, first.event);
+  const auto& state = state_of(first.subscription.value);
+  require(state.stretch_max > 1 && leases.size() <= state.stretch_max && state.concurrency == 1,
+          "a stretch is longer than it may be: " + what);
+  for (const auto& each : leases) {
+    require(each.subscription == first.subscription &&
+                each.event.priority == first.event.priority && each.chunk == first.chunk &&
+                each.beside == (&each != &first),
+            "a stretch is mixed: " + what);
+    require(!each.suspect && !each.cleanup && !each.parked && !each.asks && !each.started &&
+                !oracle_.keyed.contains(each.event),
+            "goes with others though it is to go alone: " + what);
+  }
+}
+
 /// Those of it whose handler has them.
 std::vector<CoreWorld::Held> CoreWorld::take_batch(std::uint64_t batch) {
   for (auto& each : held_) {

@@ -65,7 +65,10 @@ void CoreWorld::attach(Id id) {
   auto retry = kRetry;
   retry.attempts_max = oracle_.subscriptions.at(id).attempts_max;
   core::attach(*ledger_, *scheduler_, state_of(id),
-               {concurrency, retry, on_cancel, batch_size, linger}, now_);
+               {concurrency, retry, on_cancel, batch_size, linger, chance(60)}, now_);
+  if (auto& most = state_of(id).stretch_max; most > 1) {
+    most = 2 + static_cast<std::uint32_t>(below(10));
+  }
   oracle_.attach(id, concurrency, on_cancel, now_.bus);
   oracle_.subscriptions.at(id).batch_size = batch_size;
   oracle_.subscriptions.at(id).batch_linger = linger;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The part of the world in which events are handed out, and backlogs read.
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "support/core_world.h"
@@ -18,10 +19,11 @@ bool CoreWorld::take(Priority worker_class) {
   if (profile_.refills_at_once) refill_all();
   std::vector<core::Lease> others;
   auto* together = chance(85) ? &others : nullptr;
-  auto lease = scheduler_->take(worker_class, together);
+  const bool in_stretches = chance(70);
+  auto lease = scheduler_->take(worker_class, together, in_stretches);
   // What was in front may wait for its key, and what is behind it has to be read.
   while (!lease.has_value() && profile_.refills_at_once && refill_all()) {
-    lease = scheduler_->take(worker_class, together);
+    lease = scheduler_->take(worker_class, together, in_stretches);
   }
   if (!lease.has_value()) {
     if (profile_.refills_at_once && (!profile_.crowded || chance(2))) {
@@ -31,41 +33,95 @@ bool CoreWorld::take(Priority worker_class) {
   }
   require(lease->event.priority <= worker_class, "a worker was given a lane that is not for it");
   check_taken(*lease, worker_class);
-  const auto batch = others.empty() ? 0 : serial_ + 1;
-  const auto first = *lease;
+  if (others.empty()) {
+    hold(std::move(*lease), 0, chance(30));
+  } else if (oracle_.subscriptions.at(lease->subscription.value).batch_size > 1) {
+    take_together(*lease, others, worker_class);
+  } else {
+    require(in_stretches, "a stretch that nobody has asked for");
+    others.insert(others.begin(), *std::move(lease));
+    take_stretch(others, worker_class);
+  }
+  return true;
+}
+
+void CoreWorld::take_together(const core::Lease& first, const std::vector<core::Lease>& others,
+                              Priority worker_class) {
+  const auto batch = serial_ + 1;
   // Between a take and the question whether its handler may run, copies are read from disk.
   const bool asks_later = chance(30);
-  hold(std::move(*lease), batch, asks_later);
-  if (others.empty()) return true;
+  hold(first, batch, asks_later);
   check_joined(first, others);
   ++counts["taken together"];
   // The last are given back now and then, as a worker does that finds the batch large enough.
   const auto kept = chance(5) ? below(others.size()) : others.size();
+  std::vector<core::Lease> left;
   for (std::size_t i = 0; i < others.size(); ++i) {
     check_taken(others[i], worker_class);
     if (i < kept) {
       hold(others[i], batch, asks_later);
-      continue;
+    } else {
+      pass_over(others[i]);
+      left.push_back(others[i]);
     }
-    auto& owed = oracle_.subscriptions.at(first.subscription.value).owed.at(others[i].event);
-    owed.taken = true;  // for those behind it
-    owed.again = false;
   }
-  for (auto i = kept; i < others.size(); ++i) {
-    auto& owed = oracle_.subscriptions.at(first.subscription.value).owed.at(others[i].event);
-    meet(Command::give_back, EventState::taken);
-    scheduler_->finish(others[i]);
-    scheduler_->give_back(others[i]);
-    owed.taken = false;
-    owed.again = true;
-    owed.again_attempts = others[i].attempt - 1;
-    owed.again_cleanup = others[i].cleanup;
-    owed.again_started = others[i].started;
-    owed.again_since = now_.bus;
-    starts_over_ = {first.subscription.value, others[i].event};
-    ++counts["given back"];
+  for (auto lease = left.rbegin(); lease != left.rend(); ++lease) {
+    scheduler_->finish(*lease);
+    scheduler_->give_back(*lease);
   }
-  return true;
+  for (const auto& lease : left) note_given_back(lease);
+}
+
+/// Its handler comes to some of them, and answers for them when it likes; then it is recalled.
+void CoreWorld::take_stretch(std::vector<core::Lease>& leases, Priority worker_class) {
+  check_stretch(leases);
+  ++counts["stretch"];
+  const auto begun = chance(50) ? leases.size() : 1 + below(leases.size());
+  for (std::size_t i = 0; i < leases.size(); ++i) {
+    if (i > 0) check_taken(leases[i], worker_class);
+    // The slot is that of the last, as it is after a recall.
+    auto lease = leases[i];
+    lease.beside = i + 1 != begun;
+    if (i < begun) {
+      hold(lease, 0, false);
+    } else {
+      pass_over(lease);
+    }
+  }
+  const auto left = std::span(leases).subspan(begun);
+  scheduler_->recall_stretch(leases.front(), left);
+  for (const auto& lease : left) note_given_back(lease);
+}
+
+/// Its turn has come, for those behind it; but its handler does not come to it.
+void CoreWorld::pass_over(const core::Lease& lease) {
+  auto& owed = oracle_.subscriptions.at(lease.subscription.value).owed.at(lease.event);
+  // As long as it has waited: it is to go on with that.
+  owed.again_since =
+      oracle_.ready_since(oracle_.subscriptions.at(lease.subscription.value), lease.event);
+  owed.taken = true;
+  owed.again = false;
+}
+
+void CoreWorld::note_given_back(const core::Lease& lease) {
+  const auto id = lease.subscription.value;
+  auto& owed = oracle_.subscriptions.at(id).owed.at(lease.event);
+  meet(Command::give_back, EventState::taken);
+  owed.taken = false;
+  ++counts["given back"];
+  const auto& lane = state_of(id).lanes[lease.event.priority];
+  // What was taken last stands where it stood.
+  if (!lane.is_due(lease.event.sequence) && !state_of(id).keys.is_held(lease.event)) {
+    require(!lease.parked && lease.attempt == 1 && !lease.started && !lease.cleanup,
+            "given back as if it was new: " + name(id, lease.event));
+    ++counts["taken back"];
+    return;
+  }
+  owed.again = true;
+  owed.again_attempts = lease.attempt - 1;
+  owed.again_cleanup = lease.cleanup;
+  owed.again_started = lease.started;
+  starts_over_ = {id, lease.event};
 }
 
 /// Somebody has it.

@@ -91,6 +91,39 @@ TEST_F(StretchRule, WhatIsRecalledComesNextAndInOrder) {
   EXPECT_EQ(order, (Sequences{2, 3, 4, 5, 6}));
 }
 
+TEST_F(StretchRule, WhatIsRecalledHasWaitedAsLongAsWhatIsBehindIt) {
+  subscribe();
+  publish(6);
+  const auto leases = take();
+  ASSERT_EQ(leases.size(), 4U);
+  now_.bus += 16'000'000'000;
+  scheduler_.advance(now_);
+  scheduler_.recall_stretch(leases[0], std::span(leases).subspan(1));
+  scheduler_.finish(leases[0]);
+  scheduler_.run_again(leases[0]);
+  // The rest has aged, and what starts over has not.
+  Sequences order;
+  for (auto next = take(); !next.empty(); next = take()) {
+    ASSERT_EQ(next.size(), 1U);
+    order.push_back(next[0].event.sequence);
+    scheduler_.finish(next[0]);
+  }
+  EXPECT_EQ(order, (Sequences{2, 3, 4, 5, 6, 1}));
+}
+
+TEST_F(StretchRule, WhatIsRecalledOfALaneThatWasReadAnewIsInItsPlace) {
+  auto& s = subscribe();
+  auto& lane = s.lanes[Priority::normal];
+  publish(6);
+  const auto leases = take();
+  lane.drop_waiting();
+  ASSERT_EQ(lane.window_count(), 0U);
+  scheduler_.recall_stretch(leases[0], std::span(leases).subspan(1));
+  EXPECT_EQ(lane.window_count(), 3U);
+  EXPECT_EQ(lane.window_front().next, 2U);
+  EXPECT_EQ(lane.covered(), 5U) << "what is read from disk begins behind it";
+}
+
 TEST_F(StretchRule, IsOvertakenByWhatIsMoreUrgentAndByNothingElse) {
   const auto& s = subscribe();
   publish(6);

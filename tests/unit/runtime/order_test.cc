@@ -86,6 +86,34 @@ TEST_P(Ordering, OneWorkerDeliversExactlyByPriorityAndSequence) {
   EXPECT_EQ(runs.ids(), expected);
 }
 
+TEST_P(Ordering, OneWorkerDeliversExactlyByPriorityAndSequenceToSeveral) {
+  options.workers = Workers::single();
+  options.ageing = Ageing::strict();
+  open();
+  const auto occupied = must(bus->subscribe({.name = "held", .types = {"held"}}, holding()));
+  publish("held");
+  ASSERT_TRUE(inside.wait_for_count(1));
+  Runs runs;
+  std::vector<Subscription> subscriptions;
+  for (const auto* name : {"s", "t"}) {
+    subscriptions.push_back(must(bus->subscribe(
+        {.name = name, .types = {"a.b"}}, [&](Delivery& delivery) { runs.note(delivery); })));
+  }
+  std::mt19937 random(2);
+  std::vector<EventId> expected;
+  std::vector<OwnedEvent> events;
+  for (int i = 0; i < 1'000; ++i) {
+    events.push_back({.type = "a.b", .payload = {}, .priority = kAllPriorities[random() % 4]});
+  }
+  for (const auto& receipt : must(bus->publish_batch(events)).receipts) {
+    expected.insert(expected.end(), 2, receipt.id);
+  }
+  std::sort(expected.begin(), expected.end());
+  let_go.set();
+  ASSERT_TRUE(runs.wait_for_count(expected.size()));
+  EXPECT_EQ(runs.ids(), expected);
+}
+
 TEST_P(Ordering, WithAgeingOffEventsThatHaveWaitedStillWaitForMoreUrgentOnes) {
   options.workers = Workers::single();
   options.ageing = Ageing::strict();

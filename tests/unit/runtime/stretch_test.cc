@@ -68,6 +68,36 @@ TEST_P(Stretches, GiveEachEventOnceAndInOrder) {
   EXPECT_EQ(stats_of("s").acked, kEvents);
 }
 
+// Only between two commits is there something to forget, so it is tried a few times.
+TEST_P(Stretches, WhatWasAnsweredDoesNotComeAgainToWhoSubscribesAnew) {
+  options.ack_linger = 0ms;
+  open();
+  publish_all();
+  for (int round = 0; round < 30; ++round) {
+    const auto name = "s" + std::to_string(round);
+    Signal known;
+    Signal ended;
+    Signal let_go;
+    Subscription s;
+    s = must(bus->subscribe({.name = name}, [&](Delivery& delivery) {
+      if (delivery.event().payload_text() != std::to_string(kStopAt)) return;
+      known.wait();
+      s.end();
+      ended.set();
+      let_go.wait();
+    }));
+    known.set();
+    ASSERT_TRUE(ended.wait());
+    Runs again;
+    const auto anew =
+        must(bus->subscribe({.name = name}, [&](Delivery& delivery) { again.note(delivery); }));
+    let_go.set();
+    ASSERT_TRUE(again.wait_for_count(kEvents - kStopAt));
+    ASSERT_TRUE(eventually([&] { return stats_of(name).acked == kEvents; }));
+    EXPECT_EQ(again.payloads(), numbers(kStopAt, kEvents));
+  }
+}
+
 TEST_P(Stretches, WhatIsMoreUrgentGoesBeforeTheRest) {
   open();
   // Where it has come to a handler, it has come to everybody.
