@@ -29,10 +29,10 @@ struct Lease {
   bool unstored = false;   ///< When parked: there is no record, and no copy, of it yet.
   bool suspect = false;
   base::BusTime since = 0;  ///< When it became ready.
-  bool asks = false;     ///< The gate is to be asked before its handler is called.
-  bool started = false;  ///< A handler has seen it before.
-  bool cleanup = false;  ///< Its event is cancelled: it is for `on_cancel`, or `compensate`.
-  TokenId token;         ///< Of its event; 0 until `gate` has looked.
+  bool asks = false;        ///< The gate is to be asked before its handler is called.
+  bool started = false;     ///< A handler has seen it before.
+  bool cleanup = false;     ///< Its event is cancelled: it is for `on_cancel`, or `compensate`.
+  TokenId token;            ///< Of its event; 0 until `gate` has looked.
   /// Tells it from every other one of this run of the bus, also of the same event: an answer of one
   /// that was superseded changes nothing.
   LeaseNumber number = 0;

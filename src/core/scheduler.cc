@@ -431,7 +431,8 @@ void Scheduler::give_back(const Lease& lease) {
   // In the window nothing goes before it that did not before.
   if (subscription != nullptr && is_plain &&
       subscription->lanes[lease.event.priority].untake(
-          lease.ticket, {lease.chunk, lease.event.sequence, lease.event.sequence + 1, lease.since})) {
+          lease.ticket,
+          {lease.chunk, lease.event.sequence, lease.event.sequence + 1, lease.since})) {
     return refresh(*subscription);
   }
   put_back(lease, lease.started, lease.since);

@@ -76,6 +76,11 @@ void Handlers::tell_answered(Sub sub, EventId id, Outcome::Kind kind) const {
 }
 
 std::function<void(EventId, Settled)> Handlers::telling(Sub sub) const {
+  // With a listener each event goes to its handler by itself.
+  if (!teller_.child().is_quiet() && teller_.child().round() % 2 == 0) {
+    teller_.did(Feature::in_stretches);
+    return nullptr;
+  }
   return [this, sub](EventId id, Settled how) {
     Note note{.kind = Kind::settled, .sub = sub, .what = static_cast<std::uint8_t>(how)};
     note.set_id(id);

@@ -115,6 +115,7 @@ enum class Feature : std::uint8_t {
   tx,
   follow_up,
   ephemeral,
+  in_stretches,
   batch_delivery,
   on_cancel,
   compensate,
@@ -124,7 +125,7 @@ enum class Feature : std::uint8_t {
   unclaimed,
   clean_close,
 };
-inline constexpr std::size_t kFeatures = 39;
+inline constexpr std::size_t kFeatures = 40;
 inline constexpr std::array<std::string_view, kFeatures> kFeatureNames = {
     "publish",
     "publish_async",
@@ -157,6 +158,7 @@ inline constexpr std::array<std::string_view, kFeatures> kFeatureNames = {
     "tx",
     "follow-up",
     "ephemeral",
+    "in stretches",
     "batch delivery",
     "on_cancel",
     "compensate",

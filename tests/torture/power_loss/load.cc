@@ -38,9 +38,12 @@ Status PowerLoad::subscribe() {
   const auto add = [this](Consumer consumer, SubscribeOptions options,
                           Outcome (PowerLoad::*handler)(Delivery&)) {
     options.retry = patient();
-    options.on_settled = [this, consumer](EventId id, Settled how) {
-      book_.settled(consumer, id, how);
-    };
+    // With a listener each event goes to its handler by itself.
+    if (plan_.has_listeners) {
+      options.on_settled = [this, consumer](EventId id, Settled how) {
+        book_.settled(consumer, id, how);
+      };
+    }
     auto made = bus_.subscribe(std::move(options), [this, consumer, handler](Delivery& delivery) {
       book_.delivered(consumer, delivery.event());
       const auto id = delivery.event().id;

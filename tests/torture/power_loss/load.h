@@ -20,6 +20,7 @@ struct PowerLoadPlan {
   std::uint32_t calls = 0;         ///< Of each publisher, if power lasts.
   std::uint32_t durable_of_8 = 4;  ///< How many publishes of eight are durable.
   std::uint32_t padding_max = 100;
+  bool has_listeners = true;
   bool is_quiet = false;  ///< Nothing but publishes: what is not durable stays so for a while.
 };
 

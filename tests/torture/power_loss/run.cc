@@ -97,6 +97,7 @@ class Torture {
     plan.seed = random()();
     plan.publishers = static_cast<std::uint32_t>(1 + random()() % 3);
     plan.calls = static_cast<std::uint32_t>(1 + random()() % 60);
+    plan.has_listeners = random()() % 2 == 0;
     plan.is_quiet = random()() % 3 == 0;
     plan.durable_of_8 = plan.is_quiet ? 0 : static_cast<std::uint32_t>(random()() % 9);
     // Now and then so much that write buffers become full and tables are written meanwhile.

@@ -96,8 +96,8 @@ TEST_P(Ordering, OneWorkerDeliversExactlyByPriorityAndSequenceToSeveral) {
   Runs runs;
   std::vector<Subscription> subscriptions;
   for (const auto* name : {"s", "t"}) {
-    subscriptions.push_back(must(bus->subscribe(
-        {.name = name, .types = {"a.b"}}, [&](Delivery& delivery) { runs.note(delivery); })));
+    subscriptions.push_back(must(bus->subscribe({.name = name, .types = {"a.b"}},
+                                                [&](Delivery& delivery) { runs.note(delivery); })));
   }
   std::mt19937 random(2);
   std::vector<EventId> expected;
