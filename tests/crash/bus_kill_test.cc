@@ -44,7 +44,7 @@ TEST(KillTest, WhatWasPromisedHoldsWheneverTheProcessIsKilled) {
 
 TEST(KillTest, OptionsThatMakeNoSenseAreRefused) {
   const TempFolder folder;
-  const auto refused = [](std::vector<std::string> options) {
+  const auto refused = [&folder](std::vector<std::string> options) {
     options.insert(options.begin(), HOLDFAST_TORTURE_KILL);
     return run_command(options, {.environment = {"TMPDIR=" + folder.path().string()}});
   };
