@@ -426,10 +426,10 @@ void Scheduler::finish_stretch(const Lease& first) {
 
 void Scheduler::give_back(const Lease& lease) {
   auto* subscription = find_current(lease);
-  const bool is_plain = !lease.parked && !lease.suspect && !lease.started && !lease.cleanup &&
-                        lease.chunk != nullptr && !lease.chunk->keyed();
+  const bool is_new = lease.attempt == 1 && !lease.parked && !lease.suspect && !lease.started &&
+                      !lease.cleanup && !lease.chunk->keyed();
   // In the window nothing goes before it that did not before.
-  if (subscription != nullptr && is_plain &&
+  if (subscription != nullptr && is_new &&
       subscription->lanes[lease.event.priority].untake(
           lease.ticket,
           {lease.chunk, lease.event.sequence, lease.event.sequence + 1, lease.since})) {

@@ -187,16 +187,16 @@ void WorkerPool::part(Worker& worker, internal::BatchRun& batch, std::vector<Lef
       state_.outstanding.remove(run);
       state_.scheduler.finish(run.lease);
       end_lease();
-      if (left[i].given_back) {
-        state_.scheduler.give_back(run.lease);
-        continue;
-      }
+      if (left[i].given_back) continue;
       auto& answer = left[i].answer;
       answer.lease = run.lease;
       answer.ran = false;
       urgent = is_urgent(answer) || urgent;
       state_.answers.push_back(std::move(answer));
       urgent = counts_as_urgent(1) || urgent;
+    }
+    for (auto i = gone.size(); i-- > 0;) {
+      if (left[i].given_back) state_.scheduler.give_back(gone[i]->lease);
     }
     first = first && state_.has_answers();
     wake_locked();
