@@ -4,6 +4,8 @@
 #include <atomic>
 #include <map>
 #include <random>
+#include <set>
+#include <string>
 
 #include <gtest/gtest.h>
 #include <rocksdb/env.h>
@@ -188,6 +190,37 @@ TEST_F(JournalPowerCut, NothingIsReclaimedUnderATrimThatTheDiskDoesNotHave) {
   const auto scanned = scan_lane(**opened, Priority::normal);
   EXPECT_TRUE(scanned.status.ok()) << scanned.status.to_string();
   EXPECT_EQ(scanned.events() + 1, end);
+}
+
+TEST_F(JournalPowerCut, TheTablesOfANewManifestHaveDurableNamesBeforeItIsTheCurrentOne) {
+  auto opened = open();
+  ASSERT_TRUE(opened.ok()) << opened.status().to_string();
+  JournalWriter writer(**opened);
+  ASSERT_TRUE(writer.append(Priority::normal, 20, Durability::durable).ok());
+  lose_power(*std::move(opened));
+
+  // A disk that has the rename need not have any other name that was not synced.
+  std::set<std::string> unsynced;
+  int tables = 0;
+  int renames = 0;
+  files_->set_hook([&](const std::string& operation, const std::string& path) {
+    if (operation == "create" && path.ends_with(".sst")) {
+      unsynced.insert(path);
+      ++tables;
+    }
+    if (operation == "sync folder" && path == "/journal") unsynced.clear();
+    // The engine makes CURRENT under another name.
+    if (operation == "rename" && path.ends_with(".dbtmp") && tables > 0) {
+      ++renames;
+      EXPECT_EQ(unsynced, std::set<std::string>{});
+    }
+    return rocksdb::IOStatus::OK();
+  });
+  opened = open();
+  ASSERT_TRUE(opened.ok()) << opened.status().to_string();
+  EXPECT_GE(tables, 1);
+  EXPECT_GE(renames, 1);
+  files_->set_hook({});
 }
 
 TEST_P(JournalPowerLoss, WhileTheJournalIsMadeLeavesNoneOrAnEmptyOne) {

@@ -45,8 +45,9 @@ struct SeedRun {
   std::uint64_t steps;
 };
 
-/// A short run has met each cell of the matrix at least once; a long one often, for which it goes
-/// on for up to so many times the steps that were asked for.
+/// A short run of so many has met each cell of the matrix at least once; a long one often, for
+/// which it goes on for up to so many times the steps that were asked for.
+constexpr std::uint64_t kStepsThatMeetAll = 200'000;
 constexpr std::uint64_t kLongRun = 1'000'000;
 constexpr std::uint64_t kLongRunMost = 10;
 
@@ -105,7 +106,8 @@ class Met {
 
 TEST(CoreModel, EachSubscriptionIsGivenExactlyWhatItIsOwed) {
   const auto only = from_environment("HOLDFAST_MODEL_SEED", 0);
-  const auto steps = from_environment("HOLDFAST_MODEL_STEPS", only == 0 ? 200'000 : 3'000);
+  const auto steps =
+      from_environment("HOLDFAST_MODEL_STEPS", only == 0 ? kStepsThatMeetAll : 3'000);
   auto seed = from_environment("HOLDFAST_MODEL_FIRST_SEED", 1);
   const auto at_once = from_environment("HOLDFAST_MODEL_THREADS", 1);
   const std::uint64_t often = steps < kLongRun ? 1 : 100;
@@ -122,7 +124,7 @@ TEST(CoreModel, EachSubscriptionIsGivenExactlyWhatItIsOwed) {
   for (const auto& [name, count] : met.counts) std::cout << name << ": " << count << '\n';
   met.matrix.print(std::cout);
   if (met.failed) return;
-  if (only != 0 || steps < 100'000) return;
+  if (only != 0 || steps < kStepsThatMeetAll) return;
   for (const auto& fault : met.matrix.faults(often)) ADD_FAILURE() << fault;
   for (const auto* name : {"publish",
                            "batch",

@@ -9,6 +9,7 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
 
+#include "journal/rocks/current_guard.h"
 #include "journal/rocks/engine_log.h"
 #include "journal/rocks/table_guard.h"
 
@@ -41,7 +42,8 @@ EngineOptions make_engine_options(const RocksOptions& options) {
   EngineOptions engine;
   auto& out = engine.options;
   auto* below = options.env != nullptr ? options.env : rocksdb::Env::Default();
-  engine.env = rocksdb::NewCompositeEnv(std::make_shared<TableGuard>(below->GetFileSystem()));
+  const auto files = std::make_shared<CurrentGuard>(below->GetFileSystem());
+  engine.env = rocksdb::NewCompositeEnv(std::make_shared<TableGuard>(files));
   out.env = engine.env.get();
   out.info_log = make_engine_log(options.log);
   out.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
