@@ -122,11 +122,15 @@ void Intake::answers_taken() {
 }
 
 void Intake::set_sync_in_flight(bool in_flight) {
+  bool tell = false;
   {
     const std::lock_guard lock(mutex_);
     sync_in_flight_ = in_flight;
+    // Not after each sync of a publisher who commits by itself: to wake up for nothing costs that
+    // one more than its own work.
+    tell = !in_flight && should_commit(Clock::now());
   }
-  if (!in_flight) work_.notify_one();
+  if (tell) work_.notify_one();
 }
 
 void Intake::set_backlogged(bool backlogged) {
