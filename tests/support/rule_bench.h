@@ -79,7 +79,10 @@ class RuleBench {
     while (const auto refill = scheduler_->next_refill(Priority::low)) {
       std::vector<core::Span> spans;
       for (const auto& [first, chunk] : store_.chunks[refill->lane]) {
-        spans.push_back({chunk, std::max(first, refill->from), chunk->last() + 1});
+        for (auto sequence = std::max(first, refill->from); sequence <= chunk->last(); ++sequence) {
+          if (!refill->interest->wants(chunk->event(sequence))) continue;
+          spans.push_back({chunk, sequence, sequence + 1});
+        }
       }
       scheduler_->refilled(*refill, std::move(spans), refill->to);
     }
