@@ -71,9 +71,74 @@ TEST_F(JournalDamage, AKillInTheMiddleOfAWriteIsCutAndSkipsNothing) {
   }
 }
 
+TEST_F(JournalDamage, SpaceThatWasAllocatedAheadIsNone) {
+  append(5, Durability::durable);
+  append(5, Durability::os);
+  copy_image(path_, image_, LogSpaceKept::yes);
+  const auto log = newest_log(image_);
+  const auto whole = std::filesystem::file_size(log);
+  crash();
+  ASSERT_LT(std::filesystem::file_size(log), whole) << "nothing is allocated ahead here";
+  copy_image(path_, image_, LogSpaceKept::yes);
+  {
+    const auto view = open_rocks_reader(image_, options());
+    ASSERT_TRUE(view.ok()) << view.status().to_string();
+    EXPECT_EQ((*view)->state().last_commit, CommitNumber{10});
+  }
+  const auto opened = reopen(options());
+  ASSERT_TRUE(opened.ok()) << opened.status().to_string();
+  const auto& state = (*opened)->state();
+  EXPECT_EQ(state.bytes_cut, 0U);
+  EXPECT_EQ(state.damage, "");
+  EXPECT_TRUE(state.lost.empty());
+  EXPECT_EQ(scan_lane(**opened, Priority::normal).events(), 100U);
+}
+
+TEST_F(JournalDamage, AKillInTheMiddleOfAWriteIntoThatSpaceIsCutAndSkipsNothing) {
+  append(5, Durability::durable);
+  append(5, Durability::os);
+  crash_with_watermark();
+  const auto log = newest_log(image_);
+  const auto whole = read_bytes(log);
+  for (const std::size_t missing : {16, 100, 300}) {
+    crash();
+    auto torn = whole;
+    std::fill_n(torn.rbegin(), missing, '\0');
+    write_bytes(log, torn + std::string(100'000, '\0'));
+    {
+      const auto view = open_rocks_reader(image_, options());
+      ASSERT_TRUE(view.ok()) << view.status().to_string();
+      EXPECT_EQ((*view)->state().last_commit, CommitNumber{9});
+    }
+    const auto opened = reopen(options());
+    ASSERT_TRUE(opened.ok()) << opened.status().to_string();
+    const auto& state = (*opened)->state();
+    EXPECT_GT(state.bytes_cut, 0U);
+    EXPECT_LT(state.bytes_cut, whole.size());
+    EXPECT_TRUE(state.lost.empty()) << missing;
+    EXPECT_EQ(state.last_commit, CommitNumber{9});
+    EXPECT_EQ(scan_lane(**opened, Priority::normal).events(), 90U);
+  }
+}
+
+TEST_F(JournalDamage, AFlippedBitOfThatSpaceIsCutAndLosesNothing) {
+  append(5, Durability::durable);
+  crash_with_watermark();
+  const auto log = newest_log(image_);
+  const auto written = std::filesystem::file_size(log);
+  write_bytes(log, read_bytes(log) + std::string(100'000, '\0'));
+  flip_bit(log, written + 50'000);
+  const auto opened = reopen(options());
+  ASSERT_TRUE(opened.ok()) << opened.status().to_string();
+  EXPECT_GT((*opened)->state().bytes_cut, 0U);
+  EXPECT_EQ((*opened)->state().damage, "");
+  EXPECT_EQ(scan_lane(**opened, Priority::normal).events(), 50U);
+}
+
 TEST_F(JournalDamage, AZeroedPageInUnsyncedDataIsCutFromThereOn) {
   append(5, Durability::durable);
-  const auto synced = std::filesystem::file_size(newest_log(path_));
+  crash();
+  const auto synced = std::filesystem::file_size(newest_log(image_));
   append(5, Durability::os);
   crash_with_watermark();
   const auto log = newest_log(image_);
@@ -180,7 +245,7 @@ TEST_F(JournalDamage, KeepGoodPrefixKeepsItAndNeverUsesTheLostSequencesAgain) {
   const auto damaged = read_bytes(log);
   {
     const auto before = contents_of(image_);
-    copy_image(image_, folder_.inside("second"));
+    copy_image(image_, folder_.inside("second"), LogSpaceKept::yes);
     auto opened =
         open_rocks_journal(folder_.inside("second"), options(DamagePolicy::keep_good_prefix));
     ASSERT_TRUE(opened.ok()) << opened.status().to_string();
@@ -205,7 +270,7 @@ TEST_F(JournalDamage, KeepGoodPrefixCutsAllLogsBehindTheDamagedOne) {
   const auto tail = read_bytes(image_ + "/999999.log");
   flip_bit(first, std::filesystem::file_size(first) - 10);
   const auto damaged = read_bytes(first);
-  copy_image(image_, folder_.inside("second"));
+  copy_image(image_, folder_.inside("second"), LogSpaceKept::yes);
   {
     auto opened =
         open_rocks_journal(folder_.inside("second"), options(DamagePolicy::keep_good_prefix));
@@ -235,7 +300,7 @@ TEST_F(JournalDamage, KeepGoodPrefixStillReadsALaneThatHadBeenReclaimed) {
     ASSERT_TRUE(writer.trim(Priority::normal, 31, Durability::durable).ok());
     ASSERT_TRUE(eventually([&] { return !std::filesystem::exists(tables.back()); }));
     ASSERT_TRUE(eventually([&] { return watermark(image_) == writer.last(); }));
-    copy_image(image_, folder_.inside("third"));
+    copy_image(image_, folder_.inside("third"), LogSpaceKept::yes);
   }
   std::filesystem::remove(newest_log(folder_.inside("third")));
   auto third = open_rocks_journal(folder_.inside("third"), options());
@@ -267,7 +332,7 @@ TEST_F(JournalDamage, AfterARebootNumbersThatMayHaveBeenGivenOutAreSkipped) {
   // The jump is no hole for the open after the next crash, nor for the one after that.
   JournalWriter writer(**opened);
   EXPECT_TRUE(writer.append(Priority::normal, 10, Durability::durable).ok());
-  copy_image(image_, folder_.inside("third"));
+  copy_image(image_, folder_.inside("third"), LogSpaceKept::yes);
   auto third = open_rocks_journal(folder_.inside("third"), how);
   ASSERT_TRUE(third.ok()) << third.status().to_string();
   EXPECT_EQ((*third)->state().bytes_cut, 0U);

@@ -2,7 +2,7 @@
 // Goal: whatever prefix of the log is left, an open has exactly the commits that are whole in it,
 // or is refused where something that is known to have been durable is missing.
 // Method: a bus writes a log of more than 64 KiB with every kind of record, of which the folder is
-// kept; then the log is cut at one byte after the other. What has to be there is what the engine
+// kept; then the log is cut at one byte after the other, and goes on with zeros or ends there. What has to be there is what the engine
 // alone reads of a log that ends with the same commit.
 //
 // HOLDFAST_PREFIX_STEP=1 is the long form: each byte.
@@ -160,10 +160,17 @@ class JournalPrefix : public ::testing::Test {
     return size_of_log();
   }
 
-  [[nodiscard]] Image cut(std::size_t bytes) const {
+  [[nodiscard]] Image cut(std::size_t bytes, std::size_t space = 0) const {
     auto image = image_;
     image[log_].resize(bytes);
+    image[log_].resize(bytes + space);
     return image;
+  }
+  /// The last `bytes` of a record may be no others than the zeros behind them.
+  [[nodiscard]] std::size_t reached_with_zeros(std::size_t bytes) const {
+    const auto end = *ends_.lower_bound(bytes);
+    const auto& log = image_.at(log_);
+    return log.find_first_not_of('\0', bytes) < end ? bytes : end;
   }
 
   PowerMachine machine_{1};
@@ -204,15 +211,19 @@ TEST_F(JournalPrefix, OfTheLogHasExactlyTheCommitsThatAreWholeInIt) {
 
   std::size_t opened = 0;
   std::size_t refused = 0;
+  constexpr std::size_t kSpace = 40'000;
   // By the watermark of the open nothing is known to be durable but what it wrote itself.
-  for (const auto& bytes : {old_watermark_, image_["watermark"]}) {
+  const std::vector<std::pair<std::string, std::size_t>> variants = {
+      {old_watermark_, 0}, {image_["watermark"], 0}, {old_watermark_, kSpace}};
+  for (const auto& [bytes, space] : variants) {
     const auto watermark = journal::decode_watermark(bytes);
     ASSERT_TRUE(watermark.ok());
     for (const auto at : places) {
-      auto image = cut(at);
+      auto image = cut(at, space);
       image["watermark"] = bytes;
       const auto env = disk_with(image);
-      const auto& expected = std::prev(after.upper_bound(at))->second;
+      const auto reached = space == 0 ? at : reached_with_zeros(at);
+      const auto& expected = std::prev(after.upper_bound(reached))->second;
       journal::RocksOptions options;
       options.env = env.get();
       options.is_on_disk = false;

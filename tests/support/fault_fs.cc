@@ -450,10 +450,15 @@ FaultFs::Losses FaultFs::restore(std::mt19937_64* random) {
   for (const auto& [path, inode] : names.files) {
     if (contents.contains(inode.get())) continue;
     auto& content = contents[inode.get()] = content_of(*inode);
-    if (inode->synced < content.size()) {
-      const auto whole = content.size();
+    const auto written = std::min<std::uint64_t>(content.size(), inode->written);
+    if (inode->synced < written) {
+      // What was allocated behind it may be part of the file already, or not.
+      constexpr std::uint64_t kSpaceMax = 128 << 10;
+      const auto space = std::min(content.size() - written, kSpaceMax);
+      content.resize(written);
       losses.holes += lose_pages(content, inode->synced, random);
-      if (content.size() < whole) ++losses.files_cut;
+      if (content.size() < written) ++losses.files_cut;
+      if (random != nullptr && (*random)() % 2 == 0) content.append(space, '\0');
       damaged.insert(inode.get());
     }
   }

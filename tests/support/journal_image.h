@@ -17,7 +17,10 @@
 
 #include <gtest/gtest.h>
 
+#include <rocksdb/env.h>
+
 #include "base/checksum.h"
+#include "journal/rocks/log_file.h"
 
 namespace holdfast::testing {
 
@@ -39,16 +42,35 @@ inline bool try_copy_image(const std::string& from, const std::string& to) {
   for (const auto& name : before) {
     std::error_code error;
     fs::copy(fs::path(from) / name, fs::path(to) / name, fs::copy_options::recursive, error);
-    if (error == std::errc::no_such_file_or_directory) return false;
+    // Gone, or a log that was closed: then it is shorter than it was.
+    if (error == std::errc::no_such_file_or_directory || error == std::errc::io_error) return false;
     if (error) throw fs::filesystem_error("copying " + name, error);
   }
   return names() == before;
 }
 
-/// What a SIGKILL now would leave of the folder of an open journal: everything that was written.
-inline void copy_image(const std::string& from, const std::string& to) {
+/// Takes what is allocated ahead from the logs of `folder`: then they end where they were written
+/// to, as after a proper close, and on file systems that allocate nothing.
+inline void drop_log_space(const std::string& folder) {
+  const journal::Files files(*rocksdb::Env::Default());
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() != ".log") continue;
+    const journal::LogVisitor nobody{.record = [](const auto&) {}, .damage = [](const auto&) {}};
+    const auto end = journal::read_log_file(files, entry.path().string(), nobody);
+    // One that is damaged is left as it is.
+    if (end.ok() && end->has_value()) std::filesystem::resize_file(entry.path(), **end);
+  }
+}
+
+enum class LogSpaceKept : bool { no, yes };
+
+/// What a SIGKILL now would leave of the folder of an open journal: everything that was written;
+/// and, when wanted, the space behind that in its logs.
+inline void copy_image(const std::string& from, const std::string& to,
+                       LogSpaceKept space = LogSpaceKept::no) {
   while (!try_copy_image(from, to)) {
   }
+  if (space == LogSpaceKept::no) drop_log_space(to);
 }
 
 inline std::string read_bytes(const std::filesystem::path& path) {

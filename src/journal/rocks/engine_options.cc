@@ -11,6 +11,7 @@
 
 #include "journal/rocks/current_guard.h"
 #include "journal/rocks/engine_log.h"
+#include "journal/rocks/log_space.h"
 #include "journal/rocks/table_guard.h"
 
 namespace holdfast::journal {
@@ -42,7 +43,9 @@ EngineOptions make_engine_options(const RocksOptions& options) {
   EngineOptions engine;
   auto& out = engine.options;
   auto* below = options.env != nullptr ? options.env : rocksdb::Env::Default();
-  const auto files = std::make_shared<CurrentGuard>(below->GetFileSystem());
+  std::shared_ptr<rocksdb::FileSystem> files = below->GetFileSystem();
+  files = std::make_shared<CurrentGuard>(files);
+  files = std::make_shared<LogSpace>(files);
   engine.env = rocksdb::NewCompositeEnv(std::make_shared<TableGuard>(files));
   out.env = engine.env.get();
   out.info_log = make_engine_log(options.log);

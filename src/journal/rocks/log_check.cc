@@ -109,6 +109,8 @@ class Follower {
     damage_ = LogReport::Hole{file, damage.offset, damage.why, {}, damage.runs_past_end};
   }
 
+  void end_file(const std::string& file, std::uint64_t end) { report_.ends.emplace_back(file, end); }
+
   LogReport finish() {
     if (!report_.hole) report_.hole = std::move(damage_);
     return std::move(report_);
@@ -118,6 +120,17 @@ class Follower {
   LogReport report_;
   std::optional<LogReport::Hole> damage_;  // the first since the last commit that was in its place
 };
+
+/// Without the space that was allocated ahead.
+Result<std::uint64_t> written_bytes(const Files& files, const std::string& path) {
+  HOLDFAST_ASSIGN(const auto content, files.read(path));
+  const auto last = content.find_last_not_of('\0');
+  std::uint64_t end = last == std::string::npos ? 0 : last + 1;
+  const LogVisitor visitor{.record = [&](const auto& record) { end = std::max(end, record.end); },
+                           .damage = [](const auto&) {}};
+  HOLDFAST_TRY(read_log_file(files, path, visitor).status());
+  return end;
+}
 
 std::string utc_name() {
   const auto seconds = base::system_clock().now().wall / 1'000'000'000;
@@ -152,7 +165,8 @@ Result<LogReport> check_log(const Files& files, const std::string& folder,
     const LogVisitor visitor{
         .record = [&](const LogRecord& record) { follower.record(name, record); },
         .damage = [&](const LogDamage& damage) { follower.damage(name, damage); }};
-    HOLDFAST_TRY(read_log_file(files, folder + "/" + name, visitor));
+    HOLDFAST_ASSIGN(const auto end, read_log_file(files, folder + "/" + name, visitor));
+    if (end) follower.end_file(name, *end);
   }
   return follower.finish();
 }
@@ -169,8 +183,8 @@ Result<LogCut> cut_log(const Files& files, const std::string& folder, const LogR
   HOLDFAST_TRY(files.make_folder(cut.copy));
   for (const auto& name : names) {
     HOLDFAST_TRY(files.link_or_copy(folder + "/" + name, cut.copy + "/" + name));
-    HOLDFAST_ASSIGN(const auto bytes, files.size(folder + "/" + name));
-    cut.bytes += bytes - (name == hole.file ? hole.offset : 0);
+    HOLDFAST_ASSIGN(const auto end, written_bytes(files, folder + "/" + name));
+    cut.bytes += end - (name == hole.file ? hole.offset : 0);
   }
   HOLDFAST_TRY(files.sync_folder(cut.copy));
   HOLDFAST_TRY(files.sync_folder(folder + "/cut"));

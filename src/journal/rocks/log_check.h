@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "holdfast/result.h"
@@ -36,6 +37,8 @@ struct LogReport {
     bool is_torn_end = false;
   };
   std::optional<Hole> hole;
+  /// Each file that is whole but, it may be, for a torn end: where its last whole record ends.
+  std::vector<std::pair<std::string, std::uint64_t>> ends;
 };
 
 /// Follows the commits of the log on from `tables_end`, the newest commit in the tables. An error

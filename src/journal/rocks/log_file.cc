@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <rocksdb/env.h>
@@ -38,9 +39,8 @@ std::uint32_t unmasked(std::uint32_t crc) {
 struct Fragment {
   Type type = Type::zero;
   std::string_view bytes;
-  std::size_t size = 0;       // with its header
-  const char* why = nullptr;  // it is damaged; null = it is not
-  bool runs_past_block = false;
+  std::size_t size = kHeaderBytes;  // with its header, as far as it says
+  const char* why = nullptr;        // it is damaged; null = it is not
 };
 
 /// The fragment at the front of `rest`, which has room for a header and ends with its block.
@@ -55,16 +55,23 @@ Fragment fragment_at(std::string_view rest) {
   }
   if (type == Type::zero && length == 0 && number_at(rest) == 0) return {.why = "is zeros"};
   if (type == Type::zero || type > kSetCompression) return {.why = "has no known type"};
-  if (rest.size() < header_bytes || rest.size() - header_bytes < length) {
-    return {.why = "is cut off", .runs_past_block = true};
+  const auto size = header_bytes + length;
+  if (rest.size() < size) return {.size = size, .why = "is cut off"};
+  if (crc32c(rest.substr(6, size - 6)) != unmasked(number_at(rest))) {
+    return {.size = size, .why = "has a wrong checksum"};
   }
-  if (crc32c(rest.substr(6, header_bytes - 6 + length)) != unmasked(number_at(rest))) {
-    return {.why = "has a wrong checksum"};
-  }
-  return {static_cast<Type>(type), rest.substr(header_bytes, length), header_bytes + length};
+  return {static_cast<Type>(type), rest.substr(header_bytes, length), size};
+}
+
+bool is_zeros(std::string_view bytes) {
+  return bytes.empty() ||
+         (bytes.front() == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
 }
 
 /// Puts the fragments of the blocks together to records.
+///
+/// Damage is told once it is known what was written behind it: before the next whole record, or at
+/// the end. Zeros behind all that was written are space that was allocated ahead.
 class Assembler {
  public:
   explicit Assembler(const LogVisitor& visitor) : visitor_(visitor) {}
@@ -72,27 +79,40 @@ class Assembler {
   /// One block, which begins at `offset` in the file.
   void block(std::string_view block, std::uint64_t offset) {
     std::size_t at = 0;
-    while (block.size() - at >= kHeaderBytes) {
+    while (block.size() - at >= kHeaderBytes && !is_zeros(block.substr(at))) {
       const auto fragment = fragment_at(block.substr(at));
       if (fragment.why == nullptr) {
         take(fragment.type, fragment.bytes, offset + at, offset + at + fragment.size);
         at += fragment.size;
         continue;
       }
-      damage(offset + at, fragment.why, fragment.runs_past_block && block.size() < kBlockBytes);
+      damage(offset + at, fragment.why, offset + at + fragment.size);
       // The length is part of what cannot be trusted. The next whole record may begin anywhere.
       do {
         ++at;
       } while (block.size() - at >= kHeaderBytes && !begins_record(block.substr(at)));
     }
-    // Less than a header is left: in a whole block that is padding.
-    if (block.size() < kBlockBytes && at < block.size() && !is_skipping_) {
-      damage(offset + at, "is cut off", true);
+    const auto left = block.substr(at);
+    if (left.size() >= kHeaderBytes) {
+      damage(offset + at, "is zeros", offset + at + kHeaderBytes);
+    } else if (block.size() < kBlockBytes && !left.empty() && !is_skipping_) {
+      // In a whole block that is padding.
+      damage(offset + at, "is cut off", offset + at + kHeaderBytes);
     }
+    const auto last = block.find_last_not_of('\0');
+    if (last != std::string_view::npos) written_end_ = offset + last + 1;
+    end_ = offset + block.size();
   }
 
-  void finish() {
-    if (is_open_) damage(begin_, "is cut off", true);
+  /// Where the last whole record ends, unless there is damage before something that was written.
+  std::optional<std::uint64_t> finish() {
+    if (is_open_) damage(begin_, "is cut off", end_ + 1);
+    if (damage_ && damage_->offset < written_end_) {
+      damage_->runs_past_end = damaged_to_ > std::min(written_end_, end_);
+      tell_damage();
+    }
+    if (is_damaged_) return std::nullopt;
+    return whole_end_;
   }
 
  private:
@@ -106,28 +126,40 @@ class Assembler {
     if (type == kSetCompression) return;
     const bool begins = type == Type::full || type == Type::first;
     if (begins) {
-      if (is_open_) damage(begin_, "has no end");
+      if (is_open_) damage(begin_, "has no end", begin);
       is_open_ = true;
       is_skipping_ = false;
       begin_ = begin;
       head_.clear();
     } else if (!is_open_) {
       // The rest of a record whose beginning was damaged has been told already.
-      if (!is_skipping_) damage(begin, "has no beginning");
+      if (!is_skipping_) damage(begin, "has no beginning", end);
       is_skipping_ = true;
       return;
     }
     head_.append(bytes.substr(0, kLogHeadBytes - std::min(kLogHeadBytes, head_.size())));
     if (type == Type::full || type == Type::last) {
       is_open_ = false;
+      whole_end_ = end;
+      tell_damage();
       visitor_.record({begin_, end, head_});
     }
   }
 
-  void damage(std::uint64_t offset, const char* why, bool runs_past_end = false) {
-    visitor_.damage({is_open_ ? begin_ : offset, why, runs_past_end});
+  /// `to`: where it ends, as far as it says.
+  void damage(std::uint64_t offset, const char* why, std::uint64_t to) {
+    if (!damage_) {
+      damage_ = LogDamage{is_open_ ? begin_ : offset, why, false};
+      damaged_to_ = to;
+    }
     is_open_ = false;
     is_skipping_ = true;
+  }
+  void tell_damage() {
+    if (!damage_) return;
+    is_damaged_ = is_damaged_ || !damage_->runs_past_end;
+    visitor_.damage(*damage_);
+    damage_.reset();
   }
 
   const LogVisitor& visitor_;
@@ -135,11 +167,18 @@ class Assembler {
   bool is_skipping_ = false;  // what follows belongs to a record that is damaged
   std::uint64_t begin_ = 0;
   std::string head_;
+  std::optional<LogDamage> damage_;  // the first since the last whole record
+  std::uint64_t damaged_to_ = 0;
+  bool is_damaged_ = false;  // somewhere before the end
+  std::uint64_t whole_end_ = 0;
+  std::uint64_t written_end_ = 0;  // behind it there are but zeros
+  std::uint64_t end_ = 0;          // of what has been read
 };
 
 }  // namespace
 
-Status read_log_file(const Files& files, const std::string& path, const LogVisitor& visitor) {
+Result<std::optional<std::uint64_t>> read_log_file(const Files& files, const std::string& path,
+                                                   const LogVisitor& visitor) {
   std::unique_ptr<rocksdb::SequentialFile> file;
   const auto doing = "reading " + path;
   HOLDFAST_TRY(
@@ -163,8 +202,7 @@ Status read_log_file(const Files& files, const std::string& path, const LogVisit
     offset += filled;
     if (filled < kBlockBytes) break;
   }
-  assembler.finish();
-  return {};
+  return assembler.finish();
 }
 
 }  // namespace holdfast::journal

@@ -3,10 +3,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
-#include "holdfast/status.h"
+#include "holdfast/result.h"
 #include "journal/rocks/files.h"
 
 namespace holdfast::journal {
@@ -23,7 +24,7 @@ inline constexpr std::size_t kLogHeadBytes = 1024;
 struct LogDamage {
   std::uint64_t offset = 0;
   std::string why;
-  bool runs_past_end = false;  ///< The file ends before it does.
+  bool runs_past_end = false;  ///< What was written of the file ends before it does.
 };
 
 struct LogVisitor {
@@ -34,7 +35,11 @@ struct LogVisitor {
 /// Reads a log file of the engine by its published format (blocks of 32 KiB, each record with a
 /// header of checksum, length and type), without the engine and without changing anything. Goes on
 /// behind damage at the next record that is whole, which is what the engine never does: only what
-/// is still there behind it tells a torn end from a hole. An error is one of reading.
-Status read_log_file(const Files& files, const std::string& path, const LogVisitor& visitor);
+/// is still there behind it tells a torn end from a hole. Of damage up to the next whole record the
+/// first is told. Zeros up to the end of the file are space that was allocated ahead, and no damage.
+/// Returns where the last whole record ends, unless there is damage before something that was
+/// written. An error is one of reading.
+Result<std::optional<std::uint64_t>> read_log_file(const Files& files, const std::string& path,
+                                                   const LogVisitor& visitor);
 
 }  // namespace holdfast::journal

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +25,9 @@ class LogView final : public rocksdb::FileSystemWrapper {
   /// Adds the logs that are in `folder` now. Each can be read twice.
   rocksdb::IOStatus freeze(const std::string& folder);
 
+  /// From now on a log that was frozen ends there, whatever its writer has put behind that since.
+  void end_at(const std::string& name, std::uint64_t end);
+
   [[nodiscard]] const char* Name() const override { return "holdfast.log_view"; }
   rocksdb::IOStatus GetChildren(const std::string& folder, const rocksdb::IOOptions& options,
                                 std::vector<std::string>* names,
@@ -32,9 +37,13 @@ class LogView final : public rocksdb::FileSystemWrapper {
                                       rocksdb::IODebugContext* context) override;
 
  private:
+  struct Log {
+    std::vector<std::unique_ptr<rocksdb::FSSequentialFile>> files;  // open
+    std::optional<std::uint64_t> end;
+  };
+
   std::mutex mutex_;
-  // By name, open.
-  std::map<std::string, std::vector<std::unique_ptr<rocksdb::FSSequentialFile>>> logs_;
+  std::map<std::string, Log> logs_;  // by name
 };
 
 }  // namespace holdfast::journal

@@ -43,6 +43,7 @@ class LogFile : public ::testing::Test {
     std::vector<LogRecord> records;  // heads are gone
     std::vector<std::string> heads;
     std::vector<LogDamage> damage;
+    std::optional<std::uint64_t> end;
   };
   Found read() {
     Found found;
@@ -53,8 +54,9 @@ class LogFile : public ::testing::Test {
                                    found.records.push_back(record);
                                  },
                              .damage = [&](const LogDamage& one) { found.damage.push_back(one); }};
-    const auto status = read_log_file(files, log_.string(), visitor);
-    EXPECT_TRUE(status.ok()) << status.to_string();
+    const auto end = read_log_file(files, log_.string(), visitor);
+    EXPECT_TRUE(end.ok()) << end.status().to_string();
+    if (end.ok()) found.end = *end;
     return found;
   }
 
@@ -111,14 +113,62 @@ TEST_F(LogFile, BehindAFlippedBitTheNextWholeRecordIsFound) {
   }
 }
 
-TEST_F(LogFile, ZerosAreDamageWhereverTheyAre) {
+TEST_F(LogFile, ZerosAtItsEndAreSpaceAndNoDamage) {
   write({100, 100});
-  auto bytes = testing::read_bytes(log_);
+  const auto bytes = testing::read_bytes(log_);
+  for (const std::size_t zeros : {1U, 6U, 7U, 100U, 32'768U, 1'000'000U}) {
+    testing::write_bytes(log_, bytes + std::string(zeros, '\0'));
+    const auto found = read();
+    EXPECT_EQ(found.records.size(), 2U);
+    EXPECT_TRUE(found.damage.empty()) << zeros;
+    EXPECT_EQ(found.end, bytes.size());
+  }
+}
+
+TEST_F(LogFile, ZerosBeforeSomethingElseAreDamage) {
+  write({100, 100});
+  const auto bytes = testing::read_bytes(log_);
+  for (const std::size_t zeros : {7U, 100U, 40'000U}) {
+    testing::write_bytes(log_, bytes + std::string(zeros, '\0') + "x");
+    const auto found = read();
+    EXPECT_EQ(found.records.size(), 2U);
+    ASSERT_FALSE(found.damage.empty()) << zeros;
+    EXPECT_EQ(found.damage.front().offset, bytes.size());
+    EXPECT_EQ(found.end, std::nullopt);
+  }
+}
+
+TEST_F(LogFile, ARecordThatTurnsToZerosIsCutOff) {
+  write({100, 100, 70'000});
+  const auto whole = testing::read_bytes(log_);
+  const auto last = read().records.back();
+  for (auto size = last.begin + 1; size < whole.size(); size += 1 + (whole.size() - last.begin) / 97) {
+    auto torn = whole.substr(0, size);
+    torn.resize(whole.size() + 100'000);
+    testing::write_bytes(log_, torn);
+    const auto found = read();
+    EXPECT_EQ(found.records.size(), 2U) << size;
+    ASSERT_EQ(found.damage.size(), 1U) << size;
+    EXPECT_EQ(found.damage.front().offset, last.begin) << size;
+    EXPECT_TRUE(found.damage.front().runs_past_end) << size;
+    EXPECT_EQ(found.end, last.begin) << size;
+  }
+}
+
+TEST_F(LogFile, ARecordThatEndsWithZerosIsWhole) {
+  {
+    const auto db = testing::open_engine(path_, true);
+    ASSERT_NE(db, nullptr);
+    ASSERT_TRUE(db->Put({}, "k", std::string(50'000, '\0')).ok());
+    testing::copy_image(path_, image_);
+    log_ = testing::newest_log(image_);
+  }
+  const auto bytes = testing::read_bytes(log_);
   testing::write_bytes(log_, bytes + std::string(100'000, '\0'));
   const auto found = read();
-  EXPECT_EQ(found.records.size(), 2U);
-  ASSERT_FALSE(found.damage.empty());
-  EXPECT_EQ(found.damage.front().offset, bytes.size());
+  EXPECT_EQ(found.records.size(), 1U);
+  EXPECT_TRUE(found.damage.empty());
+  EXPECT_EQ(found.end, bytes.size());
 }
 
 TEST_F(LogFile, LogsAreListedOldestFirst) {
