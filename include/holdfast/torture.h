@@ -30,8 +30,8 @@ inline constexpr std::size_t kNoteBytesMax = 4'000;
 inline constexpr std::size_t kViolationsKept = 100;
 
 struct KillOptions {
-  /// Handed to every child; made if it is not there. The parent writes nothing into it, and deletes
-  /// nothing in it: after a violation it is what there is to look at.
+  /// Handed to every child; new or empty, and made if it is not there. The parent writes nothing
+  /// into it, and deletes nothing in it: after a violation it is what there is to look at.
   std::string folder{};
   std::uint64_t rounds = 100;    ///< 1 or more; the last one is quiet.
   std::chrono::seconds time{0};  ///< The round that begins after so long is the last; 0 = no limit.

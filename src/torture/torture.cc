@@ -297,6 +297,9 @@ Result<Report> run(const KillOptions& options, const Workload& workload) {
   std::filesystem::create_directories(options.folder, error);
   if (error)
     return refuse(("KillOptions::folder: " + options.folder + ": " + error.message()).c_str());
+  // Of what an earlier run has left there the parent knows nothing, and would find it all wrong.
+  if (!std::filesystem::is_empty(options.folder, error) || error)
+    return refuse(("KillOptions::folder: " + options.folder + " is not empty").c_str());
   auto drawn = options;
   if (drawn.seed == 0) drawn.seed = std::random_device{}() | std::uint64_t{1};
   return Rounds(drawn, workload).run();

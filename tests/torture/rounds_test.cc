@@ -177,6 +177,7 @@ TEST_F(Torturing, OptionsThatMakeNoSenseAreRefusedByTheirName) {
   };
   EXPECT_THAT(refused([](auto& bad) { bad.folder.clear(); }), HasSubstr("folder"));
   EXPECT_THAT(refused([](auto& bad) { bad.folder = "/dev/null/x"; }), HasSubstr("/dev/null/x"));
+  EXPECT_THAT(refused([](auto& bad) { bad.folder = "/proc/self"; }), HasSubstr("is not empty"));
   EXPECT_THAT(refused([](auto& bad) { bad.rounds = 0; }), HasSubstr("rounds"));
   EXPECT_THAT(refused([](auto& bad) { bad.notes_max = 0; }), HasSubstr("notes_max"));
   EXPECT_THAT(refused([](auto& bad) { bad.before_ready_percent = 101; }), HasSubstr("percent"));

@@ -213,12 +213,14 @@ class Torture {
       "  --jobs N, --group N   children at a time, and damages a child\n"
       "  --made DIR            a journal that an earlier run has kept\n"
       "  --kind KIND --file NAME [--offset N] [--other NAME] [--stale]\n"
-      "                        one damage alone: flip set zeros cut append empty remove swap\n");
+      "                        one damage alone: flip set zeros cut append empty remove swap\n"
+      "Exit code 1: a violation, and the journal is kept; 2: it was not run.\n");
   std::exit(why.empty() ? 0 : 2);
 }
 
 std::uint64_t number_of(const std::string& name, const std::string& value) {
-  if (value.empty() || value.find_first_not_of("0123456789") != std::string::npos) {
+  if (value.empty() || value.find_first_not_of("0123456789") != std::string::npos ||
+      value.size() > 18) {
     usage(name + " needs a number");
   }
   return std::stoull(value);
@@ -242,7 +244,7 @@ TortureOptions parse(int argc, char** argv) {
                                                      {"--other", &single.other}};
   for (int i = 1; i < argc; ++i) {
     const std::string name = argv[i];
-    if (name == "--help") {
+    if (name == "--help" || name == "-h") {
       usage();
     } else if (name == "--short") {
       options.be_short();
@@ -260,9 +262,14 @@ TortureOptions parse(int argc, char** argv) {
   }
   options.jobs = std::max(1U, static_cast<unsigned>(jobs));
   options.group = std::max<std::uint64_t>(1, options.group);
+  if (!options.made.empty() && !std::filesystem::is_directory(options.made + "/image")) {
+    usage("--made " + options.made + ": there is no journal of an earlier run");
+  }
   if (kind.empty()) return options;
   if (single.file.empty() || options.made.empty()) usage("--kind goes with --file and --made");
-  single.kind = kind_of(kind);
+  const auto known = kind_of(kind);
+  if (!known) usage("there is no damage '" + kind + "'");
+  single.kind = *known;
   options.single = single;
   return options;
 }
@@ -311,6 +318,10 @@ int run(int argc, char** argv) {
   std::printf("%zu files, %zu bytes, %zu damages, seed %llu\n", image.size(), bytes, plan.size(),
               static_cast<unsigned long long>(options.plan.seed));
   const auto damages = plan.size();
+  if (plan.empty()) {
+    if (options.made.empty()) std::filesystem::remove_all(made);
+    usage("nothing of that is to be damaged");
+  }
   const auto tally = Torture(options, made, std::move(plan)).run();
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   print_violations(tally, made);

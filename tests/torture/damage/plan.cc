@@ -55,11 +55,11 @@ bool survives(const LoggedCommit& commit, const Damage& damage) {
 
 }  // namespace
 
-DamageKind kind_of(std::string_view name) {
+std::optional<DamageKind> kind_of(std::string_view name) {
   for (const auto& [kind, each] : kNames) {
     if (each == name) return kind;
   }
-  give_up({StatusCode::invalid_argument, "there is no damage '" + std::string(name) + "'"});
+  return std::nullopt;
 }
 
 std::string_view name_of(DamageKind kind) { return kNames[static_cast<std::size_t>(kind)].second; }
@@ -84,7 +84,7 @@ Damage Damage::parse(const std::string& line) {
   std::string kind;
   std::string watermark;
   in >> kind >> watermark >> damage.offset >> damage.file >> damage.other;
-  damage.kind = kind_of(kind);
+  damage.kind = kind_of(kind).value();
   damage.stale = watermark == "stale";
   if (damage.other == "-") damage.other.clear();
   return damage;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,7 +27,7 @@ enum class DamageKind : std::uint8_t {
 };
 std::string_view name_of(DamageKind kind);
 /// Ends the program for any other name.
-DamageKind kind_of(std::string_view name);
+std::optional<DamageKind> kind_of(std::string_view name);
 
 /// Files by their names below the folder.
 using Image = std::map<std::string, std::string>;

@@ -3,18 +3,21 @@
 // whether every promise holds (docs/durability.md has them by number). `./dev torture` runs it.
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <iostream>
 #include <limits>
+#include <random>
 #include <string>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "torture/command_line.h"
 #include "torture/kill/life.h"
 
 namespace holdfast::torture {
@@ -22,10 +25,26 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// How it ends when it is not well. The journal is kept for a violation alone.
-constexpr int kViolated = 1;
-constexpr int kNotRun = 2;
-constexpr int kIncomplete = 3;
+// So many have each feature used, and kills enough to tell how many came while it was busy.
+constexpr std::uint64_t kRoundsThatUseAll = 200;
+
+// Where children kill themselves: HOLDFAST_FAIL_POINT in src/.
+constexpr std::array kFailPoints = {"commit.planned", "commit.written", "commit.synced",
+                                    "open.committed"};
+
+/// NAME:COUNT; what is wrong with it, or nothing.
+std::string check_fail_point(const std::string& text) {
+  const auto colon = text.find(':');
+  const auto name = text.substr(0, colon);
+  const bool is_known =
+      std::find(kFailPoints.begin(), kFailPoints.end(), name) != kFailPoints.end();
+  if (is_known && colon != std::string::npos && at_least(1)(text.substr(colon + 1)).empty()) {
+    return {};
+  }
+  std::string known;
+  for (const auto* each : kFailPoints) known += std::string(known.empty() ? "" : ", ") + each;
+  return "'" + text + "' is not NAME:COUNT, where NAME is one of " + known;
+}
 
 struct Wanted {
   KillOptions options;
@@ -121,6 +140,9 @@ int run(Wanted& wanted) {
             book.hear(judge, note);
           },
       .on_end = [&](Judge& judge, Ending ending) { book.end_round(judge, ending); }};
+  std::printf("torture_kill: seed %llu, profile %s\n",
+              static_cast<unsigned long long>(wanted.options.seed), wanted.profile.c_str());
+  std::fflush(stdout);
   const auto result = torture::run(wanted.options, workload);
   if (!result.ok()) {
     std::cerr << "torture_kill: " << result.status().to_string() << std::endl;
@@ -134,10 +156,11 @@ int run(Wanted& wanted) {
   }
   if (result->violations > 0) {
     std::cerr << "the journal is left in " << wanted.options.folder << "; --seed " << result->seed
-              << " --profile " << wanted.profile << " repeats the choices" << std::endl;
+              << " --profile " << wanted.profile << " repeats the choices, in a new folder"
+              << std::endl;
     return kViolated;
   }
-  if (!wanted.is_short) {
+  if (!wanted.is_short && result->rounds >= kRoundsThatUseAll) {
     const auto missing = never_happened(figures);
     for (const auto& feature : missing) std::cerr << "never happened: " << feature << std::endl;
     if (!missing.empty()) return kIncomplete;
@@ -157,20 +180,31 @@ int run_main(int argc, char** argv) {
   wanted.options.kill_after_max = std::chrono::milliseconds(1'000);
   CLI::App app(
       "Kills a program that uses all of holdfast, over and over, and checks its promises.");
+  app.footer(
+      "From 200 rounds on each feature has to have been used. Exit code 1: a promise was broken "
+      "(the "
+      "journal is kept); 2: it was not run; 3: no violation, but a feature was never used, or too "
+      "few kills came while it was busy.");
   app.add_option("--rounds", wanted.options.rounds,
-                 "rounds, each ended by a kill; 200, or, with --seconds, any");
-  app.add_option("--seconds", wanted.seconds, "end after so long, whatever --rounds says");
-  app.add_option("--seed", wanted.options.seed, "repeats the choices of a run; 0 = any");
+                 "rounds, each ended by a kill; 200, or, with --seconds, any")
+      ->check(at_least(1));
+  app.add_option("--seconds", wanted.seconds, "end after so long, whatever --rounds says")
+      ->check(at_least(1));
+  app.add_option("--seed", wanted.options.seed, "repeats the choices of a run; 0 = any")
+      ->check(at_least(0));
   app.add_option("--profile", wanted.profile, "mixed, batches, cancels, operations or order")
       ->check([](const std::string& name) {
         return find_profile(name) != nullptr ? std::string() : "there is no profile " + name;
       });
   app.add_option("--folder", wanted.options.folder, "empty or new; by default a temporary one");
   app.add_option("--quiet-every", wanted.options.quiet_every,
-                 "every that many rounds one works everything off and compares it");
-  app.add_option("--fail-point", wanted.fail_point, "NAME:COUNT, where children kill themselves");
+                 "every that many rounds one works everything off and compares it")
+      ->check(at_least(0));
+  app.add_option("--fail-point", wanted.fail_point, "NAME:COUNT, where children kill themselves")
+      ->check(check_fail_point);
   app.add_flag("--short", wanted.is_short, "do not ask for each feature to have been used");
-  CLI11_PARSE(app, argc, argv);
+  if (const auto code = parse(app, argc, argv)) return *code;
+  if (wanted.options.seed == 0) wanted.options.seed = std::random_device{}() | std::uint64_t{1};
   if (app.count("--seconds") > 0 && app.count("--rounds") == 0) {
     wanted.options.rounds = std::numeric_limits<std::uint64_t>::max();
   }

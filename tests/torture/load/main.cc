@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Puts a mixed load on one bus for a while and sees that nothing is lost, that memory stays within
 // its budget and the disk within its retention, and whether critical events wait longer and longer.
-//
-//   holdfast_load [--seconds N] [--seed S] [--rate EVENTS] [--small] [--json] [--dir FOLDER]
-//
-// --seconds 3600 is the hour; 60 without. The retention is the default, and is reached after two
-// minutes; --small has one, and a budget, that are reached in seconds. Exit 1: something was
-// violated.
+// The retention is the default, and is reached after two minutes; --small has one, and a budget,
+// that are reached in seconds.
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <functional>
-#include <map>
+#include <filesystem>
 #include <string>
+#include <system_error>
+#include <variant>
 
 #include <nlohmann/json.hpp>
 
@@ -20,6 +16,7 @@
 #include "support/bus_test.h"
 #include "support/sanitizer.h"
 #include "support/temp_folder.h"
+#include "torture/command_line.h"
 
 namespace holdfast::testing {
 namespace {
@@ -33,42 +30,36 @@ struct Arguments {
   std::string folder;  ///< Empty: one that goes with this run.
 };
 
-[[noreturn]] void usage(const std::string& why) {
-  std::fprintf(stderr,
-               "holdfast_load: %s\nusage: holdfast_load [--seconds N] [--seed S] [--rate EVENTS] "
-               "[--small] [--json] [--dir FOLDER]\n",
-               why.c_str());
-  std::exit(2);
-}
-
-std::uint64_t number(const std::string& option, const std::string& text) {
-  char* end = nullptr;
-  const auto value = std::strtoull(text.c_str(), &end, 10);
-  if (text.empty() || *end != '\0' || value == 0) usage(option + " needs a number above 0");
-  return value;
-}
-
-Arguments parse(int argc, char** argv) {
+/// Or the exit code.
+std::variant<Arguments, int> parse(int argc, char** argv) {
   Arguments arguments;
   auto& load = arguments.load;
-  const std::map<std::string, std::uint64_t*> numbers = {
-      {"--seconds", &load.seconds}, {"--seed", &load.seed}, {"--rate", &load.rate}};
-  for (int i = 1; i < argc; ++i) {
-    const std::string option = argv[i];
-    const auto value = [&]() -> std::string {
-      if (i + 1 == argc) usage(option + " needs a value");
-      return argv[++i];
-    };
-    if (option == "--small") {
-      arguments.small = true;
-    } else if (option == "--json") {
-      arguments.json = true;
-    } else if (option == "--dir") {
-      arguments.folder = value();
-    } else if (const auto found = numbers.find(option); found != numbers.end()) {
-      *found->second = number(option, value());
-    } else {
-      usage("unknown option " + option);
+  CLI::App app("A mixed load on one bus: nothing is lost, and memory and disk stay bounded.");
+  app.footer(
+      "Exit code 1: something was lost, memory or disk was exceeded, or it did not do what it is "
+      "for; "
+      "2: it was not run.");
+  app.add_option("--seconds", load.seconds, "how long; 3600 is the whole")
+      ->capture_default_str()
+      ->check(torture::at_least(1));
+  app.add_option("--seed", load.seed, "of what is published and how handlers answer")
+      ->capture_default_str()
+      ->check(torture::at_least(1));
+  app.add_option("--rate", load.rate, "events a second, of all publishers together")
+      ->capture_default_str()
+      ->check(torture::at_least(1));
+  app.add_flag("--small", arguments.small, "a budget and a retention that are reached in seconds");
+  app.add_flag("--json", arguments.json, "the figures alone, as one object");
+  app.add_option("--dir", arguments.folder,
+                 "where the journal is made; by default a temporary one");
+  if (const auto code = torture::parse(app, argc, argv)) return *code;
+  if (!arguments.folder.empty()) {
+    std::error_code error;
+    std::filesystem::create_directories(arguments.folder, error);
+    if (error) {
+      std::fprintf(stderr, "holdfast_load: --dir %s: %s\n", arguments.folder.c_str(),
+                   error.message().c_str());
+      return torture::kNotRun;
     }
   }
   auto& bus = load.bus;
@@ -178,5 +169,7 @@ int run(const Arguments& arguments) {
 }  // namespace holdfast::testing
 
 int main(int argc, char** argv) {
-  return holdfast::testing::run(holdfast::testing::parse(argc, argv));
+  const auto parsed = holdfast::testing::parse(argc, argv);
+  if (const auto* code = std::get_if<int>(&parsed)) return *code;
+  return holdfast::testing::run(std::get<holdfast::testing::Arguments>(parsed));
 }

@@ -1,41 +1,27 @@
 // SPDX-License-Identifier: MIT
 // holdfast_power_loss --rounds N --seed S --seconds T: the long form of the power loss torture.
 // Prints a table and, as its last line, JSON. Exits with 1 when a promise was broken.
-#include <charconv>
-#include <cstring>
 #include <iostream>
 #include <random>
-#include <string_view>
 
+#include "torture/command_line.h"
 #include "torture/power_loss/run.h"
 
-namespace {
-
-int refuse(std::string_view what) {
-  std::cerr << "holdfast_power_loss: " << what
-            << "\nusage: holdfast_power_loss [--rounds N] [--seed S] [--seconds T]\n";
-  return 2;
-}
-
-}  // namespace
-
 int main(int argc, char** argv) {
+  namespace torture = holdfast::torture;
   holdfast::testing::PowerLossOptions options;
-  options.seed = std::random_device{}();
-  for (int i = 1; i < argc; i += 2) {
-    const std::string_view name = argv[i];
-    auto* value = name == "--rounds"    ? &options.rounds
-                  : name == "--seed"    ? &options.seed
-                  : name == "--seconds" ? &options.seconds
-                                        : nullptr;
-    if (value == nullptr) return refuse("unknown option '" + std::string(name) + "'");
-    if (i + 1 == argc) return refuse(std::string(name) + " needs a number");
-    const char* end = argv[i + 1] + std::strlen(argv[i + 1]);
-    const auto parsed = std::from_chars(argv[i + 1], end, *value);
-    if (parsed.ec != std::errc() || parsed.ptr != end) {
-      return refuse("'" + std::string(argv[i + 1]) + "' is no number");
-    }
-  }
+  options.seed = 0;
+  CLI::App app("Takes power away under a bus, over and over, and checks what is left.");
+  app.footer("Exit code 1: a promise was broken; 2: it was not run.");
+  app.add_option("--rounds", options.rounds, "each ended by a cut or a kill")
+      ->capture_default_str()
+      ->check(torture::at_least(1));
+  app.add_option("--seed", options.seed, "repeats the choices, not how threads interleave; 0 = any")
+      ->check(torture::at_least(0));
+  app.add_option("--seconds", options.seconds, "end after so long; 0 = no limit")
+      ->check(torture::at_least(0));
+  if (const auto code = torture::parse(app, argc, argv)) return *code;
+  if (options.seed == 0) options.seed = std::random_device{}() | std::uint64_t{1};
   std::cout << "power loss: seed " << options.seed << ", " << options.rounds << " rounds"
             << std::endl;
   const auto result = holdfast::testing::lose_power_again_and_again(

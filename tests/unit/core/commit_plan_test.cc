@@ -170,6 +170,63 @@ TEST_F(CommitPlanTest, AFailedDeliveryIsParkedWithACopyAndDiesAfterItsLastAttemp
   EXPECT_EQ(subscription.lanes[kLane].dead, 1U);
 }
 
+TEST_F(CommitPlanTest, ASnoozeIsParkedWithItsTimeAndOldAttempts) {
+  subscribe(1);
+  publish(1);
+  const auto lease = scheduler_.take(Priority::low);
+  commit([&](CommitPlan& plan) {
+    auto& answer = answers_.emplace_back();
+    answer.lease = *lease;
+    answer.kind = Kind::snooze;
+    answer.delay = 7'000;
+    EXPECT_EQ(plan.answer(answer).effect, Effect::parked);
+  });
+  const auto parked = made<model::PutSettlement>();
+  ASSERT_EQ(parked.size(), 1U);
+  EXPECT_EQ(parked[0].record.attempts, 0U);
+  EXPECT_EQ(parked[0].record.due, now_.bus + 7'000);
+  ASSERT_NE(parked[0].copy, nullptr);
+  EXPECT_EQ(made<model::PutCursor>()[0].record.floor, 2U);
+}
+
+TEST_F(CommitPlanTest, ARejectedEventIsADeadLetterWithItsReason) {
+  subscribe(1);
+  publish(1);
+  const auto lease = scheduler_.take(Priority::low);
+  commit([&](CommitPlan& plan) {
+    auto& answer = answers_.emplace_back();
+    answer.lease = *lease;
+    answer.kind = Kind::reject;
+    answer.reason = "no such account";
+    EXPECT_EQ(plan.answer(answer).effect, Effect::settled);
+  });
+  const auto letters = made<model::PutDeadLetter>();
+  ASSERT_EQ(letters.size(), 1U);
+  EXPECT_EQ(letters[0].record.reason, "no such account");
+  EXPECT_EQ(letters[0].record.attempts, 1U);
+  EXPECT_EQ(letters[0].record.chunk->event(1).id, lease->event);
+  EXPECT_EQ(made<model::PutCursor>()[0].record.floor, 2U);
+}
+
+TEST_F(CommitPlanTest, TheStateAndTheEventsOfATxAreInTheCommitOfItsAck) {
+  subscribe(1);
+  publish(1);
+  const auto lease = scheduler_.take(Priority::low);
+  commit([&](CommitPlan& plan) {
+    auto& answer = answers_.emplace_back();
+    answer.lease = *lease;
+    answer.kind = Kind::ack;
+    answer.tx = std::make_unique<TxWrites>();
+    answer.tx->state.push_back({"s", "k", "v"});
+    answer.tx->events.add({.type = "follow", .payload = "1", .priority = kLane}, 1);
+    EXPECT_EQ(plan.answer(answer).effect, Effect::settled);
+  });
+  EXPECT_EQ(made<model::PutState>().size(), 1U);
+  ASSERT_EQ(made<model::Append>().size(), 1U);
+  EXPECT_EQ(made<model::Append>()[0].chunk->first(), 2U);
+  EXPECT_EQ(made<model::PutCursor>()[0].record.floor, 2U);
+}
+
 TEST_F(CommitPlanTest, OverTheLimitTheOldestDeadLetterGoes) {
   ledger_.settings.dead_letters_max = 1;
   subscribe(2);
