@@ -344,6 +344,35 @@ CommitPlan::Settlement CommitPlan::abandon(const Lease& lease, std::string reaso
   return this->answer(answer);
 }
 
+void CommitPlan::park_overdue(SubscriptionState& subscription, Priority lane) {
+  auto& state = subscription.lanes[lane];
+  while (const auto oldest = state.overdue()) {
+    const EventId event{lane, oldest->sequence};
+    const bool released = !state.is_in_row(oldest->sequence);
+    const bool idle = !state.is_with_handler(oldest->sequence);
+    // Due at once if this run ends here; while it goes on the handler's answer still counts.
+    if (subscription.durable) {
+      add(model::PutSettlement{{.subscription = subscription.record.id,
+                                .event = event,
+                                .attempts = 0,
+                                .due = in(0),
+                                .suspect = false,
+                                .last_error = {},
+                                .started = oldest->begun,
+                                .cleanup = false,
+                                .place = subscription.keys.place(event)},
+                               oldest->chunk->extract(oldest->sequence)});
+    }
+    note_begun(subscription, event, oldest->begun);
+    leave_row(subscription, event, oldest->ticket);
+    if (!state.mark_due_parked(oldest->sequence, in(0)) &&
+        !subscription.keys.mark_parked(event, in(0), subscription.durable)) {
+      subscription.parked_in_flight.insert_or_assign(
+          event, SubscriptionState::ParkedInFlight{in(0), released, false, oldest->lease, idle});
+    }
+  }
+}
+
 // --- Subscriptions ------------------------------------------------------------------------------
 
 SubscriptionState& CommitPlan::create(model::SubscriptionRecord record,

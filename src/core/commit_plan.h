@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "core/held_back.h"
 #include "core/idempotency.h"
 #include "core/lease.h"
 #include "core/ledger.h"
@@ -211,10 +210,6 @@ class CommitPlan {
 
   // --- The end ----------------------------------------------------------------------------------
 
-  /// Parks what `owed` has of the events that are held back, and moves the cursor behind them: to
-  /// `held.to`, up to which they were read, or to the end when nothing else waits. False, and
-  /// nothing is done: it is not as it was.
-  bool set_apart(const HeldBack& held, const std::vector<Span>& owed);
   /// Moves trim points as far as floors and retention allow, as each commit does that has published
   /// much, and forgets what is about events that are gone.
   void trim();

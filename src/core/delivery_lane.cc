@@ -65,13 +65,6 @@ void DeliveryLane::drop_window() {
   live_ = false;
 }
 
-void DeliveryLane::pass(Sequence reached, bool live) {
-  HOLDFAST_ASSERT(taken_.empty() && window_.empty());
-  cover(reached);
-  skip_.erase(skip_.begin(), std::lower_bound(skip_.begin(), skip_.end(), covered_));
-  live_ = live;
-}
-
 DeliveryLane::Due DeliveryLane::take_due() {
   HOLDFAST_ASSERT(!due_.empty());
   auto due = std::move(due_.begin()->second);
@@ -169,12 +162,9 @@ bool DeliveryLane::mark_due_parked(Sequence sequence, model::DueTime due, bool c
   return true;
 }
 
-std::optional<DeliveryLane::Taken> DeliveryLane::overdue(Sequence offered) const {
-  if (taken_.empty()) return std::nullopt;
+std::optional<DeliveryLane::Taken> DeliveryLane::overdue() const {
+  if (taken_.size() <= kTakenSoftMax) return std::nullopt;
   const auto& oldest = taken_.front();
-  const bool is_far_behind = oldest.sequence + kTakenBehindMax < frontier(offered) &&
-                             model::key_place(*oldest.chunk, oldest.sequence).key.hash == 0;
-  if (taken_.size() <= kTakenSoftMax && !is_far_behind) return std::nullopt;
   return Taken{oldest.sequence, oldest.chunk, first_ticket_, oldest.lease, oldest.begun};
 }
 

@@ -81,9 +81,6 @@ class DeliveryLane {
   /// From here on the oldest event that is still taken is parked, so that the settled ones behind
   /// it need not be remembered one by one.
   static constexpr std::size_t kTakenSoftMax = 4'096;
-  /// So far behind what was taken, or passed over, last it is parked as well, so that its lane may
-  /// be trimmed; but not with an ordering key, since others of that may wait for it in the row.
-  static constexpr Sequence kTakenBehindMax = 65'536;
   /// From here on nothing more is taken until answers were committed.
   static constexpr std::size_t kTakenMax = 65'536;
 
@@ -119,9 +116,6 @@ class DeliveryLane {
   void refill(std::vector<Span> spans, Sequence covered, bool live);
   /// Forgets the window: it is read again from disk, where it begins now.
   void drop_window();
-  /// Nothing below `reached` is owed by this lane, nor, with `live`, anything that is offered. Only
-  /// while nothing is taken or in the window.
-  void pass(Sequence reached, bool live);
   /// What is due as well: of what is owed nothing that waits is in memory any more.
   void drop_waiting();
   /// The next of the window and those behind it in its chunk; it must not be empty.
@@ -153,10 +147,8 @@ class DeliveryLane {
   /// It has been parked while it waited in `due`, as a clean-up or as it was; false when it does
   /// not wait there.
   bool mark_due_parked(Sequence sequence, model::DueTime due, bool cleanup = false);
-  /// The oldest that is taken and not settled, if the row is so long, or reaches so far back, that
-  /// it should be parked. `offered` as for `floor`.
-  [[nodiscard]] std::optional<Taken> overdue(Sequence offered) const;
-  [[nodiscard]] bool has_taken() const noexcept { return !taken_.empty(); }
+  /// The oldest that is taken and not settled, if the row is so long that it should be parked.
+  [[nodiscard]] std::optional<Taken> overdue() const;
   [[nodiscard]] bool is_taken(Ticket ticket) const noexcept;
   /// Of the row: where `sequence`, which must be in it, stands.
   [[nodiscard]] Taken taken(Sequence sequence) const noexcept;

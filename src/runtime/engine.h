@@ -293,7 +293,6 @@ class Engine {
   void tell_of_dropped_dead_letters();
   std::vector<model::OrderingKeyRecord> ordering_keys_to_forget();
   void forget_idempotency_keys();
-  void set_apart_what_holds_back();
   Status flush();
   Signaller::Runs begin_shutdown();
 

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
 #include <chrono>
-#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
-#include <vector>
 
 #include "base/status_or.h"
 #include "runtime/answer.h"
@@ -24,8 +22,6 @@ constexpr model::Sequence kCursorLag = 65'536;
 // Ordering keys that are looked at in each round.
 constexpr std::size_t kOrderingKeysSweptAtOnce = 4'096;
 constexpr std::uint64_t kIdempotencyKeysForgottenAtOnce = 10'000;
-// Read in each round of a lane that is held back; more than any bus publishes meanwhile.
-constexpr model::Sequence kHeldBackReadAtOnce = 4U << 20U;
 
 }  // namespace
 
@@ -124,39 +120,6 @@ void Engine::forget_idempotency_keys() {
   (void)committer_->submit(request, false);
 }
 
-/// Where few events hold back a whole lane for a subscription that nobody serves.
-void Engine::set_apart_what_holds_back() {
-  std::vector<core::HeldBack> all;
-  {
-    const std::lock_guard lock(state_.mutex);
-    all = core::held_back(state_.ledger);
-  }
-  auto left = kHeldBackReadAtOnce;
-  for (auto& held : all) {
-    held.to = std::min(held.to, held.from + left);
-    left -= held.to - held.from;
-    std::vector<core::Span> owed;
-    if (held.from < held.to) {
-      const auto open = reading();
-      if (!open.status().ok()) return;
-      const auto status = journal_->scan(
-          journal::EventRange{held.lane, held.from, held.to}, [&](model::Record&& record) {
-            return core::find_held_back(held, std::get<model::ChunkPtr>(record), owed);
-          });
-      // What is damaged is told to whoever is given it.
-      if (!status.ok()) continue;
-    }
-    Request request;
-    request.durability = Durability::os;
-    request.change = [held = std::move(held),
-                      owed = std::move(owed)](core::CommitPlan& plan) -> Status {
-      plan.set_apart(held, owed);
-      return {};
-    };
-    (void)committer_->submit(request, false);
-  }
-}
-
 void Engine::upkeep() {
   (void)look_at_disk(0);
   tell_of_dropped_dead_letters();
@@ -165,7 +128,6 @@ void Engine::upkeep() {
   if (!committer_->health().ok()) return;
   forget_idempotency_keys();
   release_expired();
-  set_apart_what_holds_back();
   Request request;
   request.durability = Durability::os;
   request.change = [keys = ordering_keys_to_forget()](core::CommitPlan& plan) -> Status {

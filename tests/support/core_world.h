@@ -26,7 +26,6 @@
 #include "core/attachment.h"
 #include "core/commit_plan.h"
 #include "core/gate.h"
-#include "core/held_back.h"
 #include "core/held_release.h"
 #include "core/recovery.h"
 #include "core/scheduler.h"
@@ -391,8 +390,6 @@ class CoreWorld {
   void check_nothing_to_take(Priority worker_class);
   void offer(std::uint64_t commit);
   void read_backlog(const core::Scheduler::Refill& refill);
-  void look_at_held_back();
-  void set_apart(core::CommitPlan& plan);
   ParkedRead read_due_times(const core::Scheduler::ParkedRefill& refill);
   /// False when the scheduler had nothing to read.
   bool refill_all();
@@ -444,11 +441,6 @@ class CoreWorld {
   std::uint64_t offered_ = 0;
 
   Oracle oracle_;
-  struct ReadApart {
-    core::HeldBack held;
-    std::vector<core::Span> owed;
-  };
-  std::optional<ReadApart> apart_;
   std::set<RecordStore::Name> expected_settlements_;
   std::set<RecordStore::Name> expected_redrives_;
   std::set<RecordStore::Name> expected_signalled_;

@@ -52,7 +52,6 @@ void CoreWorld::start_process() {
   late_.clear();
   refills_.clear();
   parked_reads_.clear();
-  apart_.reset();
   suspect_running_ = false;
   held_release_ = {};
   since_turn_ = {};
@@ -216,7 +215,6 @@ void CoreWorld::step() {
     }
   }
   if (chance(20)) put_some_back(true);
-  if (chance(3)) look_at_held_back();
   if (revisit_due_) revisit_operations();
   // What that has made due is ready before anything is taken.
   scheduler_->advance(now_);
@@ -232,7 +230,6 @@ void CoreWorld::step() {
       if (!profile_.crowded && chance(20)) attach_another();
       if (chance(8)) redrive(plan);
       if (chance(3)) pause_or_resume(plan);
-      if (chance(60)) set_apart(plan);
       if (chance(3)) pause_or_resume_types(plan);
       if (chance(70)) answer_some(plan);
       if (chance(8)) make_token(plan);

@@ -243,8 +243,8 @@ TEST(DeliveryLane, TheOldestIsToBeParkedOnlyOnceTheRowIsLong) {
   lane.offer({chunk, 1, 6'001}, true);
   const auto first = lane.take();
   const auto second = lane.take();
-  while (lane.window_count() > 0 && !lane.overdue(1).has_value()) lane.settle(lane.take().ticket);
-  const auto overdue = lane.overdue(1);
+  while (lane.window_count() > 0 && !lane.overdue().has_value()) lane.settle(lane.take().ticket);
+  const auto overdue = lane.overdue();
   ASSERT_TRUE(overdue.has_value());
   EXPECT_EQ(overdue->sequence, 1U);
   EXPECT_EQ(overdue->ticket, first.ticket);
