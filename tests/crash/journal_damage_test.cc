@@ -96,15 +96,16 @@ TEST_F(JournalDamage, SpaceThatWasAllocatedAheadIsNone) {
 
 TEST_F(JournalDamage, AKillInTheMiddleOfAWriteIntoThatSpaceIsCutAndSkipsNothing) {
   append(5, Durability::durable);
-  append(5, Durability::os);
+  append(4, Durability::os);
+  // Of several pages.
+  ASSERT_TRUE(writer_->append(Priority::normal, 10, Durability::os, 1'000).ok());
   crash_with_watermark();
   const auto log = newest_log(image_);
   const auto whole = read_bytes(log);
-  for (const std::size_t missing : {16, 100, 300}) {
+  const auto last_page = (whole.size() - 1) / 4'096 * 4'096;
+  for (const auto end : {last_page, last_page - 4'096}) {
     crash();
-    auto torn = whole;
-    std::fill_n(torn.rbegin(), missing, '\0');
-    write_bytes(log, torn + std::string(100'000, '\0'));
+    write_bytes(log, whole.substr(0, end) + std::string(100'000, '\0'));
     {
       const auto view = open_rocks_reader(image_, options());
       ASSERT_TRUE(view.ok()) << view.status().to_string();
@@ -115,9 +116,28 @@ TEST_F(JournalDamage, AKillInTheMiddleOfAWriteIntoThatSpaceIsCutAndSkipsNothing)
     const auto& state = (*opened)->state();
     EXPECT_GT(state.bytes_cut, 0U);
     EXPECT_LT(state.bytes_cut, whole.size());
-    EXPECT_TRUE(state.lost.empty()) << missing;
+    EXPECT_TRUE(state.lost.empty()) << end;
     EXPECT_EQ(state.last_commit, CommitNumber{9});
     EXPECT_EQ(scan_lane(**opened, Priority::normal).events(), 90U);
+  }
+}
+
+/// What somebody was told of must not be told of something else.
+TEST_F(JournalDamage, AFlippedBitInTheLastRecordBeforeThatSpaceSkipsItsNumbers) {
+  append(5, Durability::durable);
+  append(5, Durability::os);
+  crash_with_watermark();
+  const auto log = newest_log(image_);
+  const auto whole = read_bytes(log);
+  for (const std::size_t space : {0, 100'000}) {
+    crash();
+    write_bytes(log, whole + std::string(space, '\0'));
+    flip_bit(log, whole.size() - 300);
+    const auto opened = reopen(options());
+    ASSERT_TRUE(opened.ok()) << opened.status().to_string();
+    const auto& state = (*opened)->state();
+    EXPECT_FALSE(state.lost.empty()) << space;
+    EXPECT_GE(state.next[Priority::normal], 101U);
   }
 }
 

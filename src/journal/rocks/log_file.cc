@@ -18,6 +18,7 @@ namespace holdfast::journal {
 namespace {
 
 constexpr std::size_t kBlockBytes = 32768;
+constexpr std::size_t kPageBytes = 4096;
 constexpr std::size_t kHeaderBytes = 7;             // checksum 4, length 2, type 1
 constexpr std::size_t kRecyclableHeaderBytes = 11;  // and the log's number 4
 
@@ -108,14 +109,22 @@ class Assembler {
   std::optional<std::uint64_t> finish() {
     if (is_open_) damage(begin_, "is cut off", end_ + 1);
     if (damage_ && damage_->offset < written_end_) {
-      damage_->runs_past_end = damaged_to_ > std::min(written_end_, end_);
-      tell_damage();
+      damage_->runs_past_end = damaged_to_ > end_ || is_torn_by_a_kill();
+      // Who reads beside a writer sees any part of what is being written.
+      is_damaged_ = is_damaged_ || damaged_to_ <= std::min(written_end_, end_);
+      visitor_.damage(*damage_);
     }
     if (is_damaged_) return std::nullopt;
     return whole_end_;
   }
 
  private:
+  /// Zeros behind the beginning of a record: a kill ends a write between two pages of the file, so
+  /// that a whole page of it is missing. With less, a record that ends with zeros may be all there,
+  /// and damaged.
+  [[nodiscard]] bool is_torn_by_a_kill() const {
+    return (written_end_ + kPageBytes - 1) / kPageBytes * kPageBytes < damaged_to_;
+  }
   static bool begins_record(std::string_view rest) {
     // Asked at every byte: the checksum only where it could be one.
     if (rest[6] != Type::full && rest[6] != Type::first) return false;
@@ -157,7 +166,7 @@ class Assembler {
   }
   void tell_damage() {
     if (!damage_) return;
-    is_damaged_ = is_damaged_ || !damage_->runs_past_end;
+    is_damaged_ = true;
     visitor_.damage(*damage_);
     damage_.reset();
   }

@@ -142,7 +142,8 @@ TEST_F(LogFile, ARecordThatTurnsToZerosIsCutOff) {
   write({100, 100, 70'000});
   const auto whole = testing::read_bytes(log_);
   const auto last = read().records.back();
-  for (auto size = last.begin + 1; size < whole.size(); size += 1 + (whole.size() - last.begin) / 97) {
+  for (auto size = last.begin + 1; size < whole.size();
+       size += 1 + (whole.size() - last.begin) / 97) {
     auto torn = whole.substr(0, size);
     torn.resize(whole.size() + 100'000);
     testing::write_bytes(log_, torn);
@@ -150,9 +151,23 @@ TEST_F(LogFile, ARecordThatTurnsToZerosIsCutOff) {
     EXPECT_EQ(found.records.size(), 2U) << size;
     ASSERT_EQ(found.damage.size(), 1U) << size;
     EXPECT_EQ(found.damage.front().offset, last.begin) << size;
-    EXPECT_TRUE(found.damage.front().runs_past_end) << size;
     EXPECT_EQ(found.end, last.begin) << size;
   }
+}
+
+/// A kill ends a write between two pages.
+TEST_F(LogFile, ARecordWhoseLastPagesAreZerosIsTornAndOneWithAFewZerosIsNot) {
+  write({100, 100, 70'000});
+  const auto whole = testing::read_bytes(log_);
+  const auto last = read().records.back();
+  const auto torn_at = [&](std::size_t size) {
+    testing::write_bytes(log_, whole.substr(0, size) + std::string(100'000, '\0'));
+    return read().damage.at(0).runs_past_end;
+  };
+  for (auto size = (last.begin / 4'096 + 1) * 4'096; size < whole.size(); size += 4'096) {
+    EXPECT_TRUE(torn_at(size)) << size;
+  }
+  for (const std::size_t missing : {1, 2, 30}) EXPECT_FALSE(torn_at(whole.size() - missing));
 }
 
 TEST_F(LogFile, ARecordThatEndsWithZerosIsWhole) {
