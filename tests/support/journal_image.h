@@ -16,7 +16,6 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-
 #include <rocksdb/env.h>
 
 #include "base/checksum.h"
@@ -56,9 +55,9 @@ inline void drop_log_space(const std::string& folder) {
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     if (entry.path().extension() != ".log") continue;
     const journal::LogVisitor nobody{.record = [](const auto&) {}, .damage = [](const auto&) {}};
-    const auto end = journal::read_log_file(files, entry.path().string(), nobody);
+    const auto extent = journal::read_log_file(files, entry.path().string(), nobody);
     // One that is damaged is left as it is.
-    if (end.ok() && end->has_value()) std::filesystem::resize_file(entry.path(), **end);
+    if (extent.ok() && extent->whole) std::filesystem::resize_file(entry.path(), *extent->whole);
   }
 }
 

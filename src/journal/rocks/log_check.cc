@@ -109,7 +109,9 @@ class Follower {
     damage_ = LogReport::Hole{file, damage.offset, damage.why, {}, damage.runs_past_end};
   }
 
-  void end_file(const std::string& file, std::uint64_t end) { report_.ends.emplace_back(file, end); }
+  void end_file(const std::string& file, const LogExtent& extent) {
+    report_.files.emplace(file, extent);
+  }
 
   LogReport finish() {
     if (!report_.hole) report_.hole = std::move(damage_);
@@ -120,17 +122,6 @@ class Follower {
   LogReport report_;
   std::optional<LogReport::Hole> damage_;  // the first since the last commit that was in its place
 };
-
-/// Without the space that was allocated ahead.
-Result<std::uint64_t> written_bytes(const Files& files, const std::string& path) {
-  HOLDFAST_ASSIGN(const auto content, files.read(path));
-  const auto last = content.find_last_not_of('\0');
-  std::uint64_t end = last == std::string::npos ? 0 : last + 1;
-  const LogVisitor visitor{.record = [&](const auto& record) { end = std::max(end, record.end); },
-                           .damage = [](const auto&) {}};
-  HOLDFAST_TRY(read_log_file(files, path, visitor).status());
-  return end;
-}
 
 std::string utc_name() {
   const auto seconds = base::system_clock().now().wall / 1'000'000'000;
@@ -165,13 +156,14 @@ Result<LogReport> check_log(const Files& files, const std::string& folder,
     const LogVisitor visitor{
         .record = [&](const LogRecord& record) { follower.record(name, record); },
         .damage = [&](const LogDamage& damage) { follower.damage(name, damage); }};
-    HOLDFAST_ASSIGN(const auto end, read_log_file(files, folder + "/" + name, visitor));
-    if (end) follower.end_file(name, *end);
+    HOLDFAST_ASSIGN(const auto extent, read_log_file(files, folder + "/" + name, visitor));
+    follower.end_file(name, extent);
   }
   return follower.finish();
 }
 
-Result<LogCut> cut_log(const Files& files, const std::string& folder, const LogReport::Hole& hole) {
+Result<LogCut> cut_log(const Files& files, const std::string& folder, const LogReport& report) {
+  const auto& hole = *report.hole;
   HOLDFAST_ASSIGN(auto names, log_files(files, folder));
   names.erase(names.begin(), std::find(names.begin(), names.end(), hole.file));
   LogCut cut;
@@ -183,8 +175,7 @@ Result<LogCut> cut_log(const Files& files, const std::string& folder, const LogR
   HOLDFAST_TRY(files.make_folder(cut.copy));
   for (const auto& name : names) {
     HOLDFAST_TRY(files.link_or_copy(folder + "/" + name, cut.copy + "/" + name));
-    HOLDFAST_ASSIGN(const auto end, written_bytes(files, folder + "/" + name));
-    cut.bytes += end - (name == hole.file ? hole.offset : 0);
+    cut.bytes += report.files.at(name).written - (name == hole.file ? hole.offset : 0);
   }
   HOLDFAST_TRY(files.sync_folder(cut.copy));
   HOLDFAST_TRY(files.sync_folder(folder + "/cut"));

@@ -2,14 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "holdfast/result.h"
 #include "holdfast/types.h"
 #include "journal/rocks/files.h"
+#include "journal/rocks/log_file.h"
 #include "model/records.h"
 
 namespace holdfast::journal {
@@ -37,8 +38,7 @@ struct LogReport {
     bool is_torn_end = false;
   };
   std::optional<Hole> hole;
-  /// Each file that is whole but, it may be, for a torn end: where its last whole record ends.
-  std::vector<std::pair<std::string, std::uint64_t>> ends;
+  std::map<std::string, LogExtent> files;  ///< All there are, by name.
 };
 
 /// Follows the commits of the log on from `tables_end`, the newest commit in the tables. An error
@@ -49,7 +49,8 @@ struct LogCut {
   std::uint64_t bytes = 0;
   std::string copy;  ///< The folder with the log files as they were.
 };
-/// Takes everything from the hole on out of the log, after putting a copy under `<folder>/cut`.
-Result<LogCut> cut_log(const Files& files, const std::string& folder, const LogReport::Hole& hole);
+/// Takes everything from the hole, which it must have, on out of the log that `report` is of, after
+/// putting a copy under `<folder>/cut`.
+Result<LogCut> cut_log(const Files& files, const std::string& folder, const LogReport& report);
 
 }  // namespace holdfast::journal

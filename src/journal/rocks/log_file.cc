@@ -101,21 +101,19 @@ class Assembler {
       damage(offset + at, "is cut off", offset + at + kHeaderBytes);
     }
     const auto last = block.find_last_not_of('\0');
-    if (last != std::string_view::npos) written_end_ = offset + last + 1;
+    if (last != std::string_view::npos) note_written(offset + last + 1);
     end_ = offset + block.size();
   }
 
-  /// Where the last whole record ends, unless there is damage before something that was written.
-  std::optional<std::uint64_t> finish() {
+  LogExtent finish() {
     if (is_open_) damage(begin_, "is cut off", end_ + 1);
     if (damage_ && damage_->offset < written_end_) {
       damage_->runs_past_end = damaged_to_ > end_ || is_torn_by_a_kill();
       // Who reads beside a writer sees any part of what is being written.
-      is_damaged_ = is_damaged_ || damaged_to_ <= std::min(written_end_, end_);
+      is_damaged_ = is_damaged_ || damaged_to_ <= written_end_;
       visitor_.damage(*damage_);
     }
-    if (is_damaged_) return std::nullopt;
-    return whole_end_;
+    return {is_damaged_ ? std::nullopt : std::optional(whole_end_), written_end_};
   }
 
  private:
@@ -150,11 +148,13 @@ class Assembler {
     if (type == Type::full || type == Type::last) {
       is_open_ = false;
       whole_end_ = end;
+      note_written(end);  // it may end with zeros
       tell_damage();
       visitor_.record({begin_, end, head_});
     }
   }
 
+  void note_written(std::uint64_t end) { written_end_ = std::max(written_end_, end); }
   /// `to`: where it ends, as far as it says.
   void damage(std::uint64_t offset, const char* why, std::uint64_t to) {
     if (!damage_) {
@@ -186,8 +186,8 @@ class Assembler {
 
 }  // namespace
 
-Result<std::optional<std::uint64_t>> read_log_file(const Files& files, const std::string& path,
-                                                   const LogVisitor& visitor) {
+Result<LogExtent> read_log_file(const Files& files, const std::string& path,
+                                const LogVisitor& visitor) {
   std::unique_ptr<rocksdb::SequentialFile> file;
   const auto doing = "reading " + path;
   HOLDFAST_TRY(

@@ -27,6 +27,13 @@ struct LogDamage {
   bool runs_past_end = false;  ///< What was written of the file ends before it does.
 };
 
+/// How far a log file goes.
+struct LogExtent {
+  /// Where the last whole record ends; none when there is damage before something that was written.
+  std::optional<std::uint64_t> whole;
+  std::uint64_t written = 0;  ///< Behind it is nothing but space that was allocated ahead.
+};
+
 struct LogVisitor {
   std::function<void(const LogRecord&)> record;
   std::function<void(const LogDamage&)> damage;
@@ -36,10 +43,9 @@ struct LogVisitor {
 /// header of checksum, length and type), without the engine and without changing anything. Goes on
 /// behind damage at the next record that is whole, which is what the engine never does: only what
 /// is still there behind it tells a torn end from a hole. Of damage up to the next whole record the
-/// first is told. Zeros up to the end of the file are space that was allocated ahead, and no damage.
-/// Returns where the last whole record ends, unless there is damage before something that was
-/// written. An error is one of reading.
-Result<std::optional<std::uint64_t>> read_log_file(const Files& files, const std::string& path,
-                                                   const LogVisitor& visitor);
+/// first is told. Zeros up to the end of the file are space that was allocated ahead, and no
+/// damage. An error is one of reading.
+Result<LogExtent> read_log_file(const Files& files, const std::string& path,
+                                const LogVisitor& visitor);
 
 }  // namespace holdfast::journal

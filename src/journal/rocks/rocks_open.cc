@@ -207,7 +207,7 @@ Status Opening::judge(const LogReport& report) {
     HOLDFAST_TRY(give_up(what));
   }
   if (!report.hole) return {};
-  HOLDFAST_ASSIGN(auto cut, cut_log(files_, folder(), *report.hole));
+  HOLDFAST_ASSIGN(auto cut, cut_log(files_, folder(), report));
   has_cut_ = true;
   engine_.state.bytes_cut = cut.bytes;
   engine_.state.cut_copy = std::move(cut.copy);

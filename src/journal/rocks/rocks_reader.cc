@@ -35,7 +35,9 @@ Status read_engine(OpenedEngine& engine) {
   HOLDFAST_ASSIGN(const auto report, check_log(Files(*engine.env), engine.folder, {}));
   engine.watermark.durable = std::max(engine.watermark.durable, report.durable_known);
   // What the writer has begun behind that is no damage, and the engine would take it for such.
-  for (const auto& [name, end] : report.ends) view->end_at(name, end);
+  for (const auto& [name, extent] : report.files) {
+    if (extent.whole) view->end_at(name, *extent.whole);
+  }
   made.options.env = engine.env.get();
   engine.cache = made.cache;
   made.options.create_if_missing = false;

@@ -54,9 +54,9 @@ class LogFile : public ::testing::Test {
                                    found.records.push_back(record);
                                  },
                              .damage = [&](const LogDamage& one) { found.damage.push_back(one); }};
-    const auto end = read_log_file(files, log_.string(), visitor);
-    EXPECT_TRUE(end.ok()) << end.status().to_string();
-    if (end.ok()) found.end = *end;
+    const auto extent = read_log_file(files, log_.string(), visitor);
+    EXPECT_TRUE(extent.ok()) << extent.status().to_string();
+    if (extent.ok()) found.end = extent->whole;
     return found;
   }
 
