@@ -2,8 +2,8 @@
 // Goal: whatever prefix of the log is left, an open has exactly the commits that are whole in it,
 // or is refused where something that is known to have been durable is missing.
 // Method: a bus writes a log of more than 64 KiB with every kind of record, of which the folder is
-// kept; then the log is cut at one byte after the other, and goes on with zeros or ends there. What has to be there is what the engine
-// alone reads of a log that ends with the same commit.
+// kept; then the log is cut at one byte after the other, and goes on with zeros or ends there. What
+// has to be there is what the engine alone reads of a log that ends with the same commit.
 //
 // HOLDFAST_PREFIX_STEP=1 is the long form: each byte.
 #include <algorithm>

@@ -98,6 +98,20 @@ class JournalDamage : public ::testing::Test {
     EXPECT_EQ(status, StatusCode::data_loss) << status.to_string();
   }
 
+  /// What is missing of the last of ten commits, with ten events each, was never told to anybody:
+  /// it is cut, and its numbers are used again.
+  void expect_torn_tenth_commit(std::size_t log_bytes) {
+    const auto opened = reopen(options());
+    ASSERT_TRUE(opened.ok()) << opened.status().to_string();
+    const auto& state = (*opened)->state();
+    EXPECT_GT(state.bytes_cut, 0U);
+    EXPECT_LT(state.bytes_cut, log_bytes);
+    EXPECT_TRUE(state.lost.empty());
+    EXPECT_EQ(state.last_commit, CommitNumber{9});
+    EXPECT_EQ(state.next[Priority::normal], 91U);
+    EXPECT_EQ(scan_lane(**opened, Priority::normal).events(), 90U);
+  }
+
   /// Refused with these words, twice in a row, and not a byte is different afterwards.
   void expect_data_loss(const std::vector<std::string>& words) {
     const auto before = contents_of(image_);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <charconv>
 #include <cstdint>
-#include <limits>
 #include <optional>
+#include <random>
 #include <string>
+#include <system_error>
 
 #include <CLI/CLI.hpp>
 
@@ -16,16 +18,22 @@ inline constexpr int kNotRun = 2;    ///< Nothing was looked at: what was asked 
 inline constexpr int kIncomplete =
     3;  ///< No violation, and less was met than a run of its length has.
 
-/// A whole number from `least` on; CLI11 by itself takes -1 for a very large one.
+/// A whole number from `least` on; CLI11 by itself takes -1, and what is too large, for the
+/// largest.
 inline CLI::Validator at_least(std::uint64_t least) {
   return {[least](const std::string& text) -> std::string {
-            const bool is_number =
-                !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
             std::uint64_t value = 0;
-            if (is_number && CLI::detail::lexical_cast(text, value) && value >= least) return {};
+            const auto* end = text.data() + text.size();
+            const auto [read_to, error] = std::from_chars(text.data(), end, value);
+            if (error == std::errc() && read_to == end && value >= least) return {};
             return "'" + text + "' is no number from " + std::to_string(least) + " on";
           },
           "NUMBER"};
+}
+
+/// `seed`, or one drawn when that is 0.
+inline std::uint64_t seed_or_any(std::uint64_t seed) {
+  return seed != 0 ? seed : std::random_device{}() | std::uint64_t{1};
 }
 
 /// The exit code when that is all: help was asked for, or something is wrong, which has been told.

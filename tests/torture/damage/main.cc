@@ -15,11 +15,13 @@
 #include <string>
 #include <thread>
 #include <unistd.h>
+#include <variant>
 
 #include "damage/judge.h"
 #include "damage/tally.h"
 #include "support/bus_test.h"
 #include "support/child_process.h"
+#include "torture/command_line.h"
 
 namespace holdfast::testing {
 namespace {
@@ -199,78 +201,57 @@ class Torture {
   Tally tally_;
 };
 
-[[noreturn]] void usage(const std::string& why = {}) {
-  if (!why.empty()) std::fprintf(stderr, "holdfast_damage: %s\n", why.c_str());
-  std::fprintf(
-      why.empty() ? stdout : stderr,
-      "holdfast_damage [OPTIONS]\n"
-      "  --short               a few seconds: strides of some hundred bytes\n"
-      "  --flip N, --set N, --cut N, --zeros N\n"
-      "                        damage every N-th byte so; 0 = none\n"
-      "  --tool N, --again N   of every N-th damage, ask the command; open twice what is refused\n"
-      "  --only CLASS          files of one class, as in the table at the end\n"
-      "  --seed N              where the strides begin\n"
-      "  --jobs N, --group N   children at a time, and damages a child\n"
-      "  --made DIR            a journal that an earlier run has kept\n"
-      "  --kind KIND --file NAME [--offset N] [--other NAME] [--stale]\n"
-      "                        one damage alone: flip set zeros cut append empty remove swap\n"
-      "Exit code 1: a violation, and the journal is kept; 2: it was not run.\n");
-  std::exit(why.empty() ? 0 : 2);
+/// What cannot be done is told, and there is nothing to tell of.
+int refuse(const std::string& why) {
+  std::fprintf(stderr, "holdfast_damage: %s\n", why.c_str());
+  return torture::kNotRun;
 }
 
-std::uint64_t number_of(const std::string& name, const std::string& value) {
-  if (value.empty() || value.find_first_not_of("0123456789") != std::string::npos ||
-      value.size() > 18) {
-    usage(name + " needs a number");
-  }
-  return std::stoull(value);
-}
-
-TortureOptions parse(int argc, char** argv) {
+/// Or the exit code.
+std::variant<TortureOptions, int> parse(int argc, char** argv) {
   TortureOptions options;
+  auto& plan = options.plan;
   std::string kind;
   Damage single;
-  std::uint64_t jobs = options.jobs;
-  const std::map<std::string, std::uint64_t*> numbers = {
-      {"--flip", &options.plan.flip_stride}, {"--set", &options.plan.set_stride},
-      {"--cut", &options.plan.cut_stride},   {"--zeros", &options.plan.zeros_stride},
-      {"--tool", &options.tool_stride},      {"--again", &options.again_stride},
-      {"--seed", &options.plan.seed},        {"--jobs", &jobs},
-      {"--group", &options.group},           {"--offset", &single.offset}};
-  const std::map<std::string, std::string*> texts = {{"--made", &options.made},
-                                                     {"--only", &options.plan.only},
-                                                     {"--kind", &kind},
-                                                     {"--file", &single.file},
-                                                     {"--other", &single.other}};
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    if (name == "--help" || name == "-h") {
-      usage();
-    } else if (name == "--short") {
-      options.be_short();
-    } else if (name == "--stale") {
-      single.stale = true;
-    } else if (!numbers.contains(name) && !texts.contains(name)) {
-      usage("there is no option " + name);
-    } else if (++i == argc) {
-      usage(name + " needs a value");
-    } else if (numbers.contains(name)) {
-      *numbers.at(name) = number_of(name, argv[i]);
-    } else {
-      *texts.at(name) = argv[i];
-    }
+  CLI::App app("Damages each file of a small journal at every place, and sees what is told of it.");
+  app.footer("Exit code 1: a violation, and the journal is kept; 2: it was not run.");
+  // Before the strides, which may then say otherwise.
+  app.add_flag_callback(
+      "--short", [&] { options.be_short(); }, "a few seconds: strides of some hundred bytes");
+  const auto number = [&](const char* name, auto& value, const char* help,
+                          std::uint64_t least = 0) {
+    app.add_option(name, value, help)->check(torture::at_least(least));
+  };
+  number("--flip", plan.flip_stride, "damage a bit of every N-th byte; 0 = none, as with the next");
+  number("--set", plan.set_stride, "set every N-th byte");
+  number("--cut", plan.cut_stride, "cut at every N-th byte");
+  number("--zeros", plan.zeros_stride, "a run of zeros at every N-th byte");
+  number("--tool", options.tool_stride, "ask the command of every N-th damage");
+  number("--again", options.again_stride, "open what is refused twice, of every N-th damage");
+  app.add_option("--only", plan.only, "files of one class, as in the table at the end");
+  number("--seed", plan.seed, "where the strides begin");
+  number("--jobs", options.jobs, "children at a time", 1);
+  number("--group", options.group, "damages a child", 1);
+  auto* made = app.add_option("--made", options.made, "a journal that an earlier run has kept")
+                   ->check([](const std::string& folder) {
+                     return std::filesystem::is_directory(folder + "/image")
+                                ? std::string()
+                                : folder + ": there is no journal of an earlier run";
+                   });
+  auto* file = app.add_option("--file", single.file, "with --kind: of this file");
+  app.add_option("--kind", kind, "one damage alone: flip set zeros cut append empty remove swap")
+      ->check([](const std::string& name) {
+        return kind_of(name) ? std::string() : "there is no damage '" + name + "'";
+      })
+      ->needs(made, file);
+  number("--offset", single.offset, "with --kind: at this byte");
+  app.add_option("--other", single.other, "with --kind swap: the other file");
+  app.add_flag("--stale", single.stale, "with --kind: with an old watermark");
+  if (const auto code = torture::parse(app, argc, argv)) return *code;
+  if (!kind.empty()) {
+    single.kind = *kind_of(kind);
+    options.single = single;
   }
-  options.jobs = std::max(1U, static_cast<unsigned>(jobs));
-  options.group = std::max<std::uint64_t>(1, options.group);
-  if (!options.made.empty() && !std::filesystem::is_directory(options.made + "/image")) {
-    usage("--made " + options.made + ": there is no journal of an earlier run");
-  }
-  if (kind.empty()) return options;
-  if (single.file.empty() || options.made.empty()) usage("--kind goes with --file and --made");
-  const auto known = kind_of(kind);
-  if (!known) usage("there is no damage '" + kind + "'");
-  single.kind = *known;
-  options.single = single;
   return options;
 }
 
@@ -300,15 +281,13 @@ void print_violations(const Tally& tally, const std::string& made) {
   }
 }
 
-int run(int argc, char** argv) {
-  const auto options = parse(argc, argv);
+int run(const TortureOptions& options) {
   const auto begin = std::chrono::steady_clock::now();
   auto made = options.made;
   if (made.empty()) {
     made = make_folder();
     if (!ChildProcess::start("damage_maker", {made}).succeeded()) {
-      std::fprintf(stderr, "holdfast_damage: no journal to damage could be made\n");
-      return 1;
+      return refuse("no journal to damage could be made");
     }
   }
   const auto image = read_image(made + "/image");
@@ -320,7 +299,7 @@ int run(int argc, char** argv) {
   const auto damages = plan.size();
   if (plan.empty()) {
     if (options.made.empty()) std::filesystem::remove_all(made);
-    usage("nothing of that is to be damaged");
+    return refuse("nothing of that is to be damaged");
   }
   const auto tally = Torture(options, made, std::move(plan)).run();
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
@@ -336,5 +315,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   if (const auto code = holdfast::testing::run_child_role(argc, argv)) return *code;
-  return holdfast::testing::run(argc, argv);
+  const auto parsed = holdfast::testing::parse(argc, argv);
+  if (const auto* code = std::get_if<int>(&parsed)) return *code;
+  return holdfast::testing::run(std::get<holdfast::testing::TortureOptions>(parsed));
 }

@@ -10,7 +10,6 @@
 #include <filesystem>
 #include <iostream>
 #include <limits>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -204,7 +203,7 @@ int run_main(int argc, char** argv) {
       ->check(check_fail_point);
   app.add_flag("--short", wanted.is_short, "do not ask for each feature to have been used");
   if (const auto code = parse(app, argc, argv)) return *code;
-  if (wanted.options.seed == 0) wanted.options.seed = std::random_device{}() | std::uint64_t{1};
+  wanted.options.seed = seed_or_any(wanted.options.seed);
   if (app.count("--seconds") > 0 && app.count("--rounds") == 0) {
     wanted.options.rounds = std::numeric_limits<std::uint64_t>::max();
   }

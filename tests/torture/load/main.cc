@@ -37,8 +37,7 @@ std::variant<Arguments, int> parse(int argc, char** argv) {
   CLI::App app("A mixed load on one bus: nothing is lost, and memory and disk stay bounded.");
   app.footer(
       "Exit code 1: something was lost, memory or disk was exceeded, or it did not do what it is "
-      "for; "
-      "2: it was not run.");
+      "for; 2: it was not run.");
   app.add_option("--seconds", load.seconds, "how long; 3600 is the whole")
       ->capture_default_str()
       ->check(torture::at_least(1));

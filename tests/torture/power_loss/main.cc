@@ -2,7 +2,6 @@
 // holdfast_power_loss --rounds N --seed S --seconds T: the long form of the power loss torture.
 // Prints a table and, as its last line, JSON. Exits with 1 when a promise was broken.
 #include <iostream>
-#include <random>
 
 #include "torture/command_line.h"
 #include "torture/power_loss/run.h"
@@ -21,7 +20,7 @@ int main(int argc, char** argv) {
   app.add_option("--seconds", options.seconds, "end after so long; 0 = no limit")
       ->check(torture::at_least(0));
   if (const auto code = torture::parse(app, argc, argv)) return *code;
-  if (options.seed == 0) options.seed = std::random_device{}() | std::uint64_t{1};
+  options.seed = torture::seed_or_any(options.seed);
   std::cout << "power loss: seed " << options.seed << ", " << options.rounds << " rounds"
             << std::endl;
   const auto result = holdfast::testing::lose_power_again_and_again(

@@ -48,12 +48,14 @@ class CommitPlanTest : public ::testing::Test {
       plan.publish(events, false, ids);
     });
   }
-  Effect answer(const Lease& lease, Kind kind = Kind::ack) {
+  Effect answer(const Lease& lease, Kind kind = Kind::ack,
+                const std::function<void(Answer&)>& with = {}) {
     auto effect = Effect::stale;
     commit([&](CommitPlan& plan) {
       auto& answer = answers_.emplace_back();
       answer.lease = lease;
       answer.kind = kind;
+      if (with) with(answer);
       effect = plan.answer(answer).effect;
     });
     return effect;
@@ -174,13 +176,7 @@ TEST_F(CommitPlanTest, ASnoozeIsParkedWithItsTimeAndOldAttempts) {
   subscribe(1);
   publish(1);
   const auto lease = scheduler_.take(Priority::low);
-  commit([&](CommitPlan& plan) {
-    auto& answer = answers_.emplace_back();
-    answer.lease = *lease;
-    answer.kind = Kind::snooze;
-    answer.delay = 7'000;
-    EXPECT_EQ(plan.answer(answer).effect, Effect::parked);
-  });
+  EXPECT_EQ(answer(*lease, Kind::snooze, [](Answer& one) { one.delay = 7'000; }), Effect::parked);
   const auto parked = made<model::PutSettlement>();
   ASSERT_EQ(parked.size(), 1U);
   EXPECT_EQ(parked[0].record.attempts, 0U);
@@ -193,13 +189,8 @@ TEST_F(CommitPlanTest, ARejectedEventIsADeadLetterWithItsReason) {
   subscribe(1);
   publish(1);
   const auto lease = scheduler_.take(Priority::low);
-  commit([&](CommitPlan& plan) {
-    auto& answer = answers_.emplace_back();
-    answer.lease = *lease;
-    answer.kind = Kind::reject;
-    answer.reason = "no such account";
-    EXPECT_EQ(plan.answer(answer).effect, Effect::settled);
-  });
+  EXPECT_EQ(answer(*lease, Kind::reject, [](Answer& one) { one.reason = "no such account"; }),
+            Effect::settled);
   const auto letters = made<model::PutDeadLetter>();
   ASSERT_EQ(letters.size(), 1U);
   EXPECT_EQ(letters[0].record.reason, "no such account");
@@ -212,15 +203,12 @@ TEST_F(CommitPlanTest, TheStateAndTheEventsOfATxAreInTheCommitOfItsAck) {
   subscribe(1);
   publish(1);
   const auto lease = scheduler_.take(Priority::low);
-  commit([&](CommitPlan& plan) {
-    auto& answer = answers_.emplace_back();
-    answer.lease = *lease;
-    answer.kind = Kind::ack;
-    answer.tx = std::make_unique<TxWrites>();
-    answer.tx->state.push_back({"s", "k", "v"});
-    answer.tx->events.add({.type = "follow", .payload = "1", .priority = kLane}, 1);
-    EXPECT_EQ(plan.answer(answer).effect, Effect::settled);
+  const auto effect = answer(*lease, Kind::ack, [](Answer& one) {
+    one.tx = std::make_unique<TxWrites>();
+    one.tx->state.push_back({"s", "k", "v"});
+    one.tx->events.add({.type = "follow", .payload = "1", .priority = kLane}, 1);
   });
+  EXPECT_EQ(effect, Effect::settled);
   EXPECT_EQ(made<model::PutState>().size(), 1U);
   ASSERT_EQ(made<model::Append>().size(), 1U);
   EXPECT_EQ(made<model::Append>()[0].chunk->first(), 2U);
