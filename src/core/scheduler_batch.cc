@@ -63,7 +63,7 @@ Lease& Scheduler::take_beside(SubscriptionState& subscription, const Place& plac
 void Scheduler::take_stretch(SubscriptionState& subscription, const Place& place,
                              const Lease& first) {
   if (subscription.concurrency > 1 || aged_ > 0 || place.level > 0 || first.parked ||
-      first.suspect || first.cleanup || first.asks || has_keys(subscription, place.lane)) {
+      first.cleanup || first.asks || has_keys(subscription, place.lane)) {
     return;
   }
   const auto& state = subscription.lanes[place.lane];

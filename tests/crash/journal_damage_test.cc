@@ -291,6 +291,31 @@ TEST_F(JournalDamage, KeepGoodPrefixCutsAllLogsBehindTheDamagedOne) {
   expect_prefix(options(DamagePolicy::keep_good_prefix), 3);
 }
 
+TEST_F(JournalDamage, KeepGoodPrefixTakesALogAwayThatIsDamagedFromItsBeginningOn) {
+  std::filesystem::path first;
+  crash_with_two_logs(4, 3, first);
+  flip_bit(image_ + "/999999.log", 20);
+  const auto damaged = read_bytes(image_ + "/999999.log");
+  copy_image(image_, folder_.inside("second"), LogSpaceKept::yes);
+  {
+    auto opened =
+        open_rocks_journal(folder_.inside("second"), options(DamagePolicy::keep_good_prefix));
+    ASSERT_TRUE(opened.ok()) << opened.status().to_string();
+    const auto& state = (*opened)->state();
+    EXPECT_EQ(state.bytes_cut, damaged.size());
+    EXPECT_EQ(read_bytes(std::filesystem::path(state.cut_copy) / "999999.log"), damaged);
+  }
+  expect_prefix(options(DamagePolicy::keep_good_prefix), 4);
+}
+
+TEST_F(JournalDamage, OfTwoDamagedLogsTheOlderIsTold) {
+  std::filesystem::path first;
+  crash_with_two_logs(4, 3, first);
+  flip_bit(first, std::filesystem::file_size(first) - 10);
+  flip_bit(image_ + "/999999.log", 20);
+  expect_data_loss({first.filename().string()});
+}
+
 TEST_F(JournalDamage, KeepGoodPrefixStillReadsALaneThatHadBeenReclaimed) {
   // Large enough that the engine sees how much it could gain.
   for (int i = 0; i < 5; ++i) {

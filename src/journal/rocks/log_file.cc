@@ -64,9 +64,9 @@ Fragment fragment_at(std::string_view rest) {
   return {static_cast<Type>(type), rest.substr(header_bytes, length), size};
 }
 
+/// Of one byte at least.
 bool is_zeros(std::string_view bytes) {
-  return bytes.empty() ||
-         (bytes.front() == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+  return bytes.front() == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
 }
 
 /// Puts the fragments of the blocks together to records.

@@ -237,6 +237,40 @@ TEST(DeliveryLane, WhatIsDueGoesBeforeTheWindowLowestFirst) {
   EXPECT_FALSE(lane.has_due());
 }
 
+TEST(DeliveryLane, WhatIsTakenLastCanStandInFrontOfTheWindowAgain) {
+  auto lane = live_lane();
+  const auto all = span(1, 5);
+  lane.offer(all, true);
+  const auto one = [&](Sequence sequence, base::BusTime since = 0) {
+    return Span{all.chunk, sequence, sequence + 1, since};
+  };
+  const auto first = lane.take();
+  const auto second = lane.take();
+  EXPECT_FALSE(lane.untake(first.ticket, one(1))) << "something was taken after it";
+  EXPECT_TRUE(lane.untake(second.ticket, one(2)));
+  EXPECT_EQ(lane.window_front().next, 2U);
+  EXPECT_EQ(lane.window_front().end, 5U) << "one run of events as before";
+  EXPECT_FALSE(lane.untake(second.ticket, one(2))) << "it is not taken any more";
+  // What has waited for another time is a run of its own.
+  EXPECT_TRUE(lane.untake(first.ticket, one(1, 7)));
+  EXPECT_EQ(lane.window_front().end, 2U);
+  EXPECT_EQ(lane.window_since(), 7);
+  EXPECT_EQ(take_all(lane), (Sequences{1, 2, 3, 4}));
+}
+
+TEST(DeliveryLane, WhatIsOwedOtherwiseDoesNotStandInFrontOfTheWindowAgain) {
+  auto lane = live_lane();
+  const auto all = span(1, 4);
+  lane.offer(all, true);
+  const auto released = lane.take();
+  lane.release(released.ticket);
+  EXPECT_FALSE(lane.untake(released.ticket, {all.chunk, 1, 2}));
+  const auto due = lane.take();
+  lane.put_due(2, {.chunk = due.chunk, .ticket = due.ticket});
+  EXPECT_FALSE(lane.untake(due.ticket, {all.chunk, 2, 3}));
+  EXPECT_EQ(take_all(lane), (Sequences{3}));
+}
+
 TEST(DeliveryLane, TheOldestIsToBeParkedOnlyOnceTheRowIsLong) {
   auto lane = live_lane();
   const auto chunk = make_chunk({Priority::normal, 1}, 6'000);

@@ -282,6 +282,21 @@ TEST_F(KeyOrdering, ItsPlaceIsStoredWithWhatIsParkedAndHoldsAfterARestart) {
   EXPECT_FALSE(keys.may_run(normal(2), next, {{9, 9, 9, 9}}));
 }
 
+TEST_F(KeyOrdering, NothingIsPutAsideFromALaneThatWaitsForAnswers) {
+  publish(Priority::normal, "k");
+  publish(Priority::normal, "k");
+  ASSERT_EQ(take(), normal(1));
+  auto& lane = subscription_->lanes[Priority::normal];
+  lane.waits_for_answers = true;
+  scheduler_->refresh(*subscription_);
+  EXPECT_EQ(take(), EventId{});
+  EXPECT_EQ(subscription_->keys.held_count(), 0U);
+  lane.waits_for_answers = false;
+  scheduler_->refresh(*subscription_);
+  EXPECT_EQ(take(), EventId{});
+  EXPECT_EQ(subscription_->keys.held_count(), 1U);
+}
+
 TEST_F(KeyOrdering, AnotherAttachmentBeginsInOrderAgain) {
   publish(Priority::normal, "k");
   publish(Priority::normal, "k");

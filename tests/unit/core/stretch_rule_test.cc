@@ -184,6 +184,32 @@ TEST_F(StretchRule, WhileSomethingHasAgedEachGoesAlone) {
   EXPECT_EQ(taken(), (Sequences{1}));
 }
 
+TEST_F(StretchRule, ACleanUpThatStartsOverGoesAlone) {
+  subscribe();
+  publish(3);
+  auto leases = take();
+  leases[0].cleanup = true;
+  scheduler_.recall_stretch(leases[0], std::span(leases).subspan(1));
+  scheduler_.give_back(leases[0]);
+  scheduler_.finish(leases[0]);
+  const auto again = take();
+  ASSERT_EQ(again.size(), 1U);
+  EXPECT_EQ(again[0].event.sequence, 1U);
+  EXPECT_TRUE(again[0].cleanup);
+}
+
+TEST_F(StretchRule, BeforeAnotherThatIsDueEachGoesAlone) {
+  subscribe();
+  publish(4);
+  auto leases = take();
+  for (auto& lease : leases) lease.started = true;
+  scheduler_.give_back(leases[0]);
+  scheduler_.give_back(leases[1]);
+  scheduler_.recall_stretch(leases[0], std::span(leases).subspan(2));
+  scheduler_.finish(leases[0]);
+  EXPECT_EQ(taken(), (Sequences{1}));
+}
+
 TEST_F(StretchRule, ALateAnswerOfAnEarlierAttachmentFreesNothing) {
   auto& s = subscribe();
   publish(6);
